@@ -1,0 +1,185 @@
+"""Saving and loading models: this project's checkpoints, and the published weights of VAR.
+
+A checkpoint is a folder with `model.safetensors` (both parts, prefixed `tokenizer.` and `transformer.`) and
+`config.json`. Published weights are state dicts in .pth files; they are read with `weights_only`, so no code in them
+can run, and every name and shape is checked before anything is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from . import validate
+from .config import PATCH_NUMS_512, ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
+from .model import Model
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, renamed onto it when the block ends well and removed when it fails."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# -- this project's checkpoints ------------------------------------------------------------------------------------
+
+
+def save(model: Model, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a checkpoint folder. Weights are stored as `dtype` (float16 halves the size) and computed in float32."""
+    folder = Path(folder)
+    tensors = {}
+    for part in ("tokenizer", "transformer"):
+        for name, tensor in getattr(model, part).state_dict().items():
+            tensors[f"{part}.{name}"] = tensor.detach().to("cpu", dtype).contiguous()
+    with atomic_write(folder / WEIGHTS) as path:
+        save_file(tensors, path)
+    with atomic_write(folder / CONFIG) as path:
+        path.write_text(json.dumps(model.config.to_dict(), indent=1) + "\n")
+
+
+def load(name: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
+
+    Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
+    """
+    if str(name) in OFFICIAL:
+        return load_official(str(name), device=device)
+    folder = find(name)
+    try:
+        config = ModelConfig.from_dict(json.loads((folder / CONFIG).read_text()))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder / CONFIG} is not a readable JSON file: {error}") from None
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS} is not a readable safetensors file: {error}") from None
+    with torch.device("meta"):
+        model = Model.build(config)
+    parts = {"tokenizer": {}, "transformer": {}}
+    for key, tensor in tensors.items():
+        part, _, rest = key.partition(".")
+        parts.setdefault(part, {})[rest] = tensor.float()
+    unknown = sorted(set(parts) - {"tokenizer", "transformer"})
+    if unknown:
+        raise ValueError(f"{folder / WEIGHTS} has tensors of unknown parts: {', '.join(unknown)}")
+    for part, state in parts.items():
+        _load_checked(getattr(model, part), state, f"{folder / WEIGHTS} ({part})")
+    return model.eval().to(device)
+
+
+def available() -> list[str]:
+    """Names of the shipped models."""
+    return sorted(p.parent.name for p in ASSETS.glob(f"*/{CONFIG}") if (p.parent / WEIGHTS).exists())
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint, by the name of a shipped model or by its path."""
+    for folder in (ASSETS / str(name), Path(name)):
+        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+            return folder
+    known = ", ".join(available() + sorted(OFFICIAL))
+    raise ValueError(f"model = {validate.shown(str(name))}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
+
+
+def _load_checked(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    """load_state_dict after naming every missing, extra, misshapen or non-finite tensor. `module` may be on meta."""
+    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    faults = [f"missing {name}" for name in wanted if name not in state]
+    faults += [f"extra {name}" for name in state if name not in wanted]
+    for name, tensor in state.items():
+        if name in wanted and tuple(tensor.shape) != wanted[name]:
+            faults.append(f"{name} has shape {tuple(tensor.shape)}, must be {wanted[name]}")
+        elif not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            faults.append(f"{name} is not a finite floating-point tensor")
+    if faults:
+        more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
+        raise ValueError(f"{where} does not fit: {'; '.join(faults[:8])}{more}")
+    module.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+
+
+# -- published weights ---------------------------------------------------------------------------------------------
+
+HUB_REPOSITORY = "FoundationVision/var"
+TOKENIZER_FILE = "vae_ch160v4096z32.pth"
+# name -> (depth, patch_nums or None for 256 px, shared AdaLN)
+OFFICIAL = {
+    "var_d16": (16, None, False), "var_d20": (20, None, False), "var_d24": (24, None, False),
+    "var_d30": (30, None, False), "var_d36": (36, PATCH_NUMS_512, True),
+}
+# buffers of the published modules that this project computes where it needs them
+BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")
+
+
+def official_config(name: str) -> ModelConfig:
+    """Configuration of a published model: width 64 * depth, head dimension 64, 1,000 ImageNet classes."""
+    depth, patch_nums, shared = OFFICIAL[validate.one_of("model", name, OFFICIAL)]
+    tokenizer = TokenizerConfig(patch_nums=patch_nums) if patch_nums else TokenizerConfig()
+    transformer = TransformerConfig(depth=depth, width=64 * depth, heads=depth, shared_adaln=shared)
+    sampling = SamplingConfig(guidance=4.0, top_k=900, top_p=0.95)
+    return ModelConfig(name, tokenizer, transformer, data="imagenet-1k", sampling=sampling)
+
+
+def load_official(name: str, folder: Path | str | None = None, device: torch.device | str = "cpu") -> Model:
+    """Loads published VAR weights, `var_d16` to `var_d36`.
+
+    Reads `{name}.pth` and `vae_ch160v4096z32.pth` from `folder`, or downloads them from the Hub repository
+    FoundationVision/var (1.2 to 9 GB, kept in the Hub's cache). Raises ValueError naming every tensor that is missing,
+    extra or misshapen, and where a file is absent or cannot be downloaded.
+    """
+    config = official_config(name)
+    with torch.device("meta"):
+        model = Model.build(config)
+    for module, file in ((model.tokenizer, TOKENIZER_FILE), (model.transformer, f"{name}.pth")):
+        path = _official_file(file, folder)
+        load_official_state(module, path)
+    return model.eval().to(device)
+
+
+def load_official_state(module: nn.Module, path: Path | str) -> None:
+    """Reads one published state dict into `module`, checked."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises many kinds for truncated, foreign and unsafe files
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is not a readable state dict of tensors: {first}") from None
+    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise ValueError(f"{path} is not a state dict: must map names to tensors")
+    own = {name: t for name, t in state.items() if name.rpartition(".")[2] not in BUFFERS}
+    _load_checked(module, own, str(path))
+
+
+def _official_file(file: str, folder: Path | str | None) -> Path:
+    if folder is not None:
+        path = Path(folder) / file
+        if not path.is_file():
+            raise ValueError(f"folder = {str(folder)!r}: has no file {file}")
+        return path
+    from huggingface_hub import hf_hub_download  # only needed for published weights
+
+    try:
+        return Path(hf_hub_download(HUB_REPOSITORY, file))
+    except Exception as error:  # network, authentication, disk: many kinds
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{file} could not be downloaded from the Hub repository {HUB_REPOSITORY}: {first}") from None

@@ -1,0 +1,177 @@
+"""What a model is made of, as plain dataclasses that go to JSON and back, and the presets of this project.
+
+The same dataclasses describe the compact models trained here and the published VAR-d16 ... VAR-d36, so one set
+of classes serves both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from . import validate
+from .pyramid import ScalePyramid
+
+PATCH_NUMS_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+PATCH_NUMS_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The multi-scale VQVAE. Defaults: the published tokenizer (vae_ch160v4096z32)."""
+
+    patch_nums: tuple[int, ...] = PATCH_NUMS_256
+    image_channels: int = 3  # 1 for grey
+    vocab_size: int = 4096  # V, number of codes in the one codebook that all scales share
+    z_channels: int = 32  # Cvae, length of a code
+    channels: int = 160  # width of the first resolution
+    channel_mult: tuple[int, ...] = (1, 1, 2, 2, 4)  # width of each resolution, as a multiple of `channels`
+    res_blocks: int = 2  # residual blocks per resolution in the encoder; the decoder has one more
+    stem: int = 1  # space-to-depth factor before the first convolution; 1 = none
+    attention: bool = True  # attention blocks at the lowest resolution and in the middle
+    norm_groups: int = 32
+    phi_count: int = 4  # convolutions phi shared by the K scales
+    phi_ratio: float = 0.5  # h = (1 - ratio) * h + ratio * conv(h)
+    beta: float = 0.25  # weight of the commitment loss
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patch_nums", ScalePyramid(self.patch_nums).patch_nums)
+        if not isinstance(self.channel_mult, (tuple, list)) or not 1 <= len(self.channel_mult) <= 8:
+            raise ValueError(f"channel_mult = {validate.shown(self.channel_mult)}: must hold 1 to 8 whole numbers")
+        mult = tuple(validate.integer("channel_mult", m, 1, 64) for m in self.channel_mult)
+        object.__setattr__(self, "channel_mult", mult)
+        for name, low, high in (
+            ("image_channels", 1, 4), ("vocab_size", 2, 1 << 20), ("z_channels", 1, 4096), ("channels", 1, 4096),
+            ("res_blocks", 1, 16), ("stem", 1, 16), ("norm_groups", 1, 256), ("phi_count", 1, 64),
+        ):
+            validate.integer(name, getattr(self, name), low, high)
+        for m in mult:
+            if self.channels * m % self.norm_groups:
+                raise ValueError(f"norm_groups = {self.norm_groups}: must divide every width, here {self.channels * m}")
+        validate.number("phi_ratio", self.phi_ratio, 0, 1)
+        validate.number("beta", self.beta, 0, 100)
+
+    @property
+    def pyramid(self) -> ScalePyramid:
+        return ScalePyramid(self.patch_nums)
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels per side of one cell of the last token map."""
+        return self.stem * 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the image in pixels."""
+        return self.pyramid.side * self.downsampling
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The VAR transformer. Defaults: VAR-d16."""
+
+    depth: int = 16
+    width: int = 1024  # C
+    heads: int = 16
+    head_dim: int = 64  # heads * head_dim may be narrower than the width
+    num_classes: int = 1000  # label num_classes itself is the null class of guidance
+    mlp_ratio: float = 4.0
+    shared_adaln: bool = False  # one AdaLN projection for all blocks plus an offset per block
+    attn_l2_norm: bool = True  # unit q and k times a learned scale, so every logit lies in [-scale, scale]
+    scale_init: float = 4.0  # initial logit scale of each head
+    scale_cap: float = 100.0  # upper bound of the logit scale
+    class_drop: float = 0.1  # share of training labels replaced by the null class
+    dropout: float = 0.0  # on both residual branches, in training only
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("depth", 1, 256), ("width", 1, 1 << 16), ("heads", 1, 1024), ("head_dim", 1, 1024),
+            ("num_classes", 1, 1 << 20),
+        ):
+            validate.integer(name, getattr(self, name), low, high)
+        validate.number("mlp_ratio", self.mlp_ratio, 0, 64, low_open=True)
+        validate.number("scale_cap", self.scale_cap, 0, 1e4, low_open=True)
+        validate.number("scale_init", self.scale_init, 0, self.scale_cap, low_open=True)
+        validate.number("class_drop", self.class_drop, 0, 1)
+        validate.number("dropout", self.dropout, 0, 0.99)
+
+    @property
+    def attention_width(self) -> int:
+        return self.heads * self.head_dim
+
+    @property
+    def plain_scale(self) -> float:
+        """Logit scale where q and k are not normalised, as in the published code."""
+        return 0.25 / math.sqrt(self.head_dim)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How to draw tokens. The ranges are checked where they are used, in generation/sampling.py."""
+
+    guidance: float = 1.5  # classifier-free guidance at the last scale; 0 = none, and half the work
+    temperature: float = 1.0
+    top_k: int = 0  # 0 = all codes
+    top_p: float = 1.0  # 1 = all codes
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model: tokenizer, transformer, what it was trained on, and its sampling defaults."""
+
+    name: str
+    tokenizer: TokenizerConfig
+    transformer: TransformerConfig
+    class_names: tuple[str, ...] = ()
+    data: str = ""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        names = tuple(self.class_names)
+        if names and len(names) != self.transformer.num_classes:
+            raise ValueError(f"class_names has {len(names)} names: must have {self.transformer.num_classes}")
+        if not all(isinstance(n, str) for n in names):
+            raise ValueError(f"class_names = {validate.shown(names)}: must be strings")
+        object.__setattr__(self, "class_names", names)
+
+    @property
+    def pyramid(self) -> ScalePyramid:
+        return self.tokenizer.pyramid
+
+    def class_name(self, label: int) -> str:
+        return self.class_names[label] if self.class_names else f"class {label}"
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: object) -> ModelConfig:
+        """Builds a config from parsed JSON. Raises ValueError on unknown, missing or out-of-range entries."""
+        parts = {"tokenizer": TokenizerConfig, "transformer": TransformerConfig, "sampling": SamplingConfig}
+        values = _known_fields(ModelConfig, data, "config")
+        for key, kind in parts.items():
+            if key in values:
+                values[key] = _build(kind, values[key], key)
+        return _build(ModelConfig, values, "config")
+
+
+def _known_fields(kind: type, data: object, where: str) -> dict:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} = {validate.shown(data)}: must be a JSON object")
+    unknown = sorted(set(data) - {f.name for f in fields(kind)})
+    if unknown:
+        raise ValueError(f"{where} has unknown entries: {', '.join(map(str, unknown))}")
+    return dict(data)
+
+
+def _build(kind: type, data: object, where: str):
+    values = _known_fields(kind, data, where)
+    try:
+        return kind(**values)
+    except TypeError as error:  # a missing entry, or a list where a number belongs
+        raise ValueError(f"{where}: {error}") from None
+
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)

@@ -1,0 +1,163 @@
+"""Data sets: Fashion-MNIST, and a folder of anybody's pictures. Both end as uint8 arrays in memory.
+
+`load(name)` looks in the registry; `load_folder(path, ...)` reads images whose sub-folders are the classes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import validate
+from .config import FASHION_CLASSES
+
+
+@dataclass
+class ImageData:
+    """Train and test images, uint8 (N, channels, S, S), and labels, int64 (N,)."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    skipped: int = 0  # unreadable files that were left out
+
+    @property
+    def channels(self) -> int:
+        return self.train_images.shape[1]
+
+    @property
+    def size(self) -> int:
+        return self.train_images.shape[-1]
+
+
+def to_unit(images: torch.Tensor) -> torch.Tensor:
+    """uint8 in 0..255 -> float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+# -- Fashion-MNIST (Zalando Research, MIT licence) -----------------------------------------------------------------
+
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
+FASHION_URL = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+FASHION_FILES = {  # checksums as published in the data set's README
+    "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Reads a gzipped IDX file of unsigned bytes. Raises ValueError where the file is not one."""
+    try:
+        raw = gzip.decompress(Path(path).read_bytes())
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} is not a readable gzip file: {error}") from None
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes")
+    ndim = raw[3]
+    shape = struct.unpack(f">{ndim}I", raw[4 : 4 + 4 * ndim]) if len(raw) >= 4 + 4 * ndim else ()
+    body = np.frombuffer(raw, np.uint8, offset=4 + 4 * len(shape))
+    if not shape or body.size != int(np.prod(shape)):
+        raise ValueError(f"{path} is truncated: holds {body.size} values, its header says shape {shape}")
+    return body.reshape(shape)
+
+
+def _fashion_file(name: str) -> Path:
+    local = FASHION_FOLDER / name
+    if local.exists():
+        return local
+    import pooch  # only needed where the Debian package is absent
+
+    try:
+        return Path(pooch.retrieve(FASHION_URL + name, known_hash=FASHION_FILES[name], fname=f"fashion-{name}"))
+    except Exception as error:  # no network, wrong checksum: pooch has no common base class for them
+        raise ValueError(
+            f"data set fashion-mnist: {name} is neither in {FASHION_FOLDER} (Debian: apt install dataset-fashion-mnist) "
+            f"nor could it be downloaded: {error}"
+        ) from None
+
+
+def load_fashion_mnist() -> ImageData:
+    """60,000 + 10,000 grey 28x28 images of ten kinds of clothing."""
+    images = [torch.from_numpy(read_idx(_fashion_file(f"{part}-images-idx3-ubyte.gz")).copy())[:, None] for part in ("train", "t10k")]
+    labels = [torch.from_numpy(read_idx(_fashion_file(f"{part}-labels-idx1-ubyte.gz")).astype(np.int64)) for part in ("train", "t10k")]
+    return ImageData("fashion-mnist", FASHION_CLASSES, images[0], labels[0], images[1], labels[1])
+
+
+REGISTRY = {"fashion-mnist": load_fashion_mnist}
+
+
+def load(name: str) -> ImageData:
+    """A data set of the registry by name. Raises ValueError where it is unknown or cannot be had."""
+    return REGISTRY[validate.one_of("data", name, REGISTRY)]()
+
+
+# -- a folder of pictures ------------------------------------------------------------------------------------------
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+MAX_PIXELS = 100_000_000  # refuse a picture that would unpack to more
+
+
+def load_image(path: Path | str, size: int, channels: int) -> torch.Tensor:
+    """One picture, centre-cropped to a square and resized: uint8 (channels, size, size).
+
+    Transparent parts become white. Raises ValueError where the file is no readable picture.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels: more than {MAX_PIXELS}")
+            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture).convert("L" if channels == 1 else "RGB")
+            picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+            array = np.asarray(picture, np.uint8).reshape(size, size, channels)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a readable picture: {error}") from None
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def load_folder(folder: Path | str, size: int, channels: int, test_share: float = 0.1, seed: int = 0) -> ImageData:
+    """Pictures of any size below `folder`; each sub-folder is a class, without sub-folders there is one class.
+
+    Unreadable files are skipped and counted in `skipped`. A fixed share of every class is held out as test images
+    (the same one for the same seed). Raises ValueError where nothing readable is found.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"data = {str(folder)!r}: is no folder; give a folder of pictures whose sub-folders are classes")
+    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    images, labels, names, skipped = [], [], [], 0
+    for place in classes or [folder]:
+        found = []
+        for path in sorted(p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
+            try:
+                found.append(load_image(path, size, channels))
+            except ValueError:
+                skipped += 1
+        if found:
+            labels += [len(names)] * len(found)
+            names.append(place.name)
+            images += found
+    if len(images) < 2:
+        raise ValueError(f"data = {str(folder)!r}: {len(images)} readable pictures, {skipped} unreadable; needs at least 2")
+    x, y = torch.stack(images), torch.tensor(labels)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    held_out = torch.zeros(len(x), dtype=torch.bool)
+    for label in range(len(names)):
+        mine = order[y[order] == label]
+        held_out[mine[: int(len(mine) * test_share)]] = True
+    if not held_out.any():  # tiny classes: still keep one picture to measure on
+        held_out[order[0]] = True
+    return ImageData(folder.name, tuple(names), x[~held_out], y[~held_out], x[held_out], y[held_out], skipped)

@@ -1,0 +1,154 @@
+"""ScaleStep and Trace: the record of a run, one entry per scale. Page, notebooks, tests and exports read nothing else.
+
+A trace is saved as one safetensors file: named arrays plus JSON, no pickle, validated on loading.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from .. import validate
+from ..pyramid import ScalePyramid
+
+TOP_CANDIDATES = 5
+MAX_FILE_BYTES = 64 * 1024 * 1024
+FORMAT = "var-mini-trace-1"
+
+
+@dataclass
+class ScaleStep:
+    """What happened at one scale of side s with n = s * s tokens, for B images. All arrays are on the CPU."""
+
+    index: int
+    side: int
+    token_ids: torch.Tensor  # int64 (B, n)
+    f_hat: torch.Tensor  # (B, Cvae, side_K, side_K), accumulated so far
+    image: torch.Tensor | None  # (B, channels, S, S) in [0, 1], decoded from the f_hat so far
+    seconds_attention: float
+    seconds_transformer: float  # all of the transformer but attention, and sampling
+    seconds_decoder: float
+    state_bytes: int  # of all attention states after this scale
+    entropy: torch.Tensor | None = None  # nats, (B, n)
+    probability: torch.Tensor | None = None  # of the drawn code, (B, n)
+    top_ids: torch.Tensor | None = None  # int64 (B, n, 5)
+    top_probability: torch.Tensor | None = None  # (B, n, 5)
+    attention: torch.Tensor | None = None  # "blocks": (B, layers, H, k + 1); "full": (B, layers, H, n, tokens so far)
+    attention_kind: str = "none"
+    logits: torch.Tensor | None = None  # guided, before temperature and filtering, (B, n, V); never saved
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_attention + self.seconds_transformer + self.seconds_decoder
+
+
+ARRAYS = ("token_ids", "f_hat", "image", "entropy", "probability", "top_ids", "top_probability", "attention")
+NUMBERS = ("seconds_attention", "seconds_transformer", "seconds_decoder", "state_bytes")
+
+
+@dataclass
+class Trace:
+    """A whole run: the settings that reproduce it and its steps."""
+
+    settings: dict = field(default_factory=dict)  # JSON values: model, label, seed, guidance, ...
+    steps: list[ScaleStep] = field(default_factory=list)
+
+    @staticmethod
+    def collect(steps, **settings) -> Trace:
+        """Runs a generator of ScaleSteps to its end."""
+        return Trace(settings, list(steps))
+
+    @property
+    def image(self) -> torch.Tensor:
+        """The final images, (B, channels, S, S) in [0, 1]."""
+        return self.steps[-1].image
+
+    @property
+    def seconds(self) -> float:
+        return sum(step.seconds for step in self.steps)
+
+    def save(self, path: Path | str) -> None:
+        """Writes one file, first under a temporary name."""
+        from ..checkpoints import atomic_write
+
+        tensors, numbers = {}, []
+        for step in self.steps:
+            for name in ARRAYS:
+                value = getattr(step, name)
+                if value is not None:
+                    tensors[f"{step.index}.{name}"] = value.contiguous()
+            numbers.append({name: getattr(step, name) for name in ("side", "attention_kind", *NUMBERS)})
+        meta = {"format": FORMAT, "settings": json.dumps(self.settings), "steps": json.dumps(numbers)}
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(save_tensors(tensors, metadata=meta))
+
+    @staticmethod
+    def load(source: Path | str | bytes) -> Trace:
+        """Reads a trace file (or its bytes). Raises ValueError unless it is a sound one; runs no code from it."""
+        if not isinstance(source, bytes):
+            path = Path(source)
+            if not path.is_file():
+                raise ValueError(f"trace = {str(path)!r}: no such file")
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise ValueError(f"trace = {str(path)!r}: has {path.stat().st_size} bytes, at most {MAX_FILE_BYTES} allowed")
+            source = path.read_bytes()
+        if len(source) > MAX_FILE_BYTES:
+            raise ValueError(f"trace has {len(source)} bytes: at most {MAX_FILE_BYTES} allowed")
+        try:
+            tensors = load_tensors(source)
+            length = int.from_bytes(source[:8], "little")
+            meta = json.loads(source[8 : 8 + length]).get("__metadata__", {})
+            if meta.get("format") != FORMAT:
+                raise ValueError(f"format is {validate.shown(meta.get('format'))}: must be {FORMAT!r}")
+            settings, numbers = json.loads(meta["settings"]), json.loads(meta["steps"])
+            return Trace(settings, _checked_steps(settings, numbers, tensors))
+        except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"trace is not a file saved by this project: {error}") from None
+
+
+def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.Tensor]) -> list[ScaleStep]:
+    if not isinstance(settings, dict) or not isinstance(numbers, list):
+        raise ValueError("trace has no settings or no steps")
+    pyramid = ScalePyramid(tuple(entry["side"] for entry in numbers))
+    steps: list[ScaleStep] = []
+    for k, entry in enumerate(numbers):
+        arrays = {name: tensors.pop(f"{k}.{name}", None) for name in ARRAYS}
+        for name, array in arrays.items():
+            _check_array(name, array, pyramid, k, arrays["token_ids"], steps)
+        values = {name: validate.number(name, entry[name], 0, 1e15) for name in NUMBERS}
+        values["state_bytes"] = int(values["state_bytes"])
+        kind = validate.one_of("attention_kind", entry["attention_kind"], ("none", "blocks", "full"))
+        steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **arrays, **values))
+    if tensors:
+        raise ValueError(f"trace has unknown arrays: {', '.join(sorted(tensors)[:5])}")
+    if steps[-1].image is None:
+        raise ValueError("trace has no final image")
+    return steps
+
+
+def _check_array(name: str, array, pyramid: ScalePyramid, k: int, token_ids, steps: list[ScaleStep]) -> None:
+    where = f"trace array {k}.{name}"
+    if array is None:
+        if name in ("token_ids", "f_hat"):
+            raise ValueError(f"{where} is missing")
+        return
+    B, n = token_ids.shape[0] if token_ids is not None and token_ids.ndim else 0, pyramid.counts[k]
+    shapes = {
+        "token_ids": (B, n), "f_hat": (B, None, pyramid.side, pyramid.side), "image": (B, None, None, None),
+        "entropy": (B, n), "probability": (B, n), "top_ids": (B, n, None), "top_probability": (B, n, None),
+    }
+    shape = shapes.get(name, (B, *[None] * (array.ndim - 1)))
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))
+    if not fits or B < 1 or (steps and B != steps[0].token_ids.shape[0]):
+        raise ValueError(f"{where} has shape {tuple(array.shape)}: must be {shape} with one batch size throughout")
+    integral = name in ("token_ids", "top_ids")
+    if (array.dtype == torch.int64) != integral or not (integral or array.dtype == torch.float32):
+        raise ValueError(f"{where} has type {array.dtype}: must be {'int64' if integral else 'float32'}")
+    if integral and int(array.min()) < 0 or not integral and not torch.isfinite(array).all():
+        raise ValueError(f"{where} has values out of range: must be finite, token ids at least 0")

@@ -1,0 +1,70 @@
+"""Model: a tokenizer and a transformer that belong together, with their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from .config import ModelConfig
+from .generation import Sampling, ScaleStep, Trace, generate, sample_images
+from .tokenizer import VQVAE
+from .transformer import VAR
+
+
+@dataclass
+class Model:
+    """What `checkpoints.load` returns and what draws images.
+
+        model = load("fashion-28")
+        for step in model.generate(label=7, seed=0):
+            print(step.side, step.token_ids.shape)
+    """
+
+    config: ModelConfig
+    tokenizer: VQVAE
+    transformer: VAR
+
+    @staticmethod
+    def build(config: ModelConfig) -> Model:
+        """An untrained model."""
+        t = config.tokenizer
+        return Model(config, VQVAE(t), VAR(config.transformer, t.pyramid, t.vocab_size, t.z_channels))
+
+    @property
+    def default_sampling(self) -> Sampling:
+        s = self.config.sampling
+        return Sampling(s.guidance, s.temperature, s.top_k, s.top_p)
+
+    def eval(self) -> Model:
+        self.tokenizer.eval()
+        self.transformer.eval()
+        return self
+
+    def to(self, device: torch.device | str) -> Model:
+        self.tokenizer.to(device)
+        self.transformer.to(device)
+        return self
+
+    def parameters(self) -> int:
+        """Number of parameters of both parts."""
+        return sum(p.numel() for part in (self.tokenizer, self.transformer) for p in part.parameters())
+
+    def generate(self, label, seed, sampling: Sampling | None = None, **options) -> Iterator[ScaleStep]:
+        """See `generation.generate`; `sampling` defaults to the model's own settings."""
+        return generate(self.tokenizer, self.transformer, label, seed, sampling or self.default_sampling, **options)
+
+    def trace(self, label, seed, sampling: Sampling | None = None, **options) -> Trace:
+        """Runs `generate` to its end and keeps the settings that reproduce it."""
+        s = sampling or self.default_sampling
+        settings = {
+            "model": self.config.name, "label": label, "seed": seed, "guidance": s.guidance,
+            "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p,
+            "attention": options.get("attention", "exact"),
+        }
+        return Trace.collect(self.generate(label, seed, s, **options), **settings)
+
+    def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
+        """Only the final images, float (N, channels, S, S) in [0, 1]."""
+        return sample_images(self.tokenizer, self.transformer, label, seed, sampling or self.default_sampling, **options)

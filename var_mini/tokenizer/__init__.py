@@ -1,0 +1,6 @@
+"""The multi-scale tokenizer: image <-> K token maps."""
+
+from .quantizer import MultiScaleQuantizer
+from .vqvae import VQVAE
+
+__all__ = ["VQVAE", "MultiScaleQuantizer"]

@@ -1,0 +1,1 @@
+"""Training of both stages, and the evaluation of what came out."""

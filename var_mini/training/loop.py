@@ -1,0 +1,235 @@
+"""The training loop both stages share: schedule, EMA, log, save and resume, on one device or many (accelerate).
+
+A run is a pure function of its configuration: batch and randomness of step t depend on (seed, t) alone, so a
+resumed run continues exactly as if it had never stopped, and only weights, optimizer and the step need saving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from tqdm import tqdm
+
+from .. import validate
+from ..checkpoints import atomic_write
+from ..data import to_unit
+
+SAVE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    steps: int
+    batch_size: int  # over all processes together
+    lr: float  # peak learning rate of AdamW
+    muon_lr: float = 0.0  # peak learning rate of Muon for hidden matrices; 0 = AdamW for all
+    warmup: int = 200
+    final_lr: float = 0.02  # share of the peak reached at the end (cosine)
+    weight_decay: float = 0.05
+    clip: float = 2.0
+    ema: float = 0.999
+    seed: int = 0
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        validate.integer("steps", self.steps, 1, 10**9)
+        validate.integer("batch_size", self.batch_size, 1, 1 << 20)
+        validate.integer("seed", self.seed, 0, 2**32 - 1)
+        validate.number("lr", self.lr, 0, 10, low_open=True)
+        validate.number("ema", self.ema, 0, 1)
+
+    def rate(self, step: int) -> float:
+        """Share of the peak learning rate at a step: linear warm-up, then cosine."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Tensor:
+    """Which images step `step` sees: every epoch is a permutation of its own, known without replaying the run."""
+    batch_size = min(batch_size, count)
+    per_epoch = count // batch_size
+    epoch, place = divmod(step, per_epoch)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    return order[place * batch_size : (place + 1) * batch_size]
+
+
+def preferred_precision() -> str:
+    """"bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "no"
+
+
+def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
+    """Parameters for AdamW (as groups with and without weight decay) and for Muon."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    decayed, plain, hidden = [], [], []
+    for name, p in model.named_parameters():
+        squeezed = [s for s in p.shape if s > 1]
+        if len(squeezed) <= 1 or id(p) in embeddings or p.ndim == 3:  # biases, norms, scales, position embeddings
+            plain.append(p)
+        elif schedule.muon_lr and p.ndim == 2 and "blocks." in name:
+            hidden.append(p)
+        else:
+            decayed.append(p)
+    return [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}], hidden
+
+
+class Trainer:
+    """Runs `objective(images, labels, step) -> (loss, metrics)`, a module that holds the model as `.model`.
+
+    images are float in [-1, 1]. `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only)
+    and `log.csv`. A run in the same folder resumes from the last save. `precision` is "auto", "no" or "bf16".
+    """
+
+    def __init__(self, objective: nn.Module, schedule: Schedule, out: Path | str, precision: str = "auto", cpu: bool = False):
+        precision = preferred_precision() if precision == "auto" else validate.one_of("precision", precision, ("no", "bf16"))
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
+        self.schedule, self.out = schedule, Path(out)
+        adamw, hidden = _groups(objective.model, schedule)
+        self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95))]
+        if hidden:
+            self.optimizers.append(torch.optim.Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))
+        self.objective = self.accelerator.prepare_model(objective)
+        self.bare = self.accelerator.unwrap_model(self.objective)
+        self.ema = {n: p.detach().clone() for n, p in self.bare.model.named_parameters()}
+        self.step = 0
+        self.rows: list[dict] = []
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Writes state.pt and log.csv, each to a temporary file that is then renamed."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "step": self.step,
+            "objective": self.bare.state_dict(),
+            "ema": self.ema,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+        }
+        self.out.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.out / "state.pt") as path:
+            torch.save(state, path)
+        if self.rows:
+            with atomic_write(self.out / "log.csv") as path, open(path, "w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(k for row in self.rows for k in row)))
+                writer.writeheader()
+                writer.writerows(self.rows)
+
+    def resume(self) -> bool:
+        """Continues from state.pt if `out` has one. Raises ValueError where it is unreadable or of another model."""
+        path = self.out / "state.pt"
+        if not path.exists():
+            return False
+        try:
+            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            self.bare.load_state_dict(state["objective"])
+            for name, value in self.ema.items():
+                value.copy_(state["ema"][name])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.step = int(state["step"])
+        except Exception as error:  # torch raises many kinds here, from pickle errors to shape mismatches
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"{path} does not hold a state of this training run: {first}") from None
+        log = self.out / "log.csv"
+        if log.exists():
+            with open(log, newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
+        return True
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside, the model carries the EMA weights."""
+        parameters = dict(self.bare.model.named_parameters())
+        kept = {n: p.detach().clone() for n, p in parameters.items()}
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(self.ema[n])
+        try:
+            yield self.bare.model
+        finally:
+            with torch.no_grad():
+                for n, p in parameters.items():
+                    p.copy_(kept[n])
+
+    # -- the loop ----------------------------------------------------------------------------------------------
+
+    def run(self, images: torch.Tensor, labels: torch.Tensor, validate_every: int = 0, validation=None, stop_at: int | None = None) -> None:
+        """Trains to the end of the schedule (or to step `stop_at`) on uint8 images and int64 labels.
+
+        `validation(model) -> dict` runs with EMA weights every `validate_every` steps and at the end; its numbers
+        go into the log.
+        """
+        s, acc = self.schedule, self.accelerator
+        if self.resume():
+            acc.print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
+        last = min(s.steps, stop_at) if stop_at is not None else s.steps
+        started = saved = time.monotonic()
+        bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
+        while self.step < last:
+            mine = batch_indices(self.step, len(images), s.batch_size, s.seed)[acc.process_index :: acc.num_processes]
+            metrics = self._update(to_unit(images[mine]).to(acc.device), labels[mine].to(acc.device))
+            self.step += 1
+            bar.update(1)
+            if validation and validate_every and (self.step % validate_every == 0 or self.step == s.steps):
+                with self.averaged() as model:
+                    metrics = {**metrics, **validation(model)}
+            if len(metrics) > len(self._last_names) or self.step % s.log_every == 0 or self.step == s.steps:
+                row = {"step": self.step, "images": self.step * min(s.batch_size, len(images)), **_rounded(metrics)}
+                row["seconds"] = round(time.monotonic() - started, 1)
+                self.rows.append(row)
+                bar.set_postfix({k: v for k, v in list(row.items())[2:5]})
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        bar.close()
+        self.save()
+
+    def _update(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+        s = self.schedule
+        for optimizer, peak in zip(self.optimizers, (s.lr, s.muon_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * s.rate(self.step)
+        self.objective.train()
+        with self.accelerator.autocast():
+            loss, metrics = self.objective(images, labels, self.step)
+        self.accelerator.backward(loss)
+        parameters = list(self.bare.parameters())
+        norm = self.accelerator.clip_grad_norm_(parameters, s.clip)
+        if not torch.isfinite(norm):
+            raise RuntimeError(f"gradient norm is {norm.item()} at step {self.step}: lower the learning rate (lr = {s.lr})")
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.bare.after_step(self.step, self.accelerator)
+        decay = min(s.ema, (1 + self.step) / (10 + self.step))  # follows closely at first
+        with torch.no_grad():
+            for name, p in self.bare.model.named_parameters():
+                self.ema[name].lerp_(p, 1 - decay)
+        self._last_names = {"loss", *metrics}
+        return {"loss": loss.item(), **{k: float(v) for k, v in metrics.items()}}
+
+
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {k: float(f"{v:.5g}") for k, v in metrics.items()}
+
+
+def threads_note() -> str:
+    """One line on how many threads this process uses, since two busy processes on the same cores slow each other."""
+    return f"{torch.get_num_threads()} threads (OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')})"

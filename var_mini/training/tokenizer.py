@@ -1,0 +1,117 @@
+"""Stage one: train the multi-scale tokenizer (reconstruction + quantizer loss, dead codes revived).
+
+The published repository has no code for this stage. Codes die because only chosen codes get a gradient; every
+`REVIVE_EVERY` steps the codes that were not chosen since are put where the encoder's residuals really lie.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..tokenizer import VQVAE
+
+REVIVE_EVERY = 50
+REVIVE_UNTIL = 0.8  # share of training after which codes are left to settle
+
+
+class TokenizerObjective(nn.Module):
+    """(images, labels, step) -> (loss, metrics) for the Trainer."""
+
+    def __init__(self, model: VQVAE, steps: int, l1_weight: float = 0.0):
+        super().__init__()
+        self.model = model
+        self.l1_weight = l1_weight
+        self.revive_until = int(steps * REVIVE_UNTIL)
+        K, V = model.pyramid.num_scales, model.config.vocab_size
+        self.register_buffer("usage", torch.zeros(K, V))  # how often each scale chose each code since the last revival
+        self.candidates: torch.Tensor | None = None  # residual vectors of the last batch
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor, step: int):
+        f = self.model.encode(images)
+        with torch.autocast(images.device.type, enabled=False):  # nearest codes and their gradients in float32
+            f = f.float()
+            if step == 0:
+                self._data_init(f.detach())
+            quantized = self.model.quantize.quantize(f)
+            quantizer_loss = self.model.quantize.loss(f, quantized.f_hat)
+            straight_through = quantized.f_hat[-1].detach() + f - f.detach()
+            self._count(f.detach(), quantized, step)
+        reconstruction = self.model.decode_raw(straight_through).float()
+        mse = F.mse_loss(reconstruction, images)
+        loss = mse + quantizer_loss
+        if self.l1_weight:
+            loss = loss + self.l1_weight * F.l1_loss(reconstruction, images)
+        return loss, {"psnr_train": psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
+
+    @torch.no_grad()
+    def _data_init(self, f: torch.Tensor) -> None:
+        """Codes start at feature vectors of the first batch, seen at random scales."""
+        codes = self.model.quantize.embedding.weight
+        vectors = torch.cat([self.model.quantize.downsample(f, k).flatten(2).transpose(1, 2).flatten(0, 1)
+                             for k in range(self.model.pyramid.num_scales)])
+        generator = torch.Generator().manual_seed(0)
+        chosen = torch.randint(len(vectors), (len(codes),), generator=generator).to(f.device)
+        noise = torch.randn(codes.shape, generator=generator).to(f.device) * vectors.std() * 0.05
+        codes.copy_(vectors[chosen] + noise)
+
+    @torch.no_grad()
+    def _count(self, f: torch.Tensor, quantized, step: int) -> None:
+        for k, ids in enumerate(quantized.token_ids):
+            self.usage[k] += torch.bincount(ids.flatten(), minlength=self.usage.shape[1])
+        if (step + 1) % REVIVE_EVERY == 0:  # what each scale had to quantize, in this batch
+            before = [torch.zeros_like(f), *quantized.f_hat[:-1]]
+            self.candidates = torch.cat([self.model.quantize.downsample(f - b, k).flatten(2).transpose(1, 2).flatten(0, 1)
+                                         for k, b in enumerate(before)])
+
+    @torch.no_grad()
+    def after_step(self, step: int, accelerator) -> None:
+        """Moves codes unused in the last REVIVE_EVERY steps onto residual vectors of the current batch."""
+        if (step + 1) % REVIVE_EVERY or self.candidates is None:
+            return
+        usage = accelerator.reduce(self.usage, "sum")
+        if step < self.revive_until:
+            dead = (usage.sum(0) == 0).nonzero().flatten()
+            codes = self.model.quantize.embedding.weight
+            generator = torch.Generator().manual_seed(step)
+            chosen = torch.randint(len(self.candidates), (len(dead),), generator=generator).to(codes.device)
+            revived = self.candidates[chosen]
+            if accelerator.num_processes > 1:  # every process must hold the same codebook
+                from accelerate.utils import broadcast
+
+                revived = broadcast(revived)
+            codes[dead] = revived
+        self.usage.zero_()
+        self.candidates = None
+
+
+def psnr(mse: torch.Tensor | float) -> float:
+    """Peak signal-to-noise ratio in dB for images in [-1, 1] (peak-to-peak 2)."""
+    return 10 * math.log10(4.0 / max(float(mse), 1e-12))
+
+
+@torch.inference_mode()
+def measure_tokenizer(model: VQVAE, images: torch.Tensor, batch_size: int = 500) -> dict:
+    """PSNR in dB and codebook use on uint8 test images.
+
+    PSNR is of the mean squared error over all images, on the clamped reconstruction. Returns `psnr_db`,
+    `codebook_used` (share of codes chosen at least once) and `codebook_used_per_scale`.
+    """
+    from ..data import to_unit
+
+    device = next(model.parameters()).device
+    total, used = 0.0, torch.zeros(model.pyramid.num_scales, model.config.vocab_size, dtype=torch.bool, device=device)
+    for batch in images.split(batch_size):
+        x = to_unit(batch).to(device)
+        quantized = model.tokenize(x)
+        total += F.mse_loss(model.decode(quantized.f_hat[-1]), x, reduction="sum").item()
+        for k, ids in enumerate(quantized.token_ids):
+            used[k, ids.flatten().unique()] = True
+    return {
+        "psnr_db": psnr(total / images.numel()),
+        "codebook_used": used.any(0).float().mean().item(),
+        "codebook_used_per_scale": used.float().mean(1).tolist(),
+    }

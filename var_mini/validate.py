@@ -1,0 +1,37 @@
+"""Argument checks with one wording: every message names the argument, its value and the allowed range."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+
+def shown(value: object) -> str:
+    """`repr` of a value, cut to a length that fits in one line of an error message."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def integer(name: str, value: object, low: int, high: int) -> int:
+    """Returns `value` as an int. Raises ValueError unless it is a whole number in [low, high]."""
+    whole = isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value) and value == int(value))
+    if isinstance(value, bool) or not whole or not low <= int(value) <= high:
+        raise ValueError(f"{name} = {shown(value)}: must be a whole number from {low} to {high}")
+    return int(value)
+
+
+def number(name: str, value: object, low: float, high: float, low_open: bool = False) -> float:
+    """Returns `value` as a float. Raises ValueError unless it is finite and in [low, high] (or (low, high])."""
+    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or value > high or value < low or (low_open and value == low):
+        left = "above" if low_open else "from"
+        raise ValueError(f"{name} = {shown(value)}: must be a finite number {left} {low:g} to {high:g}")
+    return float(value)
+
+
+def one_of(name: str, value: object, allowed) -> str:
+    """Returns `value`. Raises ValueError unless it is one of the strings in `allowed`."""
+    names = sorted(allowed)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{name} = {shown(value)}: must be one of {', '.join(names)}")
+    return value
