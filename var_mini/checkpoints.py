@@ -7,11 +7,12 @@ can run, and every name and shape is checked before anything is used.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,12 +23,13 @@ from torch import nn
 from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
 from .model import Model
+from .tokenizer import VQVAE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-@contextmanager
+@contextlib.contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path beside `path`, renamed onto it when the block ends well and removed when it fails."""
     path = Path(path)
@@ -48,15 +50,13 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 def save(model: Model, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
     """Writes a checkpoint folder. Weights are stored as `dtype` (float16 halves the size) and computed in float32."""
-    folder = Path(folder)
-    tensors = {}
-    for part in ("tokenizer", "transformer"):
-        for name, tensor in getattr(model, part).state_dict().items():
-            tensors[f"{part}.{name}"] = tensor.detach().to("cpu", dtype).contiguous()
-    with atomic_write(folder / WEIGHTS) as path:
-        save_file(tensors, path)
-    with atomic_write(folder / CONFIG) as path:
-        path.write_text(json.dumps(model.config.to_dict(), indent=1) + "\n")
+    parts = {"tokenizer": model.tokenizer, "transformer": model.transformer}
+    _write(Path(folder), parts, model.config.to_dict(), dtype)
+
+
+def save_tokenizer(tokenizer: VQVAE, folder: Path | str) -> None:
+    """Writes a tokenizer alone: what stage one of training hands to stage two. Weights stay float32."""
+    _write(Path(folder), {"tokenizer": tokenizer}, {"tokenizer": asdict(tokenizer.config)}, torch.float32)
 
 
 def load(name: str | Path, device: torch.device | str = "cpu") -> Model:
@@ -66,27 +66,65 @@ def load(name: str | Path, device: torch.device | str = "cpu") -> Model:
     """
     if str(name) in OFFICIAL:
         return load_official(str(name), device=device)
+    config, folder = load_config(name), find(name)
+    with torch.device("meta"):
+        model = Model.build(config)
+    parts = _read_parts(folder)
+    for part, module in (("tokenizer", model.tokenizer), ("transformer", model.transformer)):
+        _load_checked(module, parts[part], f"{folder / WEIGHTS} ({part})")
+    return model.eval().to(device)
+
+
+def load_config(name: str | Path) -> ModelConfig:
+    """The configuration of a model, without its weights. Takes the same names as `load`."""
+    if str(name) in OFFICIAL:
+        return official_config(str(name))
+    return ModelConfig.from_dict(_read_config(find(name)))
+
+
+def load_tokenizer(name: str | Path) -> VQVAE:
+    """Only the tokenizer of a checkpoint, by the name of a shipped model or by its folder."""
     folder = find(name)
+    config = _read_config(folder)
+    config = TokenizerConfig.from_dict(config.get("tokenizer") if isinstance(config, dict) else None)
+    with torch.device("meta"):
+        tokenizer = VQVAE(config)
+    _load_checked(tokenizer, _read_parts(folder)["tokenizer"], f"{folder / WEIGHTS} (tokenizer)")
+    return tokenizer.eval()
+
+
+def _write(folder: Path, parts: dict[str, nn.Module], config: dict, dtype: torch.dtype) -> None:
+    tensors = {
+        f"{part}.{name}": tensor.detach().to("cpu", dtype).contiguous()
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+    with atomic_write(folder / WEIGHTS) as path:
+        save_file(tensors, path)
+    with atomic_write(folder / CONFIG) as path:
+        path.write_text(json.dumps(config, indent=1) + "\n")
+
+
+def _read_config(folder: Path) -> object:
     try:
-        config = ModelConfig.from_dict(json.loads((folder / CONFIG).read_text()))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
         raise ValueError(f"{folder / CONFIG} is not a readable JSON file: {error}") from None
+
+
+def _read_parts(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """The tensors of a checkpoint file, by part."""
     try:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS} is not a readable safetensors file: {error}") from None
-    with torch.device("meta"):
-        model = Model.build(config)
-    parts = {"tokenizer": {}, "transformer": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {"tokenizer": {}, "transformer": {}}
     for key, tensor in tensors.items():
         part, _, rest = key.partition(".")
-        parts.setdefault(part, {})[rest] = tensor.float()
-    unknown = sorted(set(parts) - {"tokenizer", "transformer"})
-    if unknown:
-        raise ValueError(f"{folder / WEIGHTS} has tensors of unknown parts: {', '.join(unknown)}")
-    for part, state in parts.items():
-        _load_checked(getattr(model, part), state, f"{folder / WEIGHTS} ({part})")
-    return model.eval().to(device)
+        if part not in parts:
+            raise ValueError(f"{folder / WEIGHTS} has a tensor of no known part: {validate.shown(key)}")
+        parts[part][rest] = tensor
+    return parts
 
 
 def available() -> list[str]:
@@ -96,9 +134,10 @@ def available() -> list[str]:
 
 def find(name: str | Path) -> Path:
     """The folder of a checkpoint, by the name of a shipped model or by its path."""
-    for folder in (ASSETS / str(name), Path(name)):
-        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
-            return folder
+    with contextlib.suppress(OSError, ValueError):  # too long for a path, or a NUL in it
+        for folder in (ASSETS / str(name), Path(str(name))):
+            if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+                return folder
     known = ", ".join(available() + sorted(OFFICIAL))
     raise ValueError(f"model = {validate.shown(str(name))}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
 

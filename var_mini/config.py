@@ -7,7 +7,7 @@ of classes serves both.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 
 from . import validate
 from .pyramid import ScalePyramid
@@ -33,6 +33,11 @@ class TokenizerConfig:
     phi_count: int = 4  # convolutions phi shared by the K scales
     phi_ratio: float = 0.5  # h = (1 - ratio) * h + ratio * conv(h)
     beta: float = 0.25  # weight of the commitment loss
+
+    @staticmethod
+    def from_dict(data: object) -> TokenizerConfig:
+        """Builds a config from parsed JSON. Raises ValueError on unknown, missing or out-of-range entries."""
+        return _build(TokenizerConfig, data, "tokenizer")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_nums", ScalePyramid(self.patch_nums).patch_nums)

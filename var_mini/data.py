@@ -88,9 +88,12 @@ def _fashion_file(name: str) -> Path:
 
 def load_fashion_mnist() -> ImageData:
     """60,000 + 10,000 grey 28x28 images of ten kinds of clothing."""
-    images = [torch.from_numpy(read_idx(_fashion_file(f"{part}-images-idx3-ubyte.gz")).copy())[:, None] for part in ("train", "t10k")]
-    labels = [torch.from_numpy(read_idx(_fashion_file(f"{part}-labels-idx1-ubyte.gz")).astype(np.int64)) for part in ("train", "t10k")]
-    return ImageData("fashion-mnist", FASHION_CLASSES, images[0], labels[0], images[1], labels[1])
+    parts = []
+    for part in ("train", "t10k"):
+        images = read_idx(_fashion_file(f"{part}-images-idx3-ubyte.gz"))
+        labels = read_idx(_fashion_file(f"{part}-labels-idx1-ubyte.gz"))
+        parts += [torch.from_numpy(images.copy())[:, None], torch.from_numpy(labels.astype(np.int64))]
+    return ImageData("fashion-mnist", FASHION_CLASSES, *parts)
 
 
 REGISTRY = {"fashion-mnist": load_fashion_mnist}

@@ -55,15 +55,18 @@ class Model:
         """See `generation.generate`; `sampling` defaults to the model's own settings."""
         return generate(self.tokenizer, self.transformer, label, seed, sampling or self.default_sampling, **options)
 
-    def trace(self, label, seed, sampling: Sampling | None = None, **options) -> Trace:
-        """Runs `generate` to its end and keeps the settings that reproduce it."""
+    def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str = "exact") -> dict:
+        """The JSON values that reproduce a run of this model."""
         s = sampling or self.default_sampling
-        settings = {
-            "model": self.config.name, "label": label, "seed": seed, "guidance": s.guidance,
-            "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p,
-            "attention": options.get("attention", "exact"),
+        return {
+            "model": self.config.name, "label": label, "seed": seed, "guidance": s.guidance, "temperature": s.temperature,
+            "top_k": s.top_k, "top_p": s.top_p, "attention": attention,
         }
-        return Trace.collect(self.generate(label, seed, s, **options), **settings)
+
+    def trace(self, label, seed, sampling: Sampling | None = None, attention: str = "exact", **options) -> Trace:
+        """Runs `generate` to its end and keeps the settings that reproduce it."""
+        steps = self.generate(label, seed, sampling, attention=attention, **options)
+        return Trace(self.trace_settings(label, seed, sampling, attention), list(steps))
 
     def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
         """Only the final images, float (N, channels, S, S) in [0, 1]."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class ScalePyramid:
         if not isinstance(given, (tuple, list)) or not 1 <= len(given) <= MAX_SCALES:
             raise ValueError(f"patch_nums = {validate.shown(given)}: must hold 1 to {MAX_SCALES} sides")
         sides = tuple(validate.integer("patch_nums", side, 1, MAX_SIDE) for side in given)
-        if any(b <= a for a, b in zip(sides, sides[1:])):
+        if any(b <= a for a, b in pairwise(sides)):
             raise ValueError(f"patch_nums = {validate.shown(given)}: must be strictly increasing")
         object.__setattr__(self, "patch_nums", sides)
 

@@ -10,7 +10,6 @@ Shapes: B images, L tokens, n tokens of one scale, C width, H heads, d head dime
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
 
@@ -58,12 +57,8 @@ class SelfAttention(nn.Module):
         """x (B, n, C) -> q, k, v, each (B, H, n, d); q and k are unit vectors in the L2 variant."""
         B, n, _ = x.shape
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        q, k, v = (
-            F.linear(x, self.mat_qkv.weight, bias)
-            .view(B, n, 3, self.config.heads, self.config.head_dim)
-            .permute(2, 0, 3, 1, 4)
-            .unbind(0)
-        )
+        qkv = F.linear(x, self.mat_qkv.weight, bias).view(B, n, 3, self.config.heads, self.config.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).float().unbind(0)  # float32 also under autocast: unit vectors need it
         if self.config.attn_l2_norm:
             q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
         return q, k, v
@@ -209,9 +204,9 @@ class VAR(nn.Module):
             scale = block.attn.logit_scale()
 
             def attend(q, k, v, scale=scale):
-                # the fused CPU kernel is several times slower backwards in bfloat16 than in float32
-                with torch.autocast(q.device.type, enabled=False) if q.device.type == "cpu" else contextlib.nullcontext():
-                    return masked(attention, q.float(), k.float(), v.float(), scale.float(), mask)
+                # on a CPU the fused kernel is several times slower backwards in bfloat16 than in float32
+                with torch.autocast("cpu", enabled=False):
+                    return masked(attention, q, k, v, scale, mask)
 
             x = block(x, c, attend)
         return self.logits(x, condition)

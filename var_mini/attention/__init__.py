@@ -7,6 +7,6 @@ by name, per call.
 
 from .exact import ExactState, masked_exact
 from .polynomial import masked_polynomial
-from .state import AttentionState, masked, new_state
+from .state import STATES, AttentionState, masked, new_state
 
-__all__ = ["AttentionState", "ExactState", "masked", "masked_exact", "masked_polynomial", "new_state"]
+__all__ = ["STATES", "AttentionState", "ExactState", "masked", "masked_exact", "masked_polynomial", "new_state"]

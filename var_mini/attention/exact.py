@@ -19,7 +19,8 @@ class ExactState:
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         end = self.length + k.shape[2]
         if end > self.keys.shape[2]:
-            raise ValueError(f"k has {k.shape[2]} tokens: {self.keys.shape[2] - self.length} of {self.keys.shape[2]} places are left")
+            capacity = self.keys.shape[2]
+            raise ValueError(f"k has {k.shape[2]} tokens: {capacity - self.length} of {capacity} places are left")
         self.keys[:, :, self.length : end] = k
         self.values[:, :, self.length : end] = v
         self.length = end

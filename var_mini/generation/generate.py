@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import validate
+from ..attention import STATES
 from ..tokenizer import VQVAE
 from ..transformer import VAR
 from .sampling import Sampling, draw, filter_logits, guide, noise_generators
@@ -59,13 +60,12 @@ def check_labels(label: int | list[int], num_classes: int) -> list[int]:
     return [validate.integer("label", value, 0, num_classes - 1) for value in labels]
 
 
-@torch.inference_mode()
 def generate(
     tokenizer: VQVAE,
     transformer: VAR,
     label: int | list[int],
     seed: int | list[int],
-    sampling: Sampling = Sampling(),
+    sampling: Sampling | None = None,
     attention: str = "exact",
     capture: str = "none",
     details: bool = True,
@@ -85,19 +85,21 @@ def generate(
     labels = check_labels(label, transformer.config.num_classes)
     seeds = list(seed) if isinstance(seed, (list, tuple)) else [seed]
     B = max(len(labels), len(seeds))
-    validate.integer("batch", B, 1, MAX_BATCH)
+    validate.integer("batch", min(len(labels), len(seeds)) and B, 1, MAX_BATCH)
     labels = labels * B if len(labels) == 1 else labels
     seeds = seeds * B if len(seeds) == 1 else seeds
     if len(labels) != B or len(seeds) != B:
         raise ValueError(f"label has {len(labels)} and seed has {len(seeds)} entries: must be equal, or one of them 1")
     validate.one_of("capture", capture, ("none", "blocks", "full"))
+    validate.one_of("attention", attention, STATES)
     generators = noise_generators(seeds)
+    sampling = sampling or Sampling()
     return _draw_scales(
         tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images, keep_logits
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: whoever reads a record may go on computing with it, gradients included
 def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images,
                  keep_logits):
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
@@ -159,14 +161,15 @@ def _describe(step: ScaleStep, filtered: torch.Tensor, ids: torch.Tensor) -> Non
 
 
 def sample_images(
-    tokenizer: VQVAE, transformer: VAR, label: list[int], seed: list[int], sampling: Sampling = Sampling(),
+    tokenizer: VQVAE, transformer: VAR, label: list[int], seed: list[int], sampling: Sampling | None = None,
     attention: str = "exact", batch_size: int = 100,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any record."""
     images = []
     for i in range(0, len(label), batch_size):
         part = slice(i, i + batch_size)
-        for step in generate(tokenizer, transformer, label[part], seed[part], sampling, attention, details=False, partial_images=False):
-            pass
-        images.append(step.image)
+        *_, last = generate(
+            tokenizer, transformer, label[part], seed[part], sampling, attention, details=False, partial_images=False
+        )
+        images.append(last.image)
     return torch.cat(images)

@@ -69,6 +69,6 @@ def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tenso
     Gumbel-max: the code that maximises p / e with e exponential noise has exactly the distribution p. The noise of an
     image does not depend on p, so two settings from one seed differ only where their distributions do.
     """
-    B, n, V = logits.shape
+    _, n, V = logits.shape
     noise = torch.stack([torch.empty(n, V).exponential_(generator=g) for g in generators])
     return (logits.softmax(-1) / noise.to(logits.device)).argmax(-1)

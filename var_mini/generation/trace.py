@@ -59,11 +59,6 @@ class Trace:
     settings: dict = field(default_factory=dict)  # JSON values: model, label, seed, guidance, ...
     steps: list[ScaleStep] = field(default_factory=list)
 
-    @staticmethod
-    def collect(steps, **settings) -> Trace:
-        """Runs a generator of ScaleSteps to its end."""
-        return Trace(settings, list(steps))
-
     @property
     def image(self) -> torch.Tensor:
         """The final images, (B, channels, S, S) in [0, 1]."""
@@ -145,10 +140,10 @@ def _check_array(name: str, array, pyramid: ScalePyramid, k: int, token_ids, ste
     }
     shape = shapes.get(name, (B, *[None] * (array.ndim - 1)))
     fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))
-    if not fits or B < 1 or (steps and B != steps[0].token_ids.shape[0]):
+    if not fits or B < 1 or (steps and steps[0].token_ids.shape[0] != B):
         raise ValueError(f"{where} has shape {tuple(array.shape)}: must be {shape} with one batch size throughout")
     integral = name in ("token_ids", "top_ids")
-    if (array.dtype == torch.int64) != integral or not (integral or array.dtype == torch.float32):
+    if array.dtype != (torch.int64 if integral else torch.float32):
         raise ValueError(f"{where} has type {array.dtype}: must be {'int64' if integral else 'float32'}")
-    if integral and int(array.min()) < 0 or not integral and not torch.isfinite(array).all():
+    if not torch.isfinite(array).all() or (integral and int(array.min()) < 0):
         raise ValueError(f"{where} has values out of range: must be finite, token ids at least 0")

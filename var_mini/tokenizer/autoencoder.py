@@ -7,6 +7,8 @@ a space-to-depth stem in place of the first resolutions, and no attention blocks
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -78,7 +80,7 @@ class Level(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, blocks: int, groups: int, attention: bool):
         super().__init__()
         widths = [channels_in] + [channels_out] * blocks
-        self.block = nn.ModuleList(ResBlock(a, b, groups) for a, b in zip(widths, widths[1:]))
+        self.block = nn.ModuleList(ResBlock(a, b, groups) for a, b in pairwise(widths))
         self.attn = nn.ModuleList(SpatialAttention(channels_out, groups) for _ in range(blocks if attention else 0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,8 @@ class Phi(nn.Conv2d):
     def __init__(self, channels: int, ratio: float):
         super().__init__(channels, channels, 3, padding=1)
         self.ratio = ratio
+        nn.init.dirac_(self.weight)  # training starts with phi = identity
+        nn.init.zeros_(self.bias)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         return h * (1 - self.ratio) + super().forward(h) * self.ratio

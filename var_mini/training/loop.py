@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import math
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from .. import validate
 from ..checkpoints import atomic_write
-from ..data import to_unit
 
 SAVE_SECONDS = 120.0
 
@@ -74,6 +73,18 @@ def preferred_precision() -> str:
     return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "no"
 
 
+def reuse_memory() -> None:
+    """Makes the C library keep freed memory instead of returning it, where it is glibc.
+
+    A training step frees and asks for the same hundreds of megabytes again; on a virtual machine the page faults of
+    that cost up to a fifth of the step.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):  # M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD
+            mallopt(option, value)
+
+
 def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
     """Parameters for AdamW (as groups with and without weight decay) and for Muon."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
@@ -90,9 +101,9 @@ def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
 
 
 class Trainer:
-    """Runs `objective(images, labels, step) -> (loss, metrics)`, a module that holds the model as `.model`.
+    """Runs `objective(step, *batch) -> (loss, metrics)`, a module that holds the model as `.model`.
 
-    images are float in [-1, 1]. `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only)
+    `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only)
     and `log.csv`. A run in the same folder resumes from the last save. `precision` is "auto", "no" or "bf16".
     """
 
@@ -109,6 +120,7 @@ class Trainer:
         self.ema = {n: p.detach().clone() for n, p in self.bare.model.named_parameters()}
         self.step = 0
         self.rows: list[dict] = []
+        self.seconds = 0.0  # spent in this run, over all its resumptions
 
     # -- state -------------------------------------------------------------------------------------------------
 
@@ -118,6 +130,7 @@ class Trainer:
             return
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "objective": self.bare.state_dict(),
             "ema": self.ema,
             "optimizers": [o.state_dict() for o in self.optimizers],
@@ -143,7 +156,7 @@ class Trainer:
                 value.copy_(state["ema"][name])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
-            self.step = int(state["step"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
         except Exception as error:  # torch raises many kinds here, from pickle errors to shape mismatches
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"{path} does not hold a state of this training run: {first}") from None
@@ -170,45 +183,50 @@ class Trainer:
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
-    def run(self, images: torch.Tensor, labels: torch.Tensor, validate_every: int = 0, validation=None, stop_at: int | None = None) -> None:
-        """Trains to the end of the schedule (or to step `stop_at`) on uint8 images and int64 labels.
+    def run(self, count: int, batch, validate_every: int = 0, validation=None, stop_at: int | None = None) -> None:
+        """Trains to the end of the schedule, or to step `stop_at`.
 
-        `validation(model) -> dict` runs with EMA weights every `validate_every` steps and at the end; its numbers
-        go into the log.
+        `batch(indices)` returns the tensors of the examples `indices` out of `count`. `validation(model) -> dict` runs
+        with EMA weights every `validate_every` steps and at the end; its numbers go into the log.
         """
         s, acc = self.schedule, self.accelerator
         if self.resume():
-            acc.print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
+            print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
-        started = saved = time.monotonic()
+        before, started = self.seconds, time.monotonic()
+        saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         while self.step < last:
-            mine = batch_indices(self.step, len(images), s.batch_size, s.seed)[acc.process_index :: acc.num_processes]
-            metrics = self._update(to_unit(images[mine]).to(acc.device), labels[mine].to(acc.device))
+            mine = batch_indices(self.step, count, s.batch_size, s.seed)[acc.process_index :: acc.num_processes]
+            metrics = self._update([part.to(acc.device) for part in batch(mine)])
             self.step += 1
             bar.update(1)
-            if validation and validate_every and (self.step % validate_every == 0 or self.step == s.steps):
+            ended = self.step == s.steps
+            if validation and (ended or (validate_every and self.step % validate_every == 0)):
                 with self.averaged() as model:
-                    metrics = {**metrics, **validation(model)}
-            if len(metrics) > len(self._last_names) or self.step % s.log_every == 0 or self.step == s.steps:
-                row = {"step": self.step, "images": self.step * min(s.batch_size, len(images)), **_rounded(metrics)}
-                row["seconds"] = round(time.monotonic() - started, 1)
-                self.rows.append(row)
-                bar.set_postfix({k: v for k, v in list(row.items())[2:5]})
+                    metrics = {k: float(v) for k, v in metrics.items()} | validation(model)
+            elif not ended and self.step % s.log_every:
+                metrics = None
+            self.seconds = before + time.monotonic() - started
+            if metrics:
+                metrics = {k: float(f"{float(v):.5g}") for k, v in metrics.items()}
+                images = self.step * min(s.batch_size, count)
+                self.rows.append({"step": self.step, "images": images, "seconds": round(self.seconds, 1), **metrics})
+                bar.set_postfix(metrics)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
         bar.close()
         self.save()
 
-    def _update(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    def _update(self, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         s = self.schedule
         for optimizer, peak in zip(self.optimizers, (s.lr, s.muon_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = peak * s.rate(self.step)
         self.objective.train()
         with self.accelerator.autocast():
-            loss, metrics = self.objective(images, labels, self.step)
+            loss, metrics = self.objective(self.step, *batch)
         self.accelerator.backward(loss)
         parameters = list(self.bare.parameters())
         norm = self.accelerator.clip_grad_norm_(parameters, s.clip)
@@ -222,14 +240,4 @@ class Trainer:
         with torch.no_grad():
             for name, p in self.bare.model.named_parameters():
                 self.ema[name].lerp_(p, 1 - decay)
-        self._last_names = {"loss", *metrics}
-        return {"loss": loss.item(), **{k: float(v) for k, v in metrics.items()}}
-
-
-def _rounded(metrics: dict[str, float]) -> dict[str, float]:
-    return {k: float(f"{v:.5g}") for k, v in metrics.items()}
-
-
-def threads_note() -> str:
-    """One line on how many threads this process uses, since two busy processes on the same cores slow each other."""
-    return f"{torch.get_num_threads()} threads (OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')})"
+        return {"loss": loss.detach(), **metrics}

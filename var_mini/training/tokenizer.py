@@ -19,18 +19,18 @@ REVIVE_UNTIL = 0.8  # share of training after which codes are left to settle
 
 
 class TokenizerObjective(nn.Module):
-    """(images, labels, step) -> (loss, metrics) for the Trainer."""
+    """(step, images) -> (loss, metrics) for the Trainer; images are float (B, channels, S, S) in [-1, 1]."""
 
-    def __init__(self, model: VQVAE, steps: int, l1_weight: float = 0.0):
+    def __init__(self, model: VQVAE, steps: int, mse_weight: float = 1.0):
         super().__init__()
         self.model = model
-        self.l1_weight = l1_weight
+        self.mse_weight = mse_weight
         self.revive_until = int(steps * REVIVE_UNTIL)
         K, V = model.pyramid.num_scales, model.config.vocab_size
         self.register_buffer("usage", torch.zeros(K, V))  # how often each scale chose each code since the last revival
         self.candidates: torch.Tensor | None = None  # residual vectors of the last batch
 
-    def forward(self, images: torch.Tensor, labels: torch.Tensor, step: int):
+    def forward(self, step: int, images: torch.Tensor):
         f = self.model.encode(images)
         with torch.autocast(images.device.type, enabled=False):  # nearest codes and their gradients in float32
             f = f.float()
@@ -42,9 +42,7 @@ class TokenizerObjective(nn.Module):
             self._count(f.detach(), quantized, step)
         reconstruction = self.model.decode_raw(straight_through).float()
         mse = F.mse_loss(reconstruction, images)
-        loss = mse + quantizer_loss
-        if self.l1_weight:
-            loss = loss + self.l1_weight * F.l1_loss(reconstruction, images)
+        loss = self.mse_weight * mse + quantizer_loss
         return loss, {"psnr_train": psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
 
     @torch.no_grad()

@@ -1,0 +1,42 @@
+# make demo | lab | test | train | bench | clean: each makes .venv and installs what it needs.
+PYTHON ?= python3
+PORT ?= 7860
+HOST ?= 127.0.0.1
+PRESET ?= fashion-28-quick
+BIN := .venv/bin
+
+.PHONY: demo lab test lint train bench clean
+
+demo: .venv/.demo
+	$(BIN)/python -m demo --host $(HOST) --port $(PORT)
+
+lab: .venv/.demo
+	$(BIN)/jupyter lab --notebook-dir=.
+
+test: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest tests
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+
+train: .venv/.demo
+	$(BIN)/python -m var_mini train tokenizer --preset $(PRESET)
+	$(BIN)/python -m var_mini train transformer --preset $(PRESET)
+
+bench: .venv/.demo
+	$(BIN)/python -m var_mini bench generate --json
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .
+	touch $@
+
+.venv/.dev: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt --editable .
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,7 @@
+"""The browser page: `python -m demo` serves it. It uses `var_mini` and is used by nothing."""
+
+import os
+
+# Gradio reads both while it is imported, so they are set here, before any file of this package imports it.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # the page makes no outside request
+os.environ["GRADIO_RUN_HISTORY"] = "False"  # and keeps no record of runs in the browser

@@ -1,0 +1,90 @@
+"""Every word the page and its command show. Braces are filled in where a text is used."""
+# ruff: noqa: RUF001 (the multiplication sign and the dash are meant)
+
+# -- command line
+COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by scale."
+HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other machines (default: %(default)s)"
+PORT_HELP = "port to listen on (default: %(default)s)"
+MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
+COMMAND_ERROR = "demo: {error}"
+
+# -- page
+TITLE = "VAR Mini"
+SENTENCE = (
+    "Next-scale prediction: the model draws a whole token map at once, first the coarsest, then ever finer ones, "
+    "and each map adds the detail that the maps before it left out."
+)
+TAB = "Draw"
+
+# -- controls
+MODEL = "Model"
+MODEL_IN_FOLDER = "{name} (from a folder)"
+MODEL_PUBLISHED = "VAR-d16 (published)"
+CLASS = "Class"
+SEED = "Seed"
+GUIDANCE = "Guidance"
+GUIDANCE_INFO = "0 switches it off"
+TEMPERATURE = "Temperature"
+TEMPERATURE_INFO = "higher is more varied"
+TOP_K = "Top-k"
+TOP_K_INFO = "0 keeps all codes"
+TOP_P = "Top-p"
+TOP_P_INFO = "1 keeps all codes"
+GENERATE = "Generate"
+STOP = "Stop"
+STOPPED = "Stopped. The scales drawn so far stay on the page."
+
+# -- the strip of scales
+HINT = "Press Generate: {scales} maps fill from left to right, one pass each."
+PREPARING = "Preparing {model}. The first run also loads its weights."
+DRAWING = "Scale {done} of {scales} is drawn."
+DONE = "All {scales} scales are drawn: {passes} forward passes for {tokens} tokens."
+FAILED = "The run ended early: {error}"
+PUBLISHED_NEEDS = (
+    "These are the published weights: the first run downloads about 1.7 GB from the Hugging Face Hub and keeps them in its "
+    "cache. Count on about 4 GB of memory; without a GPU one image takes up to minutes."
+)
+MODEL_FACTS = "{name} · {size} × {size} px · {scales} scales, {tokens} tokens · {codes} codes"
+STRIP_LABEL = "Scales from coarse to fine. Scroll sideways to see all."
+ROW_MAP = "Token map"
+ROW_MAP_NOTE = "one colour per code; similar codes, similar colours"
+ROW_IMAGE = "Image so far"
+ROW_IMAGE_NOTE = "all maps up to here, added up and decoded"
+ROW_TIME = "Time"
+ROW_TIME_NOTE = "milliseconds in this run; rest: all else in the transformer, and sampling"
+ROW_ENTROPY = "Mean entropy"
+ROW_ENTROPY_NOTE = "nats, at most {limit:.2f}"
+SIDE = "{side} × {side}"
+TOKENS = "{count} tokens"
+ONE_TOKEN = "1 token"
+ATTENTION = "attention"
+REST = "rest"
+DECODER = "decoder"
+ENTROPY = "entropy"
+MILLISECONDS = "{value} ms"
+NO_VALUE = "–"
+MAP_ALT = "Token map {side} by {side}, code numbers row by row: {codes}."
+MAP_ALT_MORE = "{codes}, and {more} more"
+IMAGE_ALT = "{subject}, decoded after scale {scale} of {scales}, {tokens} of {all} tokens."
+EMPTY_MAP_ALT = "Token map {side} by {side}, not drawn yet."
+EMPTY_IMAGE_ALT = "Image after scale {scale}, not drawn yet."
+
+# -- the result
+RESULT = "Result"
+RESULT_EMPTY = "The image appears here."
+RESULT_EMPTY_ALT = "Result, not drawn yet."
+RESULT_CAPTION = "{subject}, seed {seed}"
+RESULT_ALT = "{subject}, seed {seed}: the image after scale {scale} of {scales}, {size} by {size} pixels."
+AFTER_SCALE = "After scale"
+COUNT_OF = "{done} of {all}"
+TOTAL_TIME = "Total time"
+TOKEN_COUNT = "Tokens"
+DEVICE = "Device"
+DEVICE_CPU = "CPU: {processor}, threads: {threads}"
+DTYPE = "Number format"
+SECONDS = "{value} s"
+
+# -- errors
+NO_CONFIG = "model = {model}: has no readable configuration ({error})"
+OUT_OF_MEMORY = "There is not enough memory for this model on this machine."
+RUN_FAILED = "The model could not finish: {error}"

@@ -1,0 +1,40 @@
+"""Small untrained models for the tests. What is tested about them does not depend on training."""
+
+import pytest
+import torch
+
+from var_mini import checkpoints
+from var_mini.config import ModelConfig, TokenizerConfig, TransformerConfig
+from var_mini.model import Model
+from var_mini.parity import fill_by_rule
+
+TINY_TOKENIZER = TokenizerConfig(
+    patch_nums=(1, 2, 3), image_channels=1, vocab_size=24, z_channels=4, channels=8, channel_mult=(1, 2), res_blocks=1,
+    stem=2, attention=False, norm_groups=4,
+)
+TINY_TRANSFORMER = TransformerConfig(depth=2, width=32, heads=2, head_dim=8, num_classes=3)
+
+
+def awake(model: Model) -> Model:
+    """Fills the weights so that every branch matters: fresh weights gate most of a block to nearly nothing."""
+    fill_by_rule(model.tokenizer)
+    fill_by_rule(model.transformer)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Model:
+    return awake(Model.build(ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, ("ant", "bee", "cow"))))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny, tmp_path_factory):
+    """The tiny model as a checkpoint folder."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    checkpoints.save(tiny, folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_images() -> torch.Tensor:
+    return torch.rand(3, 1, 12, 12, generator=torch.Generator().manual_seed(1)) * 2 - 1

@@ -1,0 +1,117 @@
+"""The generator: one record per scale, the same image for the same seed, clear refusals."""
+
+import pytest
+import torch
+
+from var_mini.generation import Sampling, generate
+
+PLAIN = Sampling()
+GUIDED = Sampling(guidance=2.0, temperature=0.9, top_k=12, top_p=0.95)
+
+
+def test_every_scale_is_recorded(tiny):
+    steps = list(tiny.generate(1, 0, GUIDED))
+    assert [(s.index, s.side) for s in steps] == [(0, 1), (1, 2), (2, 3)]
+    assert [s.token_ids.shape for s in steps] == [(1, 1), (1, 4), (1, 9)]
+    assert all(s.f_hat.shape == (1, 4, 3, 3) and s.image.shape == (1, 1, 12, 12) for s in steps)
+    assert all(0 <= s.image.min() and s.image.max() <= 1 for s in steps)
+    assert all(s.seconds_attention > 0 and s.seconds_transformer > 0 and s.seconds_decoder > 0 for s in steps)
+    tokens = [1, 5, 14]
+    assert [s.state_bytes for s in steps] == [2 * 2 * 2 * n * 2 * 8 * 4 for n in tokens]  # layers, k and v, doubled batch
+
+
+def test_the_recorded_f_hat_is_what_the_tokens_say(tiny):
+    steps = list(tiny.generate(1, 3, GUIDED))
+    expected = tiny.tokenizer.quantize.accumulate([s.token_ids for s in steps])
+    for step, f_hat in zip(steps, expected, strict=True):
+        torch.testing.assert_close(step.f_hat, f_hat, atol=1e-5, rtol=0)
+        torch.testing.assert_close(step.image, (tiny.tokenizer.decode(f_hat) + 1) / 2, atol=1e-5, rtol=0)
+
+
+def test_distributions_are_those_sampled_from(tiny):
+    for step in tiny.generate(1, 0, GUIDED, keep_logits=True):
+        p = (step.logits / GUIDED.temperature).double()
+        kth = p.topk(12, -1).values[..., -1:]
+        p = p.masked_fill(p < kth, -torch.inf).softmax(-1)
+        drawn = p.gather(-1, step.token_ids.unsqueeze(-1)).squeeze(-1)
+        assert (drawn > 0).all()
+        assert (step.top_probability[..., 0] >= step.top_probability[..., 4]).all()
+        assert (step.probability >= drawn - 1e-5).all()  # top-p only renormalises upwards
+        assert (step.entropy <= torch.log(torch.tensor(12.0)) + 1e-5).all()
+
+
+@pytest.mark.parametrize("sampling", [PLAIN, GUIDED], ids=["plain", "guided"])
+def test_an_image_depends_on_its_own_seed_alone(tiny, sampling):
+    alone = list(tiny.generate(2, 7, sampling))
+    among = list(tiny.generate([0, 2, 1, 2], [7, 7, 7, 8], sampling))
+    for a, b in zip(alone, among, strict=True):
+        assert torch.equal(a.token_ids[0], b.token_ids[1])
+    assert not torch.equal(among[-1].token_ids[1], among[-1].token_ids[3])
+
+
+def test_tokens_match_teacher_forcing(tiny):
+    """Greedy tokens are the argmax of one masked pass over the input they imply."""
+    steps = list(tiny.generate(1, 0, Sampling(top_k=1)))
+    f_hats = tiny.tokenizer.quantize.accumulate([s.token_ids for s in steps])
+    logits = tiny.transformer(torch.tensor([1]), tiny.tokenizer.quantize.teacher_forcing_input(f_hats))
+    assert torch.equal(logits.argmax(-1), torch.cat([s.token_ids for s in steps], 1))
+
+
+def test_no_guidance_runs_no_second_half(tiny):
+    batches = []
+    handle = tiny.transformer.word_embed.register_forward_hook(lambda m, i, o: batches.append(o.shape[0]))
+    try:
+        list(tiny.generate(1, 0, PLAIN))
+        list(tiny.generate(1, 0, GUIDED))
+    finally:
+        handle.remove()
+    assert batches == [1, 1, 2, 2]  # one forward per scale but the first, which needs no word embedding
+
+
+def test_captured_attention_is_a_distribution(tiny):
+    for kind in ("blocks", "full"):
+        for step in tiny.generate(1, 0, GUIDED, capture=kind):
+            assert step.attention.shape[:3] == (1, 2, 2)  # image, layers, heads
+            torch.testing.assert_close(step.attention.sum(-1), torch.ones(step.attention.shape[:-1]))
+    blocks = [s.attention for s in tiny.generate(1, 0, GUIDED, capture="blocks")]
+    full = [s.attention for s in tiny.generate(1, 0, GUIDED, capture="full")]
+    by_hand = torch.stack([full[2][..., a:b].sum(-1).mean(-1) for a, b in ((0, 1), (1, 5), (5, 14))], -1)
+    torch.testing.assert_close(blocks[2], by_hand)
+
+
+def test_capture_changes_nothing(tiny):
+    plain, captured = list(tiny.generate(1, 0)), list(tiny.generate(1, 0, capture="full"))
+    assert all(torch.equal(a.token_ids, b.token_ids) for a, b in zip(plain, captured, strict=True))
+
+
+def test_sample_images_in_batches_equal_single_ones(tiny):
+    labels, seeds = [0, 1, 2, 0, 1], [4, 3, 2, 1, 0]
+    many = tiny.sample_images(labels, seeds, GUIDED, batch_size=2)
+    for i in range(5):
+        *_, last = tiny.generate(labels[i], seeds[i], GUIDED)
+        torch.testing.assert_close(many[i], last.image[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"label": 3}, "label = 3: must be a whole number from 0 to 2"),
+        ({"label": -1}, "label = -1"),
+        ({"label": "bee"}, "label = 'bee'"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": 2**40}, "seed = "),
+        ({"label": []}, "batch = 0: must be a whole number from 1"),
+        ({"label": [0, 1], "seed": [1, 2, 3]}, "label has 2 and seed has 3 entries"),
+        ({"attention": "fast"}, "attention = 'fast': must be one of exact"),
+        ({"capture": "all"}, "capture = 'all': must be one of blocks, full, none"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_drawn(tiny, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        generate(tiny.tokenizer, tiny.transformer, **({"label": 0, "seed": 0} | arguments))
+
+
+def test_top_k_above_v_means_all_codes(tiny):
+    a = list(tiny.generate(0, 0, Sampling(top_k=10**6)))
+    b = list(tiny.generate(0, 0, Sampling()))
+    assert torch.equal(a[-1].token_ids, b[-1].token_ids)

@@ -1,0 +1,59 @@
+"""The measures of quality against closed forms and brute force."""
+
+import numpy as np
+import pytest
+import torch
+
+from var_mini.training.classifier import Classifier, load_classifier
+from var_mini.training.evaluation import frechet_distance, memorised_share, nearest_distance, relative_frechet
+
+
+def test_frechet_of_gaussians_with_diagonal_covariance():
+    """With covariances that commute the distance is |mu|^2 + sum (sigma_a - sigma_b)^2."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((5000, 4))
+    base = (base - base.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(base.T))).T  # exactly white
+    sigma_a, sigma_b, shift = np.array([1, 2, 0.5, 3.0]), np.array([2, 1, 0.5, 0.0]), np.array([1, 0, -2, 0.5])
+    a, b = torch.from_numpy(base * sigma_a), torch.from_numpy(base * sigma_b + shift)
+    expected = (shift**2).sum() + ((sigma_a - sigma_b) ** 2).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
+    assert relative_frechet(a, b) == pytest.approx(expected / (sigma_b**2).sum(), rel=1e-6)
+    assert relative_frechet(7 * a, 7 * b) == pytest.approx(relative_frechet(a, b), rel=1e-6)
+
+
+def test_frechet_of_general_covariances():
+    """tr (C_a C_b)^(1/2) from the eigenvalues of the product itself."""
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 5)), rng.standard_normal((400, 5)) + 1
+    roots = np.sqrt(np.linalg.eigvals(np.cov(a.T) @ np.cov(b.T)).real).sum()
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T)) + np.trace(np.cov(b.T)) - 2 * roots
+    assert frechet_distance(torch.from_numpy(a), torch.from_numpy(b)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_nearest_distance_by_brute_force():
+    a, b = torch.randn(6, 1, 4, 4), torch.randn(9, 1, 4, 4)
+    expected = [min(((x - y) ** 2).mean().sqrt().item() for y in b) for x in a]
+    assert nearest_distance(a, b, block=4).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_copies_count_as_memorised_and_new_images_do_not():
+    generator = torch.Generator().manual_seed(0)
+    train, test, new = (torch.randn(100, 1, 4, 4, generator=generator) for _ in range(3))
+    assert memorised_share(train[:50] + 1e-3, test, train) == 1.0
+    assert memorised_share(new, test, train) < 0.15
+    assert memorised_share(torch.cat([train[:50], new[:50] + 9]), test, train) == 0.5
+
+
+def test_classifier_features_lead_to_its_logits():
+    model = Classifier(1, 10).eval()
+    images = torch.randn(5, 1, 28, 28)
+    predicted, features = model.judge(images, batch_size=2)
+    with torch.no_grad():
+        assert torch.equal(predicted, model(images).argmax(1))
+    assert features.shape == (5, 128) and features.dtype == torch.float64
+
+
+def test_a_missing_classifier_says_how_to_make_it():
+    with pytest.raises(ValueError, match="python -m var_mini train classifier --data nonesuch"):
+        load_classifier("nonesuch")

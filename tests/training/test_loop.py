@@ -1,0 +1,111 @@
+"""The schedule, the batches, and a resumed run that equals an uninterrupted one to the last bit."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from var_mini.config import ModelConfig
+from var_mini.model import Model
+from var_mini.training.loop import Schedule, Trainer, batch_indices
+from var_mini.training.tokenizer import TokenizerObjective
+from var_mini.training.transformer import TransformerObjective, tokenize_images
+
+STEPS = 110  # more than two revivals of dead codes
+
+
+def schedule(**change) -> Schedule:
+    return Schedule(**({"steps": STEPS, "batch_size": 8, "lr": 3e-3, "warmup": 10, "log_every": 10} | change))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randint(0, 255, (40, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def tokenizer_run(images, out, stop_at=None):
+    torch.manual_seed(0)
+    model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).tokenizer
+    trainer = Trainer(TokenizerObjective(model, STEPS), schedule(), out, precision="no", cpu=True)
+    trainer.run(len(images), lambda i: [images[i].float() / 127.5 - 1], stop_at=stop_at)
+    return trainer
+
+
+def transformer_run(images, out, stop_at=None):
+    torch.manual_seed(0)
+    model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).eval()
+    ids = tokenize_images(model.tokenizer, images)
+    labels = torch.arange(len(ids)) % 3
+    objective = TransformerObjective(model.transformer, model.tokenizer.quantize, alternate_from=50)
+    trainer = Trainer(objective, schedule(muon_lr=0.02), out, precision="no", cpu=True)
+    trainer.run(len(ids), lambda i: [ids[i], labels[i]], stop_at=stop_at)
+    return trainer
+
+
+@pytest.mark.parametrize("run", [tokenizer_run, transformer_run])
+def test_resume_equals_uninterrupted(images, tmp_path, run):
+    whole = run(images, tmp_path / "whole")
+    assert run(images, tmp_path / "parts", stop_at=37).step == 37
+    resumed = run(images, tmp_path / "parts")
+    assert resumed.step == STEPS
+    for name, tensor in whole.bare.state_dict().items():
+        assert torch.equal(tensor, resumed.bare.state_dict()[name]), name
+    assert all(torch.equal(whole.ema[n], resumed.ema[n]) for n in whole.ema)
+    logs = []
+    for folder in ("whole", "parts"):
+        with open(tmp_path / folder / "log.csv", newline="") as file:
+            logs.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)])
+    assert logs[0] == logs[1] and [int(row["step"]) for row in logs[0]] == list(range(10, STEPS + 1, 10))
+
+
+def test_both_stages_learn(images, tmp_path):
+    tokenizer, transformer = tokenizer_run(images, tmp_path / "a"), transformer_run(images, tmp_path / "b")
+    for trainer in (tokenizer, transformer):
+        assert trainer.rows[-1]["loss"] < 0.9 * trainer.rows[0]["loss"]
+
+
+def test_no_code_stays_dead(images, tmp_path):
+    trainer = tokenizer_run(images, tmp_path)
+    with torch.no_grad(), trainer.averaged() as model:
+        ids = torch.cat(model.tokenize(images.float() / 127.5 - 1).token_ids, 1)
+    assert len(ids.unique()) > 0.8 * 24
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04}q\x00.", b"PK\x03\x04"], ids=["empty", "pickle", "broken zip"]
+)
+def test_a_broken_state_is_refused_not_overwritten(images, tmp_path, content):
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"state\.pt does not hold a state of this training run"):
+        tokenizer_run(images, tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == content
+
+
+def test_a_state_of_another_run_is_refused(images, tmp_path):
+    transformer_run(images, tmp_path, stop_at=2)
+    with pytest.raises(ValueError, match="does not hold a state of this training run"):
+        tokenizer_run(images, tmp_path)
+
+
+def test_every_epoch_is_a_permutation():
+    seen = torch.cat([batch_indices(t, 10, 3, seed=1) for t in range(3)])
+    assert len(seen.unique()) == 9
+    again = torch.cat([batch_indices(t, 10, 3, seed=1) for t in range(3, 6)])
+    assert not torch.equal(seen, again)
+    assert torch.equal(batch_indices(4, 10, 3, seed=1), again[3:6])
+    assert len(batch_indices(0, 5, 64, seed=0)) == 5  # fewer pictures than a batch
+
+
+def test_learning_rate_by_formula():
+    s = schedule(final_lr=0.1)
+    assert s.rate(0) == 0.1 and s.rate(9) == 1.0
+    assert s.rate(60) == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 0.5)))
+    assert s.rate(STEPS) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.nan}, {"ema": 2}, {"seed": -1}], ids=str)
+def test_a_wrong_schedule_is_named(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        schedule(**change)

@@ -1,0 +1,135 @@
+"""The two stages end to end on a folder of pictures, as a user runs them; the numbers they log."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from var_mini import checkpoints
+from var_mini.__main__ import main
+from var_mini.training import recipes
+from var_mini.training.loop import Schedule
+from var_mini.training.tokenizer import measure_tokenizer, psnr
+from var_mini.training.transformer import TransformerObjective, cross_entropy, inputs_from_ids, tokenize_images
+
+
+@pytest.fixture
+def small_recipe(monkeypatch):
+    schedule = Schedule(steps=30, batch_size=8, lr=3e-3, warmup=5, log_every=10)
+    recipe = recipes.Recipe(TINY_TOKENIZER, TINY_TRANSFORMER, schedule, schedule, alternate_share=0.3, validate_every=10)
+    monkeypatch.setitem(recipes.RECIPES, "small", recipe)
+    return recipe
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("red", "green"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(12):
+            array = rng.integers(0, 80, (15 + i, 20, 3), np.uint8)
+            array[..., 0 if name == "red" else 1] += 150
+            Image.fromarray(array).save(tmp_path / "pictures" / name / f"{i}.png")
+    (tmp_path / "pictures" / "red" / "broken.png").write_bytes(b"no")
+    return tmp_path / "pictures"
+
+
+def test_a_user_trains_on_pictures_of_their_own(small_recipe, pictures, tmp_path, capsys):
+    out = tmp_path / "run"
+    common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]
+    assert main(["train", "tokenizer", *common]) == 0
+    assert "1 unreadable files skipped" in capsys.readouterr().err
+    assert main(["train", "transformer", *common]) == 0
+    model = checkpoints.load(out / "model")
+    assert model.config.class_names == ("green", "red") and model.config.name == "pictures"
+    assert (out / "model" / "tokenizer_log.csv").exists() and (out / "model" / "transformer_log.csv").exists()
+    log = (out / "model" / "tokenizer_log.csv").read_text()
+    assert "psnr_test" in log and "codebook_used" in log and "used_3" in log
+    assert "test_cross_entropy_poly" in (out / "model" / "transformer_log.csv").read_text()
+    assert main(["generate", "--model", str(out / "model"), "--class", "red", "--out", str(tmp_path / "x.png")]) == 0
+    assert Image.open(tmp_path / "x.png").size == (12, 12)
+
+
+def test_transformer_without_tokenizer_says_what_is_missing(small_recipe, pictures, tmp_path, capsys):
+    assert main(["train", "transformer", "--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "run")]) == 2
+    assert "tokenizer" in capsys.readouterr().err
+
+
+def test_unknown_preset_and_folder(tmp_path, capsys):
+    assert main(["train", "tokenizer", "--preset", "huge"]) == 2
+    assert "preset = 'huge': must be one of" in capsys.readouterr().err
+    assert main(["train", "tokenizer", "--data", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_psnr_by_hand():
+    assert psnr(4.0) == 0 and psnr(0.04) == pytest.approx(20)
+
+
+def test_measured_psnr_and_usage_by_hand(tiny):
+    images = torch.randint(0, 255, (7, 1, 12, 12), dtype=torch.uint8)
+    x = images.double() / 127.5 - 1
+    with torch.no_grad():
+        quantized = tiny.tokenizer.tokenize(x.float())
+        error = (tiny.tokenizer.decode(quantized.f_hat[-1]).double() - x).square().mean().item()
+    measured = measure_tokenizer(tiny.tokenizer, images, batch_size=3)
+    assert measured["psnr_db"] == pytest.approx(10 * math.log10(4 / error), abs=1e-4)
+    assert measured["codebook_used"] == len(torch.cat(quantized.token_ids, 1).unique()) / 24
+    assert measured["codebook_used_per_scale"] == pytest.approx([len(ids.unique()) / 24 for ids in quantized.token_ids])
+
+
+def test_ids_lead_to_the_same_input_as_images(tiny, tiny_images):
+    images = ((tiny_images + 1) * 127.5).round().byte()
+    ids = tokenize_images(tiny.tokenizer, images, batch_size=2)
+    with torch.no_grad():
+        f_hats = tiny.tokenizer.tokenize(images.float() / 127.5 - 1).f_hat
+        expected = tiny.tokenizer.quantize.teacher_forcing_input(f_hats)
+        torch.testing.assert_close(inputs_from_ids(tiny.tokenizer.quantize, ids), expected, atol=1e-5, rtol=0)
+
+
+def test_cross_entropy_by_hand(tiny):
+    ids = torch.randint(0, 24, (5, 14))
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    with torch.no_grad():
+        logits = tiny.transformer(labels, inputs_from_ids(tiny.tokenizer.quantize, ids)).double()
+    by_hand = -(logits - logits.logsumexp(-1, keepdim=True)).gather(-1, ids.unsqueeze(-1)).squeeze(-1).mean(0)
+    measured = cross_entropy(tiny.transformer, tiny.tokenizer.quantize, ids.int(), labels, batch_size=2)
+    assert measured["cross_entropy"] == pytest.approx(by_hand.mean().item(), abs=1e-5)
+    expected = [by_hand[a:b].mean().item() for a, b in ((0, 1), (1, 5), (5, 14))]
+    assert measured["cross_entropy_per_scale"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_labels_are_dropped_at_the_stated_rate_and_by_step_alone(tiny):
+    seen = []
+    objective = TransformerObjective(tiny.transformer, tiny.tokenizer.quantize)
+    handle = tiny.transformer.register_forward_pre_hook(lambda m, args: seen.append(args[0].clone()))
+    try:
+        ids, labels = torch.zeros(200, 14, dtype=torch.int32), torch.ones(200, dtype=torch.long)
+        for step in (0, 1, 0):
+            objective(step, ids, labels)
+    finally:
+        handle.remove()
+    assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+    share = (torch.cat(seen[:2]) == 3).float().mean().item()  # 3 is the null class
+    assert 0.05 < share < 0.16
+
+
+def test_loss_is_cross_entropy_and_alternates_kernels(tiny):
+    model = replace(tiny.transformer.config, class_drop=0.0)
+    objective = TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, alternate_from=2)
+    tiny.transformer.config, kept = model, tiny.transformer.config
+    try:
+        ids, labels = torch.randint(0, 24, (4, 14)).int(), torch.tensor([0, 1, 2, 0])
+        losses = [objective(step, ids, labels)[0].item() for step in range(4)]
+    finally:
+        tiny.transformer.config = kept
+    expected = {
+        kernel: cross_entropy(tiny.transformer, tiny.tokenizer.quantize, ids, labels, kernel)["cross_entropy"]
+        for kernel in ("exact", "poly")
+    }
+    assert losses == pytest.approx([expected["exact"]] * 3 + [expected["poly"]], abs=1e-5)
+    assert abs(expected["exact"] - expected["poly"]) > 1e-4

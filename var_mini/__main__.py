@@ -1,0 +1,204 @@
+"""Command line: python -m var_mini generate | train | evaluate | bench | parity | models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except ValueError as error:
+        print(f"var_mini: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("var_mini: stopped; training resumes from its last save when the command is repeated", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m var_mini", description="Visual Autoregressive Modeling, small and explained.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    p = commands.add_parser("generate", help="draw an image, scale by scale")
+    p.add_argument("--model", default="fashion-28", help="a shipped model, a checkpoint folder, or var_d16 ... var_d36")
+    p.add_argument("--class", dest="label", default="0", help="class index or name")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--guidance", type=float, help="classifier-free guidance, 0 to 20 (0 = none)")
+    p.add_argument("--temperature", type=float)
+    p.add_argument("--top-k", type=int, help="0 = all codes")
+    p.add_argument("--top-p", type=float, help="0 to 1")
+    p.add_argument("--attention", default="exact", help="attention back end")
+    p.add_argument("--out", type=Path, help="PNG file for the final image")
+    p.add_argument("--strip", type=Path, help="PNG file for token maps and images of all scales")
+    p.add_argument("--trace", type=Path, help="file for the whole record of the run")
+    p.add_argument("--enlarge", type=int, default=1, help="whole-number enlargement of the PNG")
+    p.add_argument("--weights", type=Path, help="folder with published .pth files, for var_d16 ... (default: the Hub)")
+    p.add_argument("--device", default="cpu")
+    p.set_defaults(run=_generate)
+
+    p = commands.add_parser("train", help="train one stage")
+    p.add_argument("stage", choices=("tokenizer", "transformer", "classifier"))
+    p.add_argument("--preset", default="fashion-28")
+    p.add_argument("--data", help="a folder of pictures whose sub-folders are classes; for the classifier a data set's name")
+    p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
+    p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
+    p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
+    p.set_defaults(run=_train)
+
+    p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
+    p.add_argument("--model", default="fashion-28")
+    p.add_argument("--samples", type=int, default=2000)
+    p.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    p.set_defaults(run=_evaluate)
+
+    p = commands.add_parser("bench", help="measure time")
+    p.add_argument("what", choices=("generate",))
+    p.add_argument("--model", default="fashion-28")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=_bench)
+
+    p = commands.add_parser("parity", help="compare with arrays of the official implementation")
+    p.add_argument("file", type=Path)
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=_parity)
+
+    p = commands.add_parser("figure", help="draw a figure of the README from real runs")
+    p.add_argument("what", choices=("drawing", "samples"))
+    p.add_argument("--model", default="fashion-28")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--classes", default="7,8,3", help="class indices of the drawing, with commas")
+    p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
+    p.set_defaults(run=_figure)
+
+    p = commands.add_parser("models", help="list the models that can be loaded by name")
+    p.set_defaults(run=_models)
+    return parser
+
+
+def _print(result: dict, as_json: bool) -> None:
+    from .cost.machine import machine_facts
+
+    result = {**result, "machine": machine_facts()}
+    if as_json:
+        print(json.dumps(result))
+        return
+    for key, value in result.items():
+        print(f"{key:28} {value}")
+
+
+def _generate(options) -> None:
+    from . import checkpoints
+    from .generation import Sampling, Trace
+    from .view.images import save_png, strip
+
+    if options.weights is not None:
+        model = checkpoints.load_official(options.model, options.weights, options.device)
+    else:
+        model = checkpoints.load(options.model, options.device)
+    names = [name.lower() for name in model.config.class_names]
+    label = names.index(options.label.lower()) if options.label.lower() in names else _whole("class", options.label)
+    defaults = model.default_sampling
+    given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
+    sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
+    trace = Trace(model.trace_settings(label, options.seed, sampling, options.attention))
+    for step in model.generate(label, options.seed, sampling, attention=options.attention):
+        trace.steps.append(step)
+        print(
+            f"scale {step.index + 1}/{model.config.pyramid.num_scales}  {step.side:>2}x{step.side:<2} {step.side**2:>4} tokens  "
+            f"{step.seconds * 1e3:6.1f} ms (attention {step.seconds_attention * 1e3:.1f}, rest of transformer "
+            f"{step.seconds_transformer * 1e3:.1f}, decoder {step.seconds_decoder * 1e3:.1f})  "
+            f"mean entropy {step.entropy.mean():.2f} nats",
+            flush=True,
+        )
+    if options.out:
+        save_png(trace.image[0], options.out, options.enlarge)
+    if options.strip:
+        save_png(strip(trace, model.tokenizer.quantize.embedding.weight), options.strip)
+    if options.trace:
+        trace.save(options.trace)
+
+
+def _train(options) -> None:
+    from .training import recipes
+
+    out = options.out or Path("runs") / options.preset
+    if options.stage == "tokenizer":
+        recipes.train_tokenizer(options.preset, out, options.data, options.precision)
+    elif options.stage == "transformer":
+        recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision)
+        print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
+    else:
+        from . import data
+        from .training.classifier import train_classifier
+
+        name = options.data or "fashion-mnist"
+        accuracy = train_classifier(data.load(name), options.out or Path("runs") / f"classifier-{name}")
+        print(f"test accuracy {accuracy:.4f}")
+
+
+def _evaluate(options) -> None:
+    from . import checkpoints
+    from .training.evaluation import evaluate
+
+    _print(evaluate(checkpoints.load(options.model), options.samples), options.json)
+
+
+def _bench(options) -> None:
+    from . import checkpoints
+    from .cost.timing import bench_generate
+
+    _print(bench_generate(checkpoints.load(options.model, options.device)), options.json)
+
+
+def _parity(options) -> int:
+    from .parity import compare
+
+    result = compare(options.file)
+    _print(result, options.json)
+    return 0 if result["ok"] else 1
+
+
+def _figure(options) -> None:
+    from . import checkpoints
+    from .view import figures
+
+    model = checkpoints.load(options.model)
+    if options.what == "drawing":
+        labels = [_whole("classes", text) for text in options.classes.split(",")]
+        traces = [model.trace(label, options.seed) for label in labels]
+        names = [model.config.class_name(label) for label in labels]
+        figure = figures.drawing(traces, names, model.tokenizer.quantize.embedding.weight)
+    else:
+        count, columns = model.config.transformer.num_classes, 12
+        labels = [label for label in range(count) for _ in range(columns)]
+        images = model.sample_images(labels, [options.seed + i for i in range(len(labels))])
+        figure = figures.sample_grid(images, [model.config.class_name(label) for label in range(count)], columns)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.out)
+
+
+def _models(options) -> None:
+    from . import checkpoints
+
+    for name in checkpoints.available():
+        print(name)
+    for name in checkpoints.OFFICIAL:
+        print(f"{name}  (published weights, from the Hub or with --weights FOLDER)")
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} = {text!r}: must be a class index or the name of a class") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What an image costs: measured times and the facts of the machine they were measured on."""

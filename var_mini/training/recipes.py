@@ -1,0 +1,170 @@
+"""Training presets: data, shapes and schedules of every model this repository trains, and the two stages as functions."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from .. import checkpoints, data, validate
+from ..config import ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
+from ..data import ImageData, to_unit
+from ..model import Model
+from ..tokenizer import VQVAE
+from ..transformer import VAR
+from .loop import Schedule, Trainer, reuse_memory
+from .tokenizer import TokenizerObjective, measure_tokenizer
+from .transformer import TransformerObjective, cross_entropy, tokenize_images
+
+VALIDATION_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a training run produces."""
+
+    tokenizer: TokenizerConfig
+    transformer: TransformerConfig
+    tokenizer_schedule: Schedule
+    transformer_schedule: Schedule
+    data: str = "fashion-mnist"
+    mse_weight: float = 1.0
+    alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
+    validate_every: int = 1000
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+# 28x28 grey, 4x downsampling, a 7x7 last map, 88 tokens. The tokenizer was chosen by short runs: small batches with a high
+# learning rate gained most, then a larger weight of the pixel error against the quantizer loss, then more codes.
+FASHION_TOKENIZER = TokenizerConfig(
+    patch_nums=(1, 2, 3, 5, 7), image_channels=1, vocab_size=4096, z_channels=16, channels=32, channel_mult=(1, 2), stem=2,
+    attention=False, norm_groups=8,
+)
+FASHION_TRANSFORMER = TransformerConfig(
+    depth=6, width=160, heads=6, head_dim=16, num_classes=10, mlp_ratio=2.8, shared_adaln=True,
+)
+FASHION = Recipe(
+    FASHION_TOKENIZER,
+    FASHION_TRANSFORMER,
+    tokenizer_schedule=Schedule(steps=16_000, batch_size=32, lr=3e-3, weight_decay=0.01, clip=1.0),
+    transformer_schedule=Schedule(steps=10_000, batch_size=32, lr=1e-3, muon_lr=0.02, ema=0.9995),
+    mse_weight=20.0,
+)
+# The regime of low-rank attention: logits bounded by 2, eight heads of dimension 8. Scales start below the cap, where
+# they still get a gradient.
+BOUNDED = replace(FASHION_TRANSFORMER, heads=8, head_dim=8, scale_init=1.5, scale_cap=2.0)
+
+RECIPES: dict[str, Recipe] = {
+    "fashion-28": FASHION,
+    "fashion-28-bounded": replace(FASHION, transformer=BOUNDED, alternate_share=0.2),
+    # both stages within ten minutes on two CPU cores, for use in class
+    "fashion-28-quick": replace(
+        FASHION,
+        tokenizer=replace(FASHION_TOKENIZER, vocab_size=512),
+        transformer=replace(FASHION_TRANSFORMER, depth=4, width=128, heads=4),
+        tokenizer_schedule=replace(FASHION.tokenizer_schedule, steps=1_500),
+        transformer_schedule=replace(FASHION.transformer_schedule, steps=2_000, ema=0.998),
+        validate_every=500,
+    ),
+}
+
+
+# -- the two stages ------------------------------------------------------------------------------------------------
+
+
+def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
+    """The recipe's data set, or a folder of pictures at the recipe's size."""
+    if folder is None:
+        return data.load(recipe.data)
+    t = recipe.tokenizer
+    result = data.load_folder(folder, t.image_size, t.image_channels)
+    print(
+        f"{len(result.train_images)} training and {len(result.test_images)} test pictures in {len(result.class_names)} "
+        f"classes, {result.skipped} unreadable files skipped",
+        file=sys.stderr,
+    )
+    return result
+
+
+def _announce(stage: str, model: torch.nn.Module) -> None:
+    size = sum(p.numel() for p in model.parameters())
+    print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
+
+
+def recipe_for(preset: str, folder: Path | str | None = None) -> Recipe:
+    """A preset by name; with a folder of pictures, the same recipe in colour."""
+    recipe = RECIPES[validate.one_of("preset", preset, RECIPES)]
+    return replace(recipe, tokenizer=replace(recipe.tokenizer, image_channels=3)) if folder is not None else recipe
+
+
+def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
+    """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from."""
+    reuse_memory()
+    recipe = recipe_for(preset, folder)
+    images = load_data(recipe, folder)
+    out = Path(out) / "tokenizer"
+    schedule = recipe.tokenizer_schedule
+    torch.manual_seed(schedule.seed)
+    model = VQVAE(recipe.tokenizer)
+    trainer = Trainer(TokenizerObjective(model, schedule.steps, recipe.mse_weight), schedule, out, precision)
+    _announce("tokenizer", model)
+
+    def validation(model):
+        measured = measure_tokenizer(model, images.test_images[:VALIDATION_IMAGES])
+        per_scale = {f"used_{side}": u for side, u in zip(recipe.tokenizer.patch_nums, measured["codebook_used_per_scale"])}
+        return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
+
+    trainer.run(len(images.train_images), lambda i: [to_unit(images.train_images[i])], recipe.validate_every, validation)
+    with trainer.averaged() as averaged:
+        checkpoints.save_tokenizer(averaged, out)
+
+
+def train_transformer(
+    preset: str, out: Path | str, folder: Path | str | None = None, tokenizer: Path | str | None = None, precision: str = "auto"
+) -> None:
+    """Stage two. Needs the tokenizer of stage one, from `out` or from `tokenizer` (a folder or a shipped model).
+
+    Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`.
+    """
+    reuse_memory()
+    recipe = recipe_for(preset, folder)
+    out = Path(out)
+    quantizing = checkpoints.load_tokenizer(tokenizer if tokenizer is not None else out / "tokenizer")
+    if quantizing.config != recipe.tokenizer:
+        recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
+    images = load_data(recipe, folder)
+    t = replace(recipe.transformer, num_classes=len(images.class_names))
+    schedule = recipe.transformer_schedule
+    ids = tokenize_images(quantizing, images.train_images, progress=True)
+    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES])
+    torch.manual_seed(schedule.seed)
+    model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
+    alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
+    objective = TransformerObjective(model, quantizing.quantize, alternate, schedule.seed)
+    trainer = Trainer(objective, schedule, out / "transformer", precision)
+    quantizing.to(trainer.accelerator.device)
+    objective.process = trainer.accelerator.process_index
+    _announce("transformer", model)
+
+    def validation(model):
+        kernels = ("exact", "poly") if recipe.alternate_share else ("exact",)
+        result = {}
+        for kernel in kernels:
+            measured = cross_entropy(model, quantizing.quantize, test_ids, images.test_labels[:VALIDATION_IMAGES], kernel)
+            suffix = "" if kernel == "exact" else f"_{kernel}"
+            result[f"test_cross_entropy{suffix}"] = measured["cross_entropy"]
+        return result
+
+    trainer.run(len(ids), lambda i: [ids[i], images.train_labels[i]], recipe.validate_every, validation)
+    name = preset if folder is None else Path(folder).name
+    config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling)
+    with trainer.averaged() as averaged:
+        checkpoints.save(Model(config, quantizing, averaged), out / "model")
+    if trainer.accelerator.is_main_process:
+        for stage in ("tokenizer", "transformer"):
+            log = out / stage / "log.csv"
+            if log.exists():
+                shutil.copy(log, out / "model" / f"{stage}_log.csv")

@@ -1,0 +1,88 @@
+"""Stage two: train the transformer to predict every token of a scale from all coarser scales.
+
+Cross-entropy over all positions with teacher forcing (VAR, arXiv 2404.02905, section 3.1). The images are turned into
+token ids once; the input of each scale is rebuilt from the ids, exactly as generation builds it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from ..data import to_unit
+from ..tokenizer import VQVAE, MultiScaleQuantizer
+from ..transformer import VAR
+
+
+@torch.inference_mode()
+def tokenize_images(tokenizer: VQVAE, images: torch.Tensor, batch_size: int = 500, progress: bool = False) -> torch.Tensor:
+    """uint8 images (N, channels, S, S) -> token ids of all scales, int32 (N, L) on the CPU."""
+    device = next(tokenizer.parameters()).device
+    parts = tqdm(images.split(batch_size), desc="tokenizing", disable=not progress)
+    return torch.cat([torch.cat(tokenizer.tokenize(to_unit(x).to(device)).token_ids, 1).int().cpu() for x in parts])
+
+
+def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.Tensor:
+    """Teacher-forcing input (B, L - n_0, Cvae) from the ids (B, L) of all scales."""
+    per_scale = list(quantizer.pyramid.split(ids))
+    return quantizer.teacher_forcing_input(quantizer.accumulate(per_scale))
+
+
+class TransformerObjective(nn.Module):
+    """(step, ids, labels) -> (loss, metrics) for the Trainer.
+
+    From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
+    set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed, step, process).
+    """
+
+    def __init__(
+        self, model: VAR, quantizer: MultiScaleQuantizer, alternate_from: int | None = None, seed: int = 0, process: int = 0
+    ):
+        super().__init__()
+        self.model = model
+        self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
+        self.alternate_from, self.seed, self.process = alternate_from, seed, process
+
+    def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
+        dropped = torch.rand(len(labels), generator=generator) < self.model.config.class_drop
+        labels = torch.where(dropped.to(labels.device), self.model.config.num_classes, labels)
+        with torch.no_grad(), torch.autocast(ids.device.type, enabled=False):
+            var_input = inputs_from_ids(self.quantizer[0], ids)
+        poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
+        if self.model.config.dropout:
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # dropout, too, follows from the step
+        logits = self.model(labels, var_input, "poly" if poly else "exact")
+        ids = ids.long()
+        # the same number as F.cross_entropy, whose backward pass takes three times as long on a CPU
+        loss = -logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).mean()
+        accuracy = (logits.detach().argmax(-1) == ids).float().mean()
+        return loss, {"accuracy": accuracy}
+
+    def after_step(self, step: int, accelerator) -> None:
+        """Nothing to do between steps."""
+
+
+@torch.inference_mode()
+def cross_entropy(
+    model: VAR, quantizer: MultiScaleQuantizer, ids: torch.Tensor, labels: torch.Tensor, attention: str = "exact",
+    batch_size: int = 250,
+) -> dict:
+    """Mean cross-entropy in nats per token, with teacher forcing and true labels.
+
+    Returns `cross_entropy` (over all tokens) and `cross_entropy_per_scale`.
+    """
+    device = model.pos_1LC.device
+    model.eval()
+    total = torch.zeros(model.pyramid.tokens, dtype=torch.float64)
+    for part, label in zip(ids.split(batch_size), labels.split(batch_size)):
+        part = part.to(device).long()
+        logits = model(label.to(device), inputs_from_ids(quantizer, part), attention)
+        total += F.cross_entropy(logits.transpose(1, 2), part, reduction="none").double().sum(0).cpu()
+    per_token = total / len(ids)
+    return {
+        "cross_entropy": per_token.mean().item(),
+        "cross_entropy_per_scale": [per_token[s].mean().item() for s in model.pyramid.slices],
+    }

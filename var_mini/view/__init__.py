@@ -1,0 +1,1 @@
+"""Pictures of runs. Reads traces and numbers only."""

@@ -1,0 +1,48 @@
+"""Figures of the README, made with matplotlib from real runs and from the numbers that commands print."""
+
+from __future__ import annotations
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ..generation.trace import Trace
+from .images import code_colours, to_uint8, token_map
+
+matplotlib.rcParams["svg.hashsalt"] = "var-mini"  # the same figure gives the same file
+
+
+def drawing(traces: list[Trace], names: list[str], codebook) -> Figure:
+    """One band per trace: the token map of every scale above, the image decoded so far below."""
+    colours = code_colours(codebook)
+    steps = len(traces[0].steps)
+    figure = Figure(figsize=(1.45 * steps + 0.9, 2.95 * len(traces) + 0.35), dpi=110, layout="constrained")
+    axes = figure.subplots(2 * len(traces), steps, squeeze=False)
+    for row, (trace, name) in enumerate(zip(traces, names, strict=True)):
+        for column, step in enumerate(trace.steps):
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            above.imshow(token_map(step.token_ids[0], colours), interpolation="nearest")
+            below.imshow(to_uint8(step.image[0]), interpolation="nearest")
+            if row == 0:
+                above.set_title(f"{step.side}×{step.side}", fontsize=12)  # noqa: RUF001 (a real multiplication sign)
+            for axis in (above, below):
+                axis.set_xticks([])
+                axis.set_yticks([])
+                axis.spines[:].set_color("0.75")
+        axes[2 * row, 0].set_ylabel("tokens", fontsize=10, color="0.35")
+        axes[2 * row + 1, 0].set_ylabel(name, fontsize=11)
+    return figure
+
+
+def sample_grid(images, names: list[str], per_class: int) -> Figure:
+    """Drawn images, one row per class: images (classes * per_class, channels, S, S), class by class."""
+    rows = len(names)
+    figure = Figure(figsize=(0.62 * per_class + 1.0, 0.62 * rows), dpi=110, layout="constrained")
+    axes = figure.subplots(rows, per_class, squeeze=False)
+    for i, axis in enumerate(axes.flat):
+        axis.imshow(to_uint8(images[i]), interpolation="nearest")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+    for row, name in enumerate(names):
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    return figure

@@ -1,0 +1,69 @@
+"""Pictures as arrays: a token map in code colours, an enlarged image, the strip of all scales, PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..generation.trace import Trace
+
+PAPER = 255  # background
+
+
+def to_uint8(image: torch.Tensor) -> np.ndarray:
+    """(channels, h, w) in [0, 1] -> uint8 (h, w, 3); grey becomes three equal channels."""
+    array = image.detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[:, :, :3]
+
+
+def enlarge(array: np.ndarray, size: int) -> np.ndarray:
+    """Nearest-neighbour enlargement of (h, w, 3) to (size, size, 3), so that every cell stays a flat square."""
+    rows = np.arange(size) * array.shape[0] // size
+    columns = np.arange(size) * array.shape[1] // size
+    return array[rows][:, columns]
+
+
+def code_colours(codebook: torch.Tensor) -> np.ndarray:
+    """A colour for every code, uint8 (V, 3): its first three principal components, each spread evenly by rank.
+
+    Codes that are near in the codebook get near colours.
+    """
+    codes = codebook.detach().double().cpu()
+    codes = codes - codes.mean(0)
+    _, _, axes = torch.linalg.svd(codes, full_matrices=False)
+    axes = axes[:3] * torch.sign(axes[:3].gather(1, axes[:3].abs().argmax(1, keepdim=True)))  # fixes the sign of each axis
+    places = (codes @ axes.T).argsort(0).argsort(0).double() / max(1, len(codes) - 1)  # (V, <= 3) in [0, 1]
+    if places.shape[1] < 3:
+        places = torch.cat([places, places.new_full((len(codes), 3 - places.shape[1]), 0.5)], 1)
+    return (40 + 200 * places).round().byte().numpy()
+
+
+def token_map(token_ids: torch.Tensor, colours: np.ndarray) -> np.ndarray:
+    """Token ids (n,) of one scale -> uint8 (side, side, 3)."""
+    side = round(len(token_ids) ** 0.5)
+    return colours[token_ids.numpy()].reshape(side, side, 3)
+
+
+def strip(trace: Trace, codebook: torch.Tensor, image_index: int = 0, cell: int = 112, gap: int = 8) -> np.ndarray:
+    """All scales from left to right: the token map above, the image decoded so far below. uint8 (h, w, 3)."""
+    colours = code_colours(codebook)
+    columns = []
+    for step in trace.steps:
+        above = enlarge(token_map(step.token_ids[image_index], colours), cell)
+        below = enlarge(to_uint8(step.image[image_index]), cell)
+        between = np.full((gap, cell, 3), PAPER, np.uint8)
+        columns += [np.concatenate([above, between, below]), np.full((2 * cell + gap, gap, 3), PAPER, np.uint8)]
+    return np.concatenate(columns[:-1], axis=1)
+
+
+def save_png(image: torch.Tensor | np.ndarray, path: Path | str, factor: int = 1) -> None:
+    """Writes an image (tensor in [0, 1] or uint8 array) as PNG, enlarged by a whole number without smoothing."""
+    array = to_uint8(image) if isinstance(image, torch.Tensor) else image
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(array)
+    if factor != 1:
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture.save(path, format="PNG")
