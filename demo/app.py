@@ -78,7 +78,9 @@ def theme() -> gr.themes.ThemeClass:
     """System fonts only: nothing is fetched from anywhere."""
     subdued = {"body_text_color_subdued": "*neutral_500", "block_info_text_color": "*neutral_500"}  # by default too pale
     return gr.themes.Default(
-        primary_hue="indigo", neutral_hue="slate", font=("ui-sans-serif", "system-ui", "sans-serif"),
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=("ui-sans-serif", "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "Consolas", "monospace"),
     ).set(**subdued)
 
@@ -95,7 +97,13 @@ def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None,
     """Builds and serves the page; `options` go to Blocks.launch. Without `prevent_thread_lock` it returns on Ctrl-C."""
     page = build(default_model).queue(max_size=QUEUE_SIZE)
     page.launch(
-        server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[], theme=theme(), css=CSS,
+        server_name=host,
+        server_port=port,
+        share=False,
+        ssr_mode=False,
+        footer_links=[],
+        theme=theme(),
+        css=CSS,
         **options,
     )
     return page

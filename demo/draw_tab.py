@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 import threading
 from collections.abc import Iterator
@@ -204,7 +203,8 @@ def stage(run: Run, note: str = "") -> str:
 def _row_names(codes: int) -> str:
     """The names of the strip's rows, on the left of it where there is room."""
     rows = (
-        ("map", wording.ROW_MAP, wording.ROW_MAP_NOTE), ("image", wording.ROW_IMAGE, wording.ROW_IMAGE_NOTE),
+        ("map", wording.ROW_MAP, wording.ROW_MAP_NOTE),
+        ("image", wording.ROW_IMAGE, wording.ROW_IMAGE_NOTE),
         ("time", wording.ROW_TIME, wording.ROW_TIME_NOTE),
         ("entropy", wording.ROW_ENTROPY, wording.ROW_ENTROPY_NOTE.format(limit=math.log(codes))),
     )
@@ -240,9 +240,13 @@ def _drawn_scale(run: Run, k: int, slowest: float) -> str:
     pictures = _picture("vm-map", entry.token_map, wording.MAP_ALT.format(side=step.side, codes=codes))
     pictures += _picture("vm-image", entry.thumbnail, image_alt)
     return _scale(
-        step.side, "vm-drawn", pictures, wording.MILLISECONDS.format(value=_milliseconds(step.seconds)),
+        step.side,
+        "vm-drawn",
+        pictures,
+        wording.MILLISECONDS.format(value=_milliseconds(step.seconds)),
         {key: value / slowest if slowest else 0 for key, value in seconds.items()},
-        {key: _milliseconds(value) for key, value in seconds.items()}, f"{step.entropy[0].mean():.2f}",
+        {key: _milliseconds(value) for key, value in seconds.items()},
+        f"{step.entropy[0].mean():.2f}",
     )
 
 
@@ -268,8 +272,11 @@ def _result(run: Run) -> str:
         time = unit.format(value=value)
     device, dtype = (run.loaded.device, run.loaded.dtype) if run.loaded else (wording.NO_VALUE, wording.NO_VALUE)
     rows = (
-        (wording.AFTER_SCALE, after), (wording.TOKEN_COUNT, tokens), (wording.TOTAL_TIME, time),
-        (wording.DEVICE, device), (wording.DTYPE, dtype),
+        (wording.AFTER_SCALE, after),
+        (wording.TOKEN_COUNT, tokens),
+        (wording.TOTAL_TIME, time),
+        (wording.DEVICE, device),
+        (wording.DTYPE, dtype),
     )
     facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
     return (

@@ -85,6 +85,5 @@ DTYPE = "Number format"
 SECONDS = "{value} s"
 
 # -- errors
-NO_CONFIG = "model = {model}: has no readable configuration ({error})"
 OUT_OF_MEMORY = "There is not enough memory for this model on this machine."
 RUN_FAILED = "The model could not finish: {error}"

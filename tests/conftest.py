@@ -9,8 +9,16 @@ from var_mini.model import Model
 from var_mini.parity import fill_by_rule
 
 TINY_TOKENIZER = TokenizerConfig(
-    patch_nums=(1, 2, 3), image_channels=1, vocab_size=24, z_channels=4, channels=8, channel_mult=(1, 2), res_blocks=1,
-    stem=2, attention=False, norm_groups=4,
+    patch_nums=(1, 2, 3),
+    image_channels=1,
+    vocab_size=24,
+    z_channels=4,
+    channels=8,
+    channel_mult=(1, 2),
+    res_blocks=1,
+    stem=2,
+    attention=False,
+    norm_groups=4,
 )
 TINY_TRANSFORMER = TransformerConfig(depth=2, width=32, heads=2, head_dim=8, num_classes=3)
 

@@ -94,7 +94,7 @@ def test_damage_is_named(tiny_folder, tmp_path, name):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="model = 'nonesuch': must be one of .*var_d16"):
+    with pytest.raises(ValueError, match=r"model = 'nonesuch': must be one of .*var_d16"):
         checkpoints.load("nonesuch")
 
 
@@ -199,7 +199,9 @@ def test_a_missing_published_file_and_a_failed_download_are_named(tmp_path, monk
         checkpoints.load_official("var_d16")
 
 
-@pytest.mark.parametrize(("name", "depth", "tokens", "shared"), [("var_d16", 16, 680, False), ("var_d30", 30, 680, False), ("var_d36", 36, 2240, True)])
+@pytest.mark.parametrize(
+    ("name", "depth", "tokens", "shared"), [("var_d16", 16, 680, False), ("var_d30", 30, 680, False), ("var_d36", 36, 2240, True)]
+)
 def test_published_configurations(name, depth, tokens, shared):
     config = checkpoints.official_config(name)
     t = config.transformer

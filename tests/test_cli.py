@@ -13,10 +13,25 @@ from var_mini.generation import Trace
 
 def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, tmp_path, capsys):
     files = {name: tmp_path / name for name in ("out.png", "strip.png", "run.trace")}
-    code = main([
-        "generate", "--model", str(tiny_folder), "--class", "bee", "--seed", "3", "--out", str(files["out.png"]), "--enlarge", "2",
-        "--strip", str(files["strip.png"]), "--trace", str(files["run.trace"]),
-    ])
+    code = main(
+        [
+            "generate",
+            "--model",
+            str(tiny_folder),
+            "--class",
+            "bee",
+            "--seed",
+            "3",
+            "--out",
+            str(files["out.png"]),
+            "--enlarge",
+            "2",
+            "--strip",
+            str(files["strip.png"]),
+            "--trace",
+            str(files["run.trace"]),
+        ]
+    )
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[0].startswith("scale 1/3") and "3x3" in lines[2]
@@ -54,7 +69,9 @@ def test_unknown_model(capsys):
 
 def test_as_a_process_without_traceback(tiny_folder):
     run = subprocess.run(
-        [sys.executable, "-m", "var_mini", "generate", "--model", str(tiny_folder), "--class", "99"], capture_output=True, text=True
+        [sys.executable, "-m", "var_mini", "generate", "--model", str(tiny_folder), "--class", "99"],
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 2 and "Traceback" not in run.stderr and "label = 99" in run.stderr
 
@@ -62,7 +79,14 @@ def test_as_a_process_without_traceback(tiny_folder):
 def test_bench_generate_prints_its_keys(tiny_folder, capsys):
     assert main(["bench", "generate", "--model", str(tiny_folder), "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    keys = {"seconds_batch1", "seconds_per_image_batch16", "attention_share", "transformer_share", "decoder_share", "gemm_peak_share"}
+    keys = {
+        "seconds_batch1",
+        "seconds_per_image_batch16",
+        "attention_share",
+        "transformer_share",
+        "decoder_share",
+        "gemm_peak_share",
+    }
     assert keys <= set(result) and {"processor", "threads", "device", "torch", "date"} <= set(result["machine"])
     assert sum(result[k] for k in ("attention_share", "transformer_share", "decoder_share")) == pytest.approx(1)
     assert 0 < result["gemm_peak_share"] < 1.2
@@ -75,5 +99,7 @@ def test_models_are_listed(capsys):
 
 def test_the_library_does_not_import_the_page():
     """Importing gradio takes seconds; the dependency arrow runs one way."""
-    code = "import sys, var_mini, var_mini.checkpoints, var_mini.__main__, var_mini.view.images; sys.exit('gradio' in sys.modules)"
+    code = (
+        "import sys, var_mini, var_mini.checkpoints, var_mini.__main__, var_mini.view.images; sys.exit('gradio' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

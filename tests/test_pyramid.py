@@ -43,7 +43,9 @@ def test_progress_runs_from_zero_to_one_and_survives_one_scale():
     assert ScalePyramid((5,)).progress(0) == 0
 
 
-@pytest.mark.parametrize("bad", [(), (2, 1), (1, 1), (0, 1), (1, 2.5), (1, 10**9), ("1", "2"), None, 3, tuple(range(1, 99)), (1, True)])
+@pytest.mark.parametrize(
+    "bad", [(), (2, 1), (1, 1), (0, 1), (1, 2.5), (1, 10**9), ("1", "2"), None, 3, tuple(range(1, 99)), (1, True)]
+)
 def test_bad_patch_nums_are_named(bad):
     with pytest.raises(ValueError, match="patch_nums"):
         ScalePyramid(bad)

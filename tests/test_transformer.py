@@ -151,7 +151,9 @@ def test_wrong_input_is_named():
         model.new_states(0)
 
 
-@pytest.mark.parametrize("change", [{"depth": 0}, {"head_dim": 1.5}, {"scale_init": 200.0}, {"class_drop": 2}, {"mlp_ratio": 0}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"depth": 0}, {"head_dim": 1.5}, {"scale_init": 200.0}, {"class_drop": 2}, {"mlp_ratio": 0}], ids=str
+)
 def test_a_wrong_configuration_is_named(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         replace(TINY_TRANSFORMER, **change)

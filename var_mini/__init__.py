@@ -1,9 +1,9 @@
 """VAR Mini: Visual Autoregressive Modeling (arXiv 2404.02905), small, really trained and explained.
 
-    from var_mini import load
-    model = load("fashion-28")
-    for step in model.generate(label=7, seed=0):
-        print(step.side, step.token_ids)
+from var_mini import load
+model = load("fashion-28")
+for step in model.generate(label=7, seed=0):
+    print(step.side, step.token_ids)
 """
 
 from .checkpoints import load, load_official

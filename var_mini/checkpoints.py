@@ -164,8 +164,11 @@ HUB_REPOSITORY = "FoundationVision/var"
 TOKENIZER_FILE = "vae_ch160v4096z32.pth"
 # name -> (depth, patch_nums or None for 256 px, shared AdaLN)
 OFFICIAL = {
-    "var_d16": (16, None, False), "var_d20": (20, None, False), "var_d24": (24, None, False),
-    "var_d30": (30, None, False), "var_d36": (36, PATCH_NUMS_512, True),
+    "var_d16": (16, None, False),
+    "var_d20": (20, None, False),
+    "var_d24": (24, None, False),
+    "var_d30": (30, None, False),
+    "var_d36": (36, PATCH_NUMS_512, True),
 }
 # buffers of the published modules that this project computes where it needs them
 BUFFERS = ("lvl_1L", "attn_bias_for_masking", "zero_k_bias", "ema_vocab_hit_SV")

@@ -46,8 +46,14 @@ class TokenizerConfig:
         mult = tuple(validate.integer("channel_mult", m, 1, 64) for m in self.channel_mult)
         object.__setattr__(self, "channel_mult", mult)
         for name, low, high in (
-            ("image_channels", 1, 4), ("vocab_size", 2, 1 << 20), ("z_channels", 1, 4096), ("channels", 1, 4096),
-            ("res_blocks", 1, 16), ("stem", 1, 16), ("norm_groups", 1, 256), ("phi_count", 1, 64),
+            ("image_channels", 1, 4),
+            ("vocab_size", 2, 1 << 20),
+            ("z_channels", 1, 4096),
+            ("channels", 1, 4096),
+            ("res_blocks", 1, 16),
+            ("stem", 1, 16),
+            ("norm_groups", 1, 256),
+            ("phi_count", 1, 64),
         ):
             validate.integer(name, getattr(self, name), low, high)
         for m in mult:
@@ -90,7 +96,10 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("depth", 1, 256), ("width", 1, 1 << 16), ("heads", 1, 1024), ("head_dim", 1, 1024),
+            ("depth", 1, 256),
+            ("width", 1, 1 << 16),
+            ("heads", 1, 1024),
+            ("head_dim", 1, 1024),
             ("num_classes", 1, 1 << 20),
         ):
             validate.integer(name, getattr(self, name), low, high)
@@ -178,5 +187,14 @@ def _build(kind: type, data: object, where: str):
 
 
 FASHION_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
 )

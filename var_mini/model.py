@@ -17,9 +17,9 @@ from .transformer import VAR
 class Model:
     """What `checkpoints.load` returns and what draws images.
 
-        model = load("fashion-28")
-        for step in model.generate(label=7, seed=0):
-            print(step.side, step.token_ids.shape)
+    model = load("fashion-28")
+    for step in model.generate(label=7, seed=0):
+        print(step.side, step.token_ids.shape)
     """
 
     config: ModelConfig
@@ -59,8 +59,14 @@ class Model:
         """The JSON values that reproduce a run of this model."""
         s = sampling or self.default_sampling
         return {
-            "model": self.config.name, "label": label, "seed": seed, "guidance": s.guidance, "temperature": s.temperature,
-            "top_k": s.top_k, "top_p": s.top_p, "attention": attention,
+            "model": self.config.name,
+            "label": label,
+            "seed": seed,
+            "guidance": s.guidance,
+            "temperature": s.temperature,
+            "top_k": s.top_k,
+            "top_p": s.top_p,
+            "attention": attention,
         }
 
     def trace(self, label, seed, sampling: Sampling | None = None, attention: str = "exact", **options) -> Trace:

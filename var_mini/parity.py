@@ -51,8 +51,13 @@ def model_of(meta: dict) -> Model:
         patch_nums=tuple(meta["patch_nums"]), vocab_size=meta["vocab_size"], z_channels=meta["z_channels"], channels=meta["ch"]
     )
     transformer = TransformerConfig(
-        depth=meta["depth"], width=meta["width"], heads=meta["heads"], head_dim=meta["width"] // meta["heads"],
-        num_classes=meta["num_classes"], shared_adaln=meta["shared_adaln"], attn_l2_norm=meta["attn_l2_norm"],
+        depth=meta["depth"],
+        width=meta["width"],
+        heads=meta["heads"],
+        head_dim=meta["width"] // meta["heads"],
+        num_classes=meta["num_classes"],
+        shared_adaln=meta["shared_adaln"],
+        attn_l2_norm=meta["attn_l2_norm"],
     )
     model = Model.build(ModelConfig("golden", tokenizer, transformer))
     fill_by_rule(model.tokenizer)

@@ -28,8 +28,13 @@ from var_mini.view.images import to_uint8
 
 SYSTEM_CHROMIUM = "/usr/bin/chromium"
 BROWSER_FLAGS = (
-    "--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
 )
 STAGE_DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('.vm-stage'))"
 
@@ -39,8 +44,16 @@ def tiny(tmp_path_factory) -> str:
     """The folder of a tiny model. One of its class names would break a page that does not escape."""
     torch.manual_seed(0)
     tokenizer = TokenizerConfig(
-        patch_nums=(1, 2, 3), image_channels=1, vocab_size=32, z_channels=4, channels=8, channel_mult=(1, 2), res_blocks=1,
-        stem=2, attention=False, norm_groups=4,
+        patch_nums=(1, 2, 3),
+        image_channels=1,
+        vocab_size=32,
+        z_channels=4,
+        channels=8,
+        channel_mult=(1, 2),
+        res_blocks=1,
+        stem=2,
+        attention=False,
+        norm_groups=4,
     )
     transformer = TransformerConfig(depth=2, width=32, heads=2, head_dim=8, num_classes=3)
     sampling = SamplingConfig(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
@@ -88,7 +101,7 @@ def test_everything_from_a_config_is_escaped(tiny):
 
 
 def test_the_page_before_a_click_has_its_layout_and_a_hint(tiny):
-    html = draw_tab.stage(draw_tab.Run(draw_tab.read_config(tiny)))
+    html = draw_tab.stage(draw_tab.Run(checkpoints.load_config(tiny)))
     assert html.count("vm-scale vm-waiting") == 3 and "vm-final" in html and "<img" not in html
     assert wording.HINT.format(scales=3) in html
 
@@ -145,8 +158,11 @@ def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(torch.OutOfMemoryError("x"), wording.OUT_OF_MEMORY), (MemoryError(), wording.OUT_OF_MEMORY),
-     (RuntimeError("first\nsecond"), wording.RUN_FAILED.format(error="first"))],
+    [
+        (torch.OutOfMemoryError("x"), wording.OUT_OF_MEMORY),
+        (MemoryError(), wording.OUT_OF_MEMORY),
+        (RuntimeError("first\nsecond"), wording.RUN_FAILED.format(error="first")),
+    ],
 )
 def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message):
     loaded = draw_tab.load_model(tiny)

@@ -14,7 +14,7 @@ def test_every_scale_is_recorded(tiny):
     assert [(s.index, s.side) for s in steps] == [(0, 1), (1, 2), (2, 3)]
     assert [s.token_ids.shape for s in steps] == [(1, 1), (1, 4), (1, 9)]
     assert all(s.f_hat.shape == (1, 4, 3, 3) and s.image.shape == (1, 1, 12, 12) for s in steps)
-    assert all(0 <= s.image.min() and s.image.max() <= 1 for s in steps)
+    assert all(s.image.min() >= 0 and s.image.max() <= 1 for s in steps)
     assert all(s.seconds_attention > 0 and s.seconds_transformer > 0 and s.seconds_decoder > 0 for s in steps)
     tokens = [1, 5, 14]
     assert [s.state_bytes for s in steps] == [2 * 2 * 2 * n * 2 * 8 * 4 for n in tokens]  # layers, k and v, doubled batch

@@ -40,9 +40,15 @@ def test_images_of_a_batch_do_not_touch_each_other(tiny, tiny_images):
 @pytest.mark.parametrize(
     "bad",
     [
-        torch.zeros(1, 1, 12, 11), torch.zeros(1, 3, 12, 12), torch.zeros(1, 12, 12), torch.zeros(0, 1, 12, 12),
-        torch.zeros(1, 1, 12, 12, dtype=torch.uint8), np.zeros((1, 1, 12, 12), np.float32), None,
-        torch.full((1, 1, 12, 12), torch.nan), torch.full((1, 1, 12, 12), torch.inf),
+        torch.zeros(1, 1, 12, 11),
+        torch.zeros(1, 3, 12, 12),
+        torch.zeros(1, 12, 12),
+        torch.zeros(0, 1, 12, 12),
+        torch.zeros(1, 1, 12, 12, dtype=torch.uint8),
+        np.zeros((1, 1, 12, 12), np.float32),
+        None,
+        torch.full((1, 1, 12, 12), torch.nan),
+        torch.full((1, 1, 12, 12), torch.inf),
     ],
     ids=["width", "channels", "ndim", "empty", "uint8", "numpy", "none", "nan", "inf"],
 )
@@ -53,7 +59,14 @@ def test_a_wrong_image_is_refused(tiny, bad):
 
 @pytest.mark.parametrize(
     "change",
-    [{"norm_groups": 3}, {"vocab_size": 1}, {"channel_mult": ()}, {"phi_ratio": float("nan")}, {"z_channels": "16"}, {"beta": -1}],
+    [
+        {"norm_groups": 3},
+        {"vocab_size": 1},
+        {"channel_mult": ()},
+        {"phi_ratio": float("nan")},
+        {"z_channels": "16"},
+        {"beta": -1},
+    ],
     ids=str,
 )
 def test_a_wrong_configuration_is_named(change):

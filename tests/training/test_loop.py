@@ -9,6 +9,7 @@ import torch
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini.config import ModelConfig
 from var_mini.model import Model
+from var_mini.parity import fill_by_rule
 from var_mini.training.loop import Schedule, Trainer, batch_indices
 from var_mini.training.tokenizer import TokenizerObjective
 from var_mini.training.transformer import TransformerObjective, tokenize_images
@@ -22,7 +23,9 @@ def schedule(**change) -> Schedule:
 
 @pytest.fixture(scope="module")
 def images():
-    return torch.randint(0, 255, (40, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    """Forty images of four flat tiles each."""
+    tiles = torch.randint(0, 255, (40, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return tiles.repeat_interleave(6, 2).repeat_interleave(6, 3)
 
 
 def tokenizer_run(images, out, stop_at=None):
@@ -36,6 +39,7 @@ def tokenizer_run(images, out, stop_at=None):
 def transformer_run(images, out, stop_at=None):
     torch.manual_seed(0)
     model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).eval()
+    fill_by_rule(model.tokenizer)  # a fresh tokenizer gives every image the same tokens
     ids = tokenize_images(model.tokenizer, images)
     labels = torch.arange(len(ids)) % 3
     objective = TransformerObjective(model.transformer, model.tokenizer.quantize, alternate_from=50)
@@ -73,9 +77,7 @@ def test_no_code_stays_dead(images, tmp_path):
     assert len(ids.unique()) > 0.8 * 24
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x80\x04}q\x00.", b"PK\x03\x04"], ids=["empty", "pickle", "broken zip"]
-)
+@pytest.mark.parametrize("content", [b"", b"\x80\x04}q\x00.", b"PK\x03\x04"], ids=["empty", "pickle", "broken zip"])
 def test_a_broken_state_is_refused_not_overwritten(images, tmp_path, content):
     (tmp_path / "state.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"state\.pt does not hold a state of this training run"):
@@ -105,7 +107,9 @@ def test_learning_rate_by_formula():
     assert s.rate(STEPS) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.nan}, {"ema": 2}, {"seed": -1}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"steps": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.nan}, {"ema": 2}, {"seed": -1}], ids=str
+)
 def test_a_wrong_schedule_is_named(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         schedule(**change)

@@ -100,8 +100,7 @@ def generate(
 
 
 @torch.no_grad()  # not inference_mode: whoever reads a record may go on computing with it, gradients included
-def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images,
-                 keep_logits):
+def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images, keep_logits):
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
     device = transformer.pos_1LC.device
     clock = Clock(device)
@@ -161,8 +160,13 @@ def _describe(step: ScaleStep, filtered: torch.Tensor, ids: torch.Tensor) -> Non
 
 
 def sample_images(
-    tokenizer: VQVAE, transformer: VAR, label: list[int], seed: list[int], sampling: Sampling | None = None,
-    attention: str = "exact", batch_size: int = 100,
+    tokenizer: VQVAE,
+    transformer: VAR,
+    label: list[int],
+    seed: list[int],
+    sampling: Sampling | None = None,
+    attention: str = "exact",
+    batch_size: int = 100,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any record."""
     images = []

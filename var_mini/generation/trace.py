@@ -135,8 +135,13 @@ def _check_array(name: str, array, pyramid: ScalePyramid, k: int, token_ids, ste
         return
     B, n = token_ids.shape[0] if token_ids is not None and token_ids.ndim else 0, pyramid.counts[k]
     shapes = {
-        "token_ids": (B, n), "f_hat": (B, None, pyramid.side, pyramid.side), "image": (B, None, None, None),
-        "entropy": (B, n), "probability": (B, n), "top_ids": (B, n, None), "top_probability": (B, n, None),
+        "token_ids": (B, n),
+        "f_hat": (B, None, pyramid.side, pyramid.side),
+        "image": (B, None, None, None),
+        "entropy": (B, n),
+        "probability": (B, n),
+        "top_ids": (B, n, None),
+        "top_probability": (B, n, None),
     }
     shape = shapes.get(name, (B, *[None] * (array.ndim - 1)))
     fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))

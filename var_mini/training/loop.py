@@ -67,7 +67,7 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Te
 
 
 def preferred_precision() -> str:
-    """"bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
+    """ "bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
     return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "no"

@@ -40,11 +40,24 @@ class Recipe:
 # 28x28 grey, 4x downsampling, a 7x7 last map, 88 tokens. The tokenizer was chosen by short runs: small batches with a high
 # learning rate gained most, then a larger weight of the pixel error against the quantizer loss, then more codes.
 FASHION_TOKENIZER = TokenizerConfig(
-    patch_nums=(1, 2, 3, 5, 7), image_channels=1, vocab_size=4096, z_channels=16, channels=32, channel_mult=(1, 2), stem=2,
-    attention=False, norm_groups=8,
+    patch_nums=(1, 2, 3, 5, 7),
+    image_channels=1,
+    vocab_size=4096,
+    z_channels=16,
+    channels=32,
+    channel_mult=(1, 2),
+    stem=2,
+    attention=False,
+    norm_groups=8,
 )
 FASHION_TRANSFORMER = TransformerConfig(
-    depth=6, width=160, heads=6, head_dim=16, num_classes=10, mlp_ratio=2.8, shared_adaln=True,
+    depth=6,
+    width=160,
+    heads=6,
+    head_dim=16,
+    num_classes=10,
+    mlp_ratio=2.8,
+    shared_adaln=True,
 )
 FASHION = Recipe(
     FASHION_TOKENIZER,

@@ -49,8 +49,12 @@ class TokenizerObjective(nn.Module):
     def _data_init(self, f: torch.Tensor) -> None:
         """Codes start at feature vectors of the first batch, seen at random scales."""
         codes = self.model.quantize.embedding.weight
-        vectors = torch.cat([self.model.quantize.downsample(f, k).flatten(2).transpose(1, 2).flatten(0, 1)
-                             for k in range(self.model.pyramid.num_scales)])
+        vectors = torch.cat(
+            [
+                self.model.quantize.downsample(f, k).flatten(2).transpose(1, 2).flatten(0, 1)
+                for k in range(self.model.pyramid.num_scales)
+            ]
+        )
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randint(len(vectors), (len(codes),), generator=generator).to(f.device)
         noise = torch.randn(codes.shape, generator=generator).to(f.device) * vectors.std() * 0.05
@@ -62,8 +66,9 @@ class TokenizerObjective(nn.Module):
             self.usage[k] += torch.bincount(ids.flatten(), minlength=self.usage.shape[1])
         if (step + 1) % REVIVE_EVERY == 0:  # what each scale had to quantize, in this batch
             before = [torch.zeros_like(f), *quantized.f_hat[:-1]]
-            self.candidates = torch.cat([self.model.quantize.downsample(f - b, k).flatten(2).transpose(1, 2).flatten(0, 1)
-                                         for k, b in enumerate(before)])
+            self.candidates = torch.cat(
+                [self.model.quantize.downsample(f - b, k).flatten(2).transpose(1, 2).flatten(0, 1) for k, b in enumerate(before)]
+            )
 
     @torch.no_grad()
     def after_step(self, step: int, accelerator) -> None:

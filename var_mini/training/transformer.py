@@ -67,7 +67,11 @@ class TransformerObjective(nn.Module):
 
 @torch.inference_mode()
 def cross_entropy(
-    model: VAR, quantizer: MultiScaleQuantizer, ids: torch.Tensor, labels: torch.Tensor, attention: str = "exact",
+    model: VAR,
+    quantizer: MultiScaleQuantizer,
+    ids: torch.Tensor,
+    labels: torch.Tensor,
+    attention: str = "exact",
     batch_size: int = 250,
 ) -> dict:
     """Mean cross-entropy in nats per token, with teacher forcing and true labels.
