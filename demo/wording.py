@@ -14,7 +14,6 @@ SENTENCE = (
     "Next-scale prediction: the model draws a whole token map at once, first the coarsest, then ever finer ones, "
     "and each map adds the detail that the maps before it left out."
 )
-TAB = "Draw"
 
 # -- controls
 MODEL = "Model"

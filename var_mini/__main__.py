@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
+    p = commands.add_parser("results", help="the README's table, from stored results")
+    p.set_defaults(run=_results)
+
     p = commands.add_parser("models", help="list the models that can be loaded by name")
     p.set_defaults(run=_models)
     return parser
@@ -139,7 +142,7 @@ def _train(options) -> None:
         from .training.classifier import train_classifier
 
         name = options.data or "fashion-mnist"
-        accuracy = train_classifier(data.load(name), options.out or Path("runs") / f"classifier-{name}")
+        accuracy = train_classifier(data.load(name), options.out or Path("runs") / "classifiers" / name)
         print(f"test accuracy {accuracy:.4f}")
 
 
@@ -182,6 +185,13 @@ def _figure(options) -> None:
         figure = figures.sample_grid(images, [model.config.class_name(label) for label in range(count)], columns)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out)
+
+
+def _results(options) -> None:
+    from . import checkpoints
+    from .view.results import table
+
+    print(table(checkpoints.ASSETS / "results", checkpoints.available()))
 
 
 def _models(options) -> None:

@@ -139,7 +139,8 @@ def find(name: str | Path) -> Path:
             if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
                 return folder
     known = ", ".join(available() + sorted(OFFICIAL))
-    raise ValueError(f"model = {validate.shown(str(name))}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
+    given = validate.shown(str(name) if isinstance(name, Path) else name)
+    raise ValueError(f"model = {given}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
 
 
 def _load_checked(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from demo import __main__ as command
-from demo import app, draw_tab, wording
+from demo import app, draw_tab, models, stage, wording
 from var_mini import checkpoints
 from var_mini.config import ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
 from var_mini.generation import Sampling
@@ -101,7 +101,7 @@ def test_everything_from_a_config_is_escaped(tiny):
 
 
 def test_the_page_before_a_click_has_its_layout_and_a_hint(tiny):
-    html = draw_tab.stage(draw_tab.Run(checkpoints.load_config(tiny)))
+    html = stage.stage(stage.Run(checkpoints.load_config(tiny)))
     assert html.count("vm-scale vm-waiting") == 3 and "vm-final" in html and "<img" not in html
     assert wording.HINT.format(scales=3) in html
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path):
             last = html
     assert "not a readable safetensors file" in last  # the page does not keep saying that it prepares the model
     (folder / checkpoints.CONFIG).write_text("{")
-    with pytest.raises(gr.Error, match="no readable configuration"):
+    with pytest.raises(gr.Error, match="not a readable JSON file"):
         list(draw_tab.draw(**{**GOOD, "name": str(folder)}))
 
 
@@ -165,7 +165,7 @@ def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path):
     ],
 )
 def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message):
-    loaded = draw_tab.load_model(tiny)
+    loaded = models.load_model(tiny)
 
     def broken(*args, **options):
         yield from list(Model.generate(loaded.model, 0, 0))[:1]
@@ -189,16 +189,16 @@ def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
 
 
 def test_models_on_offer(tiny):
-    values = [value for _, value in draw_tab.model_choices(tiny)]
+    values = [value for _, value in models.model_choices(tiny)]
     assert values[0] == tiny and "var_d16" in values and set(checkpoints.available()) <= set(values)
-    assert [value for _, value in draw_tab.model_choices("var_d16")].count("var_d16") == 1
+    assert [value for _, value in models.model_choices("var_d16")].count("var_d16") == 1
 
 
 def test_the_model_is_loaded_once_for_visitors_who_come_together(tiny, monkeypatch):
-    draw_tab._load.cache_clear()
+    models._load.cache_clear()
     loads, real = [], checkpoints.load
     monkeypatch.setattr(checkpoints, "load", lambda *a: loads.append(a) or real(*a))
-    threads = [threading.Thread(target=draw_tab.load_model, args=(tiny,)) for _ in range(4)]
+    threads = [threading.Thread(target=models.load_model, args=(tiny,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -327,7 +327,7 @@ def test_visit_switches_the_model(visit):
 
 @pytest.mark.slow
 def test_visit_stops_a_run_and_starts_another(visit, tiny, monkeypatch):
-    loaded, go_on = draw_tab.load_model(tiny), threading.Event()
+    loaded, go_on = models.load_model(tiny), threading.Event()
 
     def halting(*args, **options):  # waits after the first scale until the test has pressed Stop
         for step in Model.generate(loaded.model, *args, **options):

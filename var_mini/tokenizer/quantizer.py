@@ -22,6 +22,8 @@ from torch import nn
 
 from ..config import TokenizerConfig
 
+NEAREST_ROWS = 8192  # vectors compared with the codebook at a time, which bounds the table of distances
+
 
 @dataclass
 class Quantized:
@@ -82,8 +84,12 @@ class MultiScaleQuantizer(nn.Module):
     def nearest(self, z: torch.Tensor) -> torch.Tensor:
         """Index of the nearest code by squared distance: (N, Cvae) -> int64 (N,)."""
         codes = self.embedding.weight
-        squared = z.square().sum(1, keepdim=True) + codes.square().sum(1)
-        return torch.addmm(squared, z, codes.T, alpha=-2).argmin(1)
+        lengths = codes.square().sum(1)
+        found = []
+        for part in z.split(NEAREST_ROWS):
+            squared = part.square().sum(1, keepdim=True) + lengths
+            found.append(torch.addmm(squared, part, codes.T, alpha=-2).argmin(1))
+        return torch.cat(found)
 
     def contribution(self, token_ids: torch.Tensor, scale: int) -> torch.Tensor:
         """What the token map of scale k adds to f_hat: int64 (B, n_k) -> (B, Cvae, side, side)."""

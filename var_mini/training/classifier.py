@@ -90,7 +90,7 @@ def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_
 
 def load_classifier(data_name: str) -> Classifier:
     """The shipped classifier of a data set. Raises ValueError where there is none; the message says how to train it."""
-    folder = ASSETS / f"classifier-{data_name}"
+    folder = ASSETS / "classifiers" / data_name
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"no classifier for data set {data_name!r}: python -m var_mini train classifier --data {data_name}")
     try:

@@ -1,0 +1,114 @@
+"""The shipped weights: they are there, they draw what is asked for, and the stored results are theirs."""
+
+import json
+
+import jsonschema
+import pytest
+import torch
+
+from var_mini import checkpoints, data
+from var_mini.__main__ import main
+from var_mini.checkpoints import ASSETS
+from var_mini.training.classifier import load_classifier
+from var_mini.view.results import table
+
+MODELS = ("fashion-28", "fashion-28-bounded")
+NUMBER, SHARE = {"type": "number"}, {"type": "number", "minimum": 0, "maximum": 1}
+MACHINE = {"type": "object", "required": ["processor", "threads", "device", "torch", "date"]}
+EVALUATE = {
+    "psnr_db": NUMBER,
+    "codebook_used": SHARE,
+    "codebook_used_per_scale": {"type": "array", "items": SHARE},
+    "cross_entropy": NUMBER,
+    "cross_entropy_per_scale": {"type": "array", "items": NUMBER},
+    "classifier_real_accuracy": SHARE,
+    "class_accuracy": SHARE,
+    "frechet_samples": NUMBER,
+    "frechet_reconstructions": NUMBER,
+    "frechet_train": NUMBER,
+    "memorised_share": SHARE,
+    "machine": MACHINE,
+}
+GENERATE = {
+    "seconds_batch1": NUMBER,
+    "seconds_per_image_batch16": NUMBER,
+    "attention_share": SHARE,
+    "transformer_share": SHARE,
+    "decoder_share": SHARE,
+    "gemm_peak_share": NUMBER,
+    "machine": MACHINE,
+}
+
+
+def schema(properties: dict) -> dict:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def stored(kind: str, name: str) -> dict:
+    return json.loads((ASSETS / "results" / f"{kind}-{name}.json").read_text())
+
+
+def test_the_two_checkpoints_fit_in_twelve_megabytes():
+    assert set(MODELS) <= set(checkpoints.available())
+    assert sum((ASSETS / name / "model.safetensors").stat().st_size for name in MODELS) <= 12_000_000
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_drawn_images_are_of_their_class(name):
+    model, judge = checkpoints.load(name), load_classifier("fashion-mnist")
+    labels = [i % 10 for i in range(100)]
+    images = model.sample_images(labels, list(range(100)))
+    predicted, _ = judge.judge(images * 2 - 1)
+    assert (predicted == torch.tensor(labels)).float().mean() > 0.7
+
+
+def test_the_bounded_model_stands_in_its_regime():
+    transformer = checkpoints.load("fashion-28-bounded").transformer
+    scales = torch.stack([block.attn.logit_scale() for block in transformer.blocks])
+    assert (transformer.config.heads, transformer.config.head_dim) == (8, 8)
+    assert scales.max() <= 2.0 + 1e-6 and scales.unique().numel() > 1  # capped, and learned below the cap
+
+
+def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(data, "FASHION_FOLDER", tmp_path)
+    monkeypatch.setattr(data, "FASHION_URL", "http://127.0.0.1:9/")
+    out = tmp_path / "out.png"
+    assert main(["generate", "--model", "fashion-28", "--class", "7", "--seed", "0", "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("kind", "properties"), [("evaluate", EVALUATE), ("generate", GENERATE)])
+def test_stored_results_have_their_keys(kind, properties, name):
+    jsonschema.validate(stored(kind, name), schema(properties))
+
+
+def test_evaluate_prints_its_keys(monkeypatch, capsys):
+    """On a small part of the real data, so that it takes seconds."""
+    if not data.FASHION_FOLDER.exists():
+        pytest.skip("needs Debian's dataset-fashion-mnist")
+    whole = data.load("fashion-mnist")
+    part = data.ImageData(
+        whole.name, whole.class_names, whole.train_images[:600], whole.train_labels[:600], whole.test_images[:300],
+        whole.test_labels[:300],
+    )  # fmt: skip
+    monkeypatch.setitem(data.REGISTRY, "fashion-mnist", lambda: part)
+    assert main(["evaluate", "--model", "fashion-28", "--samples", "100", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    jsonschema.validate(result, schema(EVALUATE))
+    assert len(result["cross_entropy_per_scale"]) == len(result["codebook_used_per_scale"]) == 5
+    saved = stored("evaluate", "fashion-28")
+    assert result["psnr_db"] == pytest.approx(saved["psnr_db"], abs=0.5)  # the stored figure is of these weights
+    assert result["cross_entropy"] == pytest.approx(saved["cross_entropy"], rel=0.03)
+    assert result["classifier_real_accuracy"] > 0.85
+
+
+def test_the_readme_shows_the_stored_results():
+    assert table(ASSETS / "results", list(MODELS)) in (ASSETS.parent / "README.md").read_text()
+
+
+def test_every_asset_says_where_it_comes_from():
+    for folder in {path.parent for path in ASSETS.rglob("*") if path.is_file()}:
+        text = (folder / "README.md").read_text()
+        assert "python -m var_mini" in text or "make" in text, folder
