@@ -28,7 +28,7 @@ bench: .venv/.demo
 	$(BIN)/python -m var_mini bench generate --json
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "No virtual environment; on Debian: apt install python3-venv"; exit 1; }
 
 .venv/.demo: requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .

@@ -44,7 +44,7 @@ def load_model(name: str) -> Loaded:
 def _load(name: str) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = checkpoints.load(name, device)
-    if model.parameters() <= WARM_UP_LIMIT:  # the first pass through fresh weights is slow and would pose as scale 1
+    if model.num_parameters() <= WARM_UP_LIMIT:  # the first pass through fresh weights is slow and would pose as scale 1
         for _ in model.generate(0, 0, details=False):
             pass
     facts = machine_facts(device)

@@ -40,8 +40,8 @@ DRAWING = "Scale {done} of {scales} is drawn."
 DONE = "All {scales} scales are drawn: {passes} forward passes for {tokens} tokens."
 FAILED = "The run ended early: {error}"
 PUBLISHED_NEEDS = (
-    "These are the published weights: the first run downloads about 1.7 GB from the Hugging Face Hub and keeps them in its "
-    "cache. Count on about 4 GB of memory; without a GPU one image takes up to minutes."
+    "These are the published weights: the first run reads them from the folder that VAR_WEIGHTS names, or else downloads about "
+    "1.7 GB from the Hugging Face Hub. Count on about 4 GB of memory; without a GPU one image can take minutes."
 )
 MODEL_FACTS = "{name} · {size} × {size} px · {scales} scales, {tokens} tokens · {codes} codes"
 STRIP_LABEL = "Scales from coarse to fine. Scroll sideways to see all."

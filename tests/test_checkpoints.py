@@ -8,10 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from tests.test_official_names import small
 from var_mini import checkpoints
-from var_mini.config import ModelConfig
-from var_mini.model import Model
 
 
 def test_round_trip(tiny, tmp_path):
@@ -77,7 +75,7 @@ DAMAGE = {
     "extra tensor": (edit_weights(lambda t: t.update({"tokenizer.x": torch.zeros(1)})), "extra x"),
     "foreign part": (edit_weights(lambda t: t.update({"other.x": torch.zeros(1)})), "no known part"),
     "misshapen": (edit_weights(lambda t: t.update({"transformer.head.bias": torch.zeros(7)})), r"head.bias has shape \(7,\)"),
-    "nan": (edit_weights(lambda t: t["transformer.head.bias"].fill_(torch.nan)), "head.bias is not a finite"),
+    "nan": (edit_weights(lambda t: t["transformer.head.bias"].fill_(torch.nan)), "head.bias is not a dense, finite"),
     "integers": (edit_weights(lambda t: t.update({"transformer.head.bias": torch.zeros(24, dtype=torch.int32)})), "head.bias"),
     "config no json": (lambda f: (f / "config.json").write_bytes(b"\xff{"), "not a readable JSON file"),
     "config a list": (lambda f: (f / "config.json").write_text("[]"), "must be a JSON object"),
@@ -111,41 +109,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 @pytest.fixture
-def small_official(monkeypatch):
-    """The published names and layout at a size that fits a test."""
-    config = ModelConfig("var_d16", TINY_TOKENIZER, TINY_TRANSFORMER)
-    monkeypatch.setattr(checkpoints, "official_config", lambda name: config)
-    return config
-
-
-def official_state(module, pyramid=None) -> dict:
-    """A state dict as the official code saves it: our tensors plus its buffers."""
-    state = {name: torch.randn(t.shape) * 0.1 for name, t in module.state_dict().items()}
-    if pyramid is None:
-        return state | {"quantize.ema_vocab_hit_SV": torch.zeros(10, 24)}
-    L = pyramid.tokens
-    state |= {"lvl_1L": torch.zeros(1, L, dtype=torch.long), "attn_bias_for_masking": torch.zeros(1, 1, L, L)}
-    return state | {f"blocks.{i}.attn.zero_k_bias": torch.zeros(16) for i in range(2)}
-
-
-@pytest.fixture
-def published(small_official, tmp_path):
-    model = Model.build(small_official)
-    states = {
-        "vae_ch160v4096z32.pth": official_state(model.tokenizer),
-        "var_d16.pth": official_state(model.transformer, small_official.pyramid),
-    }
-    for name, state in states.items():
+def published(monkeypatch, tmp_path):
+    """A folder of small files with the published names, and the state dicts in them. Loading is in test_official_names.py."""
+    official = small()
+    monkeypatch.setattr(checkpoints, "official_config", lambda name: official.config)
+    for name, state in official.states.items():
         torch.save(state, tmp_path / name)
-    return tmp_path, states
-
-
-def test_published_files_are_loaded(published):
-    folder, states = published
-    model = checkpoints.load_official("var_d16", folder)
-    for module, file in ((model.tokenizer, "vae_ch160v4096z32.pth"), (model.transformer, "var_d16.pth")):
-        assert all(torch.equal(t, states[file][name]) for name, t in module.state_dict().items())
-    assert len(list(model.generate(0, 0))) == 3
+    return tmp_path, official.states
 
 
 @pytest.mark.parametrize(
@@ -153,8 +123,9 @@ def test_published_files_are_loaded(published):
     [
         (lambda s: s.pop("head.bias"), "missing head.bias"),
         (lambda s: s.update(surplus=torch.zeros(2)), "extra surplus"),
-        (lambda s: s.update({"pos_start": torch.zeros(1, 2, 32)}), r"pos_start has shape \(1, 2, 32\), must be \(1, 1, 32\)"),
+        (lambda s: s.update({"pos_start": torch.zeros(1, 2, 64)}), r"pos_start has shape \(1, 2, 64\), must be \(1, 1, 64\)"),
         (lambda s: s.update({"head.bias": "text"}), "must map names to tensors"),
+        (lambda s: s.update({7: torch.zeros(2)}), "must map names to tensors"),
     ],
 )
 def test_a_published_file_that_does_not_fit_is_refused(published, change, message):

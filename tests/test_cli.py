@@ -42,18 +42,22 @@ def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--class", "3"], "label = 3: must be a whole number from 0 to 2"),
-        (["--class", "-1"], "label = -1"),
+        (["--class", "3"], "class = 3: must be a whole number from 0 to 2"),
+        (["--class", "-1"], "class = -1"),
         (["--class", "dog"], "class = 'dog'"),
         (["--seed", "-1"], "seed = -1"),
         (["--seed", str(10**20)], "seed = "),
         (["--guidance", "nan"], "guidance = nan"),
         (["--guidance", "inf"], "guidance = inf"),
-        (["--temperature", "0"], "temperature = 0.0: must be a finite number above 0 to 10"),
+        (["--temperature", "0"], "temperature = 0.0: must be a finite number from 0.01 to 10"),
         (["--temperature", "nan"], "temperature = nan"),
         (["--top-k", "-1"], "top_k = -1"),
         (["--top-p", "1.5"], "top_p = 1.5"),
         (["--attention", "quick"], "attention = 'quick'"),
+        (["--device", "abacus"], "device = 'abacus': must be one of cpu"),
+        (["--enlarge", "0"], "enlarge = 0: must be a whole number from 1 to 64"),
+        (["--out", "."], "'.' is a folder"),
+        (["--out", "/proc/none/x.png"], "/proc/none"),
     ],
 )
 def test_bad_input_exits_with_two_and_one_line(tiny_folder, capsys, arguments, message):
@@ -73,7 +77,7 @@ def test_as_a_process_without_traceback(tiny_folder):
         capture_output=True,
         text=True,
     )
-    assert run.returncode == 2 and "Traceback" not in run.stderr and "label = 99" in run.stderr
+    assert run.returncode == 2 and "Traceback" not in run.stderr and "class = 99" in run.stderr
 
 
 def test_bench_generate_prints_its_keys(tiny_folder, capsys):

@@ -92,6 +92,15 @@ def test_a_folder_of_pictures(pictures):
     assert torch.equal(again.train_images, d.train_images)
 
 
+def test_pictures_beside_the_classes_are_counted_and_system_folders_ignored(pictures):
+    Image.new("L", (9, 9)).save(pictures / "loose.png")
+    (pictures / "__MACOSX").mkdir()
+    Image.new("L", (9, 9)).save(pictures / "__MACOSX" / "x.png")
+    (pictures / "empty").mkdir()
+    d = data.load_folder(pictures, 16, 3)
+    assert d.class_names == ("cats", "dogs") and d.skipped == 5
+
+
 def test_one_class_without_sub_folders(pictures):
     assert data.load_folder(pictures / "dogs", 8, 1).class_names == ("dogs",)
 
@@ -113,7 +122,7 @@ def test_pictures_of_unusual_kinds(tmp_path):
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
-    with pytest.raises(ValueError, match="0 readable pictures, 0 unreadable"):
+    with pytest.raises(ValueError, match="0 readable pictures, 0 skipped"):
         data.load_folder(tmp_path, 8, 1)
     with pytest.raises(ValueError, match="is no folder"):
         data.load_folder(tmp_path / "none", 8, 1)

@@ -1,6 +1,9 @@
 """The shipped weights: they are there, they draw what is asked for, and the stored results are theirs."""
 
 import json
+import math
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -64,18 +67,44 @@ def test_drawn_images_are_of_their_class(name):
 
 def test_the_bounded_model_stands_in_its_regime():
     transformer = checkpoints.load("fashion-28-bounded").transformer
-    scales = torch.stack([block.attn.logit_scale() for block in transformer.blocks])
-    assert (transformer.config.heads, transformer.config.head_dim) == (8, 8)
-    assert scales.max() <= 2.0 + 1e-6 and scales.unique().numel() > 1  # capped, and learned below the cap
+    c = transformer.config
+    assert (c.heads, c.head_dim, c.scale_cap) == (8, 8, 2.0)
+    # the stored logarithms, not logit_scale(), which clamps them: some are free of the cap, and training has moved them
+    stored = torch.cat([block.attn.scale_mul_1H11.flatten() for block in transformer.blocks])
+    assert (stored < math.log(2.0) - 1e-3).any()
+    assert (stored - math.log(c.scale_init)).abs().max() > 0.01
+
+
+def generate_arguments(out) -> list[str]:
+    return ["generate", "--model", "fashion-28", "--class", "7", "--seed", "0", "--out", str(out)]
 
 
 def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(data, "FASHION_FOLDER", tmp_path)
-    monkeypatch.setattr(data, "FASHION_URL", "http://127.0.0.1:9/")
+    def refuse(*_):
+        raise AssertionError("drawing an image must not read a data set")
+
+    for name in ("load", "load_fashion_mnist", "load_folder"):
+        monkeypatch.setattr(data, name, refuse)
     out = tmp_path / "out.png"
-    assert main(["generate", "--model", "fashion-28", "--class", "7", "--seed", "0", "--out", str(out)]) == 0
+    assert main(generate_arguments(out)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
+
+
+def test_generate_does_not_even_import_data_sets(tmp_path):
+    out = tmp_path / "out.png"
+    code = (
+        "import json, sys\n"
+        "from var_mini.__main__ import main\n"
+        "code = main(json.loads(sys.argv[1]))\n"
+        "unwanted = {'pooch', 'var_mini.data'} & sys.modules.keys()\n"
+        "sys.exit(f'exit code {code}, imported {unwanted}' if code or unwanted else 0)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(generate_arguments(out))], capture_output=True, text=True, cwd=ASSETS.parent
+    )
+    assert run.returncode == 0, run.stderr
+    assert out.exists()
 
 
 @pytest.mark.parametrize("name", MODELS)

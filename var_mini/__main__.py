@@ -1,4 +1,4 @@
-"""Command line: python -m var_mini generate | train | evaluate | bench | parity | models."""
+"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input."""
     options = _parser().parse_args(arguments)
     try:
+        for name, value in vars(options).items():
+            if value == []:  # what argparse makes of --name=--
+                raise ValueError(f"{name} = '--': must be a value")
         return options.run(options) or 0
-    except ValueError as error:
-        print(f"var_mini: {error}", file=sys.stderr)
+    except (ValueError, OSError, MemoryError) as error:  # OSError: a folder that cannot be written, a full disk
+        print(f"var_mini: {error or type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("var_mini: stopped; training resumes from its last save when the command is repeated", file=sys.stderr)
@@ -38,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--strip", type=Path, help="PNG file for token maps and images of all scales")
     p.add_argument("--trace", type=Path, help="file for the whole record of the run")
     p.add_argument("--enlarge", type=int, default=1, help="whole-number enlargement of the PNG")
-    p.add_argument("--weights", type=Path, help="folder with published .pth files, for var_d16 ... (default: the Hub)")
+    p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
     p.set_defaults(run=_generate)
 
@@ -85,10 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(result: dict, as_json: bool) -> None:
+def _print(result: dict, as_json: bool, device: str = "cpu") -> None:
     from .cost.machine import machine_facts
 
-    result = {**result, "machine": machine_facts()}
+    result = {**result, "machine": machine_facts(device)}
     if as_json:
         print(json.dumps(result))
         return
@@ -97,17 +100,24 @@ def _print(result: dict, as_json: bool) -> None:
 
 
 def _generate(options) -> None:
-    from . import checkpoints
+    from . import checkpoints, validate
     from .generation import Sampling, Trace
-    from .view.images import save_png, strip
+    from .view.images import MAX_ENLARGEMENT, save_png, strip
 
+    device = _device(options.device)
+    validate.integer("enlarge", options.enlarge, 1, MAX_ENLARGEMENT)
+    for path in filter(None, (options.out, options.strip, options.trace)):  # refused now, not after the work
+        if path.is_dir():
+            raise ValueError(f"{str(path)!r} is a folder: must be a file to write")
+        path.parent.mkdir(parents=True, exist_ok=True)
     if options.weights is not None:
-        model = checkpoints.load_official(options.model, options.weights, options.device)
+        model = checkpoints.load_official(options.model, options.weights, device)
     else:
-        model = checkpoints.load(options.model, options.device)
+        model = checkpoints.load(options.model, device)
     names = [name.lower() for name in model.config.class_names]
     label = names.index(options.label.lower()) if options.label.lower() in names else _whole("class", options.label)
-    defaults = model.default_sampling
+    validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
+    defaults = model.config.sampling
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
     trace = Trace(model.trace_settings(label, options.seed, sampling, options.attention))
@@ -138,18 +148,19 @@ def _train(options) -> None:
         recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision)
         print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
     else:
-        from . import data
+        from . import checkpoints, data
         from .training.classifier import train_classifier
 
         name = options.data or "fashion-mnist"
-        accuracy = train_classifier(data.load(name), options.out or Path("runs") / "classifiers" / name)
+        accuracy = train_classifier(data.load(name), options.out or checkpoints.ASSETS / "classifiers" / name)
         print(f"test accuracy {accuracy:.4f}")
 
 
 def _evaluate(options) -> None:
-    from . import checkpoints
+    from . import checkpoints, data, validate
     from .training.evaluation import evaluate
 
+    validate.one_of("data set of the model", checkpoints.load_config(options.model).data, data.REGISTRY)
     _print(evaluate(checkpoints.load(options.model), options.samples), options.json)
 
 
@@ -157,7 +168,8 @@ def _bench(options) -> None:
     from . import checkpoints
     from .cost.timing import bench_generate
 
-    _print(bench_generate(checkpoints.load(options.model, options.device)), options.json)
+    device = _device(options.device)
+    _print(bench_generate(checkpoints.load(options.model, device)), options.json, device)
 
 
 def _parity(options) -> int:
@@ -201,6 +213,16 @@ def _models(options) -> None:
         print(name)
     for name in checkpoints.OFFICIAL:
         print(f"{name}  (published weights, from the Hub or with --weights FOLDER)")
+
+
+def _device(name: str) -> str:
+    """`name`, if it is a device this torch can compute on."""
+    import torch
+
+    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
+    if name not in known:
+        raise ValueError(f"device = {name!r}: must be one of {', '.join(known)} on this machine")
+    return name
 
 
 def _whole(name: str, text: str) -> int:

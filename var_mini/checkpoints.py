@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from . import validate
-from .config import PATCH_NUMS_512, ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
+from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from .model import Model
 from .tokenizer import VQVAE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @contextlib.contextmanager
@@ -40,6 +42,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -84,6 +88,8 @@ def load_config(name: str | Path) -> ModelConfig:
 
 def load_tokenizer(name: str | Path) -> VQVAE:
     """Only the tokenizer of a checkpoint, by the name of a shipped model or by its folder."""
+    if str(name) in OFFICIAL:
+        raise ValueError(f"tokenizer = {str(name)!r}: published models cannot be trained further here; name a checkpoint folder")
     folder = find(name)
     config = _read_config(folder)
     config = TokenizerConfig.from_dict(config.get("tokenizer") if isinstance(config, dict) else None)
@@ -151,11 +157,10 @@ def _load_checked(module: nn.Module, state: dict[str, torch.Tensor], where: str)
     for name, tensor in state.items():
         if name in wanted and tuple(tensor.shape) != wanted[name]:
             faults.append(f"{name} has shape {tuple(tensor.shape)}, must be {wanted[name]}")
-        elif not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            faults.append(f"{name} is not a finite floating-point tensor")
+        elif tensor.dtype not in FLOATS or tensor.layout != torch.strided or not torch.isfinite(tensor).all():
+            faults.append(f"{name} is not a dense, finite floating-point tensor")
     if faults:
-        more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
-        raise ValueError(f"{where} does not fit: {'; '.join(faults[:8])}{more}")
+        raise ValueError(f"{where} does not fit: {'; '.join(faults)}")
     module.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
 
 
@@ -180,16 +185,17 @@ def official_config(name: str) -> ModelConfig:
     depth, patch_nums, shared = OFFICIAL[validate.one_of("model", name, OFFICIAL)]
     tokenizer = TokenizerConfig(patch_nums=patch_nums) if patch_nums else TokenizerConfig()
     transformer = TransformerConfig(depth=depth, width=64 * depth, heads=depth, shared_adaln=shared)
-    sampling = SamplingConfig(guidance=4.0, top_k=900, top_p=0.95)
+    sampling = Sampling(guidance=4.0, top_k=900, top_p=0.95)
     return ModelConfig(name, tokenizer, transformer, data="imagenet-1k", sampling=sampling)
 
 
 def load_official(name: str, folder: Path | str | None = None, device: torch.device | str = "cpu") -> Model:
     """Loads published VAR weights, `var_d16` to `var_d36`.
 
-    Reads `{name}.pth` and `vae_ch160v4096z32.pth` from `folder`, or downloads them from the Hub repository
-    FoundationVision/var (1.2 to 9 GB, kept in the Hub's cache). Raises ValueError naming every tensor that is missing,
-    extra or misshapen, and where a file is absent or cannot be downloaded.
+    Reads `{name}.pth` and `vae_ch160v4096z32.pth` from `folder` (by default the folder that the environment variable
+    VAR_WEIGHTS names), or else downloads them from the Hub repository FoundationVision/var and keeps them in the Hub's
+    cache. Raises ValueError naming every tensor that is missing, extra or misshapen, and where a file is absent or cannot
+    be downloaded.
     """
     config = official_config(name)
     with torch.device("meta"):
@@ -203,18 +209,20 @@ def load_official(name: str, folder: Path | str | None = None, device: torch.dev
 def load_official_state(module: nn.Module, path: Path | str) -> None:
     """Reads one published state dict into `module`, checked."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        zipped = zipfile.is_zipfile(path)  # files of older torch versions are not, and cannot be memory-mapped
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # torch raises many kinds for truncated, foreign and unsafe files
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a readable state dict of tensors: {first}") from None
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in state.items()):
         raise ValueError(f"{path} is not a state dict: must map names to tensors")
     own = {name: t for name, t in state.items() if name.rpartition(".")[2] not in BUFFERS}
     _load_checked(module, own, str(path))
 
 
 def _official_file(file: str, folder: Path | str | None) -> Path:
-    if folder is not None:
+    folder = folder if folder is not None else os.environ.get("VAR_WEIGHTS")
+    if folder:
         path = Path(folder) / file
         if not path.is_file():
             raise ValueError(f"folder = {str(folder)!r}: has no file {file}")

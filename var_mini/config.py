@@ -14,6 +14,12 @@ from .pyramid import ScalePyramid
 
 PATCH_NUMS_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 PATCH_NUMS_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
+MAX_GUIDANCE = 100.0
+
+
+def _keep(config: object, name: str, value: object) -> None:
+    """Stores a checked value in a frozen dataclass, as the plain int, float or bool that the check returned."""
+    object.__setattr__(config, name, value)
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,11 @@ class TokenizerConfig:
         return _build(TokenizerConfig, data, "tokenizer")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "patch_nums", ScalePyramid(self.patch_nums).patch_nums)
+        _keep(self, "patch_nums", ScalePyramid(self.patch_nums).patch_nums)
         if not isinstance(self.channel_mult, (tuple, list)) or not 1 <= len(self.channel_mult) <= 8:
             raise ValueError(f"channel_mult = {validate.shown(self.channel_mult)}: must hold 1 to 8 whole numbers")
         mult = tuple(validate.integer("channel_mult", m, 1, 64) for m in self.channel_mult)
-        object.__setattr__(self, "channel_mult", mult)
+        _keep(self, "channel_mult", mult)
         for name, low, high in (
             ("image_channels", 1, 4),
             ("vocab_size", 2, 1 << 20),
@@ -55,12 +61,13 @@ class TokenizerConfig:
             ("norm_groups", 1, 256),
             ("phi_count", 1, 64),
         ):
-            validate.integer(name, getattr(self, name), low, high)
+            _keep(self, name, validate.integer(name, getattr(self, name), low, high))
         for m in mult:
             if self.channels * m % self.norm_groups:
                 raise ValueError(f"norm_groups = {self.norm_groups}: must divide every width, here {self.channels * m}")
-        validate.number("phi_ratio", self.phi_ratio, 0, 1)
-        validate.number("beta", self.beta, 0, 100)
+        _keep(self, "attention", validate.boolean("attention", self.attention))
+        _keep(self, "phi_ratio", validate.number("phi_ratio", self.phi_ratio, 0, 1))
+        _keep(self, "beta", validate.number("beta", self.beta, 0, 100))
 
     @property
     def pyramid(self) -> ScalePyramid:
@@ -102,12 +109,14 @@ class TransformerConfig:
             ("head_dim", 1, 1024),
             ("num_classes", 1, 1 << 20),
         ):
-            validate.integer(name, getattr(self, name), low, high)
-        validate.number("mlp_ratio", self.mlp_ratio, 0, 64, low_open=True)
-        validate.number("scale_cap", self.scale_cap, 0, 1e4, low_open=True)
-        validate.number("scale_init", self.scale_init, 0, self.scale_cap, low_open=True)
-        validate.number("class_drop", self.class_drop, 0, 1)
-        validate.number("dropout", self.dropout, 0, 0.99)
+            _keep(self, name, validate.integer(name, getattr(self, name), low, high))
+        _keep(self, "shared_adaln", validate.boolean("shared_adaln", self.shared_adaln))
+        _keep(self, "attn_l2_norm", validate.boolean("attn_l2_norm", self.attn_l2_norm))
+        _keep(self, "mlp_ratio", validate.number("mlp_ratio", self.mlp_ratio, 0, 64, low_open=True))
+        _keep(self, "scale_cap", validate.number("scale_cap", self.scale_cap, 0, 1e4, low_open=True))
+        _keep(self, "scale_init", validate.number("scale_init", self.scale_init, 0, self.scale_cap, low_open=True))
+        _keep(self, "class_drop", validate.number("class_drop", self.class_drop, 0, 1))
+        _keep(self, "dropout", validate.number("dropout", self.dropout, 0, 0.99))
 
     @property
     def attention_width(self) -> int:
@@ -120,13 +129,19 @@ class TransformerConfig:
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
-    """How to draw tokens. The ranges are checked where they are used, in generation/sampling.py."""
+class Sampling:
+    """How to draw tokens. Raises ValueError naming the argument, its value and the range."""
 
-    guidance: float = 1.5  # classifier-free guidance at the last scale; 0 = none, and half the work
-    temperature: float = 1.0
-    top_k: int = 0  # 0 = all codes
-    top_p: float = 1.0  # 1 = all codes
+    guidance: float = 0.0  # classifier-free guidance at the last scale, 0 to 100; 0 = none, and half the work
+    temperature: float = 1.0  # 0.01 to 10
+    top_k: int = 0  # 0 = all codes, else at least 1; a value above V acts as V
+    top_p: float = 1.0  # 0 to 1; 1 = all codes, 0 = the most likely code only
+
+    def __post_init__(self) -> None:
+        _keep(self, "guidance", validate.number("guidance", self.guidance, 0, MAX_GUIDANCE))
+        _keep(self, "temperature", validate.number("temperature", self.temperature, 0.01, 10))
+        _keep(self, "top_k", validate.integer("top_k", self.top_k, 0, 2**31 - 1))
+        _keep(self, "top_p", validate.number("top_p", self.top_p, 0, 1))
 
 
 @dataclass(frozen=True)
@@ -138,15 +153,19 @@ class ModelConfig:
     transformer: TransformerConfig
     class_names: tuple[str, ...] = ()
     data: str = ""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.data, str):
+            raise ValueError(f"name = {validate.shown(self.name)}, data = {validate.shown(self.data)}: must be strings")
+        if not isinstance(self.class_names, (tuple, list)):
+            raise ValueError(f"class_names = {validate.shown(self.class_names)}: must be a list of strings")
         names = tuple(self.class_names)
         if names and len(names) != self.transformer.num_classes:
             raise ValueError(f"class_names has {len(names)} names: must have {self.transformer.num_classes}")
         if not all(isinstance(n, str) for n in names):
             raise ValueError(f"class_names = {validate.shown(names)}: must be strings")
-        object.__setattr__(self, "class_names", names)
+        _keep(self, "class_names", names)
 
     @property
     def pyramid(self) -> ScalePyramid:
@@ -161,7 +180,7 @@ class ModelConfig:
     @staticmethod
     def from_dict(data: object) -> ModelConfig:
         """Builds a config from parsed JSON. Raises ValueError on unknown, missing or out-of-range entries."""
-        parts = {"tokenizer": TokenizerConfig, "transformer": TransformerConfig, "sampling": SamplingConfig}
+        parts = {"tokenizer": TokenizerConfig, "transformer": TransformerConfig, "sampling": Sampling}
         values = _known_fields(ModelConfig, data, "config")
         for key, kind in parts.items():
             if key in values:

@@ -27,15 +27,11 @@ class ImageData:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
-    skipped: int = 0  # unreadable files that were left out
+    skipped: int = 0  # pictures left out: unreadable, or in no class
 
     @property
     def channels(self) -> int:
         return self.train_images.shape[1]
-
-    @property
-    def size(self) -> int:
-        return self.train_images.shape[-1]
 
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:
@@ -107,7 +103,7 @@ def load(name: str) -> ImageData:
 # -- a folder of pictures ------------------------------------------------------------------------------------------
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-MAX_PIXELS = 100_000_000  # refuse a picture that would unpack to more
+MAX_PIXELS = 64_000_000  # refuse a picture that would unpack to more
 
 
 def load_image(path: Path | str, size: int, channels: int) -> torch.Tensor:
@@ -120,31 +116,38 @@ def load_image(path: Path | str, size: int, channels: int) -> torch.Tensor:
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels: more than {MAX_PIXELS}")
-            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+                raise ValueError(f"{picture.width} x {picture.height} pixels, at most {MAX_PIXELS} allowed")
+            picture.draft("RGB", (4 * size, 4 * size))  # lets a JPEG unpack at a fraction of its size
+            picture = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGBA"), (size, size), Image.Resampling.LANCZOS)
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture).convert("L" if channels == 1 else "RGB")
-            picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
             array = np.asarray(picture, np.uint8).reshape(size, size, channels)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a readable picture: {error}") from None
+    except Exception as error:  # damaged files make Pillow raise a dozen kinds, struct.error and EOFError among them
+        raise ValueError(f"{path} is not a readable picture: {error or type(error).__name__}") from None
     return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """All files below `folder` that are named like pictures, in a fixed order."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
 def load_folder(folder: Path | str, size: int, channels: int, test_share: float = 0.1, seed: int = 0) -> ImageData:
     """Pictures of any size below `folder`; each sub-folder is a class, without sub-folders there is one class.
 
-    Unreadable files are skipped and counted in `skipped`. A fixed share of every class is held out as test images
-    (the same one for the same seed). Raises ValueError where nothing readable is found.
+    Unreadable files, and pictures that lie beside the sub-folders, are skipped and counted in `skipped`. A fixed share of
+    every class is held out as test images (the same one for the same seed). Raises ValueError where nothing readable is found.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"data = {str(folder)!r}: is no folder; give a folder of pictures whose sub-folders are classes")
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    images, labels, names, skipped = [], [], [], 0
+    classes = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] not in "._" and picture_files(p)]
+    beside = [p for p in picture_files(folder) if p.parent == folder]
+    images, labels, names = [], [], []
+    skipped = len(beside) if classes else 0  # pictures beside the classes belong to none of them
     for place in classes or [folder]:
         found = []
-        for path in sorted(p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
+        for path in picture_files(place):
             try:
                 found.append(load_image(path, size, channels))
             except ValueError:
@@ -154,13 +157,13 @@ def load_folder(folder: Path | str, size: int, channels: int, test_share: float 
             names.append(place.name)
             images += found
     if len(images) < 2:
-        raise ValueError(f"data = {str(folder)!r}: {len(images)} readable pictures, {skipped} unreadable; needs at least 2")
+        raise ValueError(f"data = {str(folder)!r}: {len(images)} readable pictures, {skipped} skipped; needs at least 2")
     x, y = torch.stack(images), torch.tensor(labels)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     held_out = torch.zeros(len(x), dtype=torch.bool)
     for label in range(len(names)):
         mine = order[y[order] == label]
         held_out[mine[: int(len(mine) * test_share)]] = True
-    if not held_out.any():  # tiny classes: still keep one picture to measure on
-        held_out[order[0]] = True
+    if not held_out.any():  # tiny classes: still keep one picture to measure on, of the largest class
+        held_out[order[y[order] == torch.bincount(y).argmax()][0]] = True
     return ImageData(folder.name, tuple(names), x[~held_out], y[~held_out], x[held_out], y[held_out], skipped)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .config import ModelConfig
-from .generation import Sampling, ScaleStep, Trace, generate, sample_images
+from .generation import Sampling, ScaleStep, Trace, generate, normalise, sample_images
 from .tokenizer import VQVAE
 from .transformer import VAR
 
@@ -32,11 +32,6 @@ class Model:
         t = config.tokenizer
         return Model(config, VQVAE(t), VAR(config.transformer, t.pyramid, t.vocab_size, t.z_channels))
 
-    @property
-    def default_sampling(self) -> Sampling:
-        s = self.config.sampling
-        return Sampling(s.guidance, s.temperature, s.top_k, s.top_p)
-
     def eval(self) -> Model:
         self.tokenizer.eval()
         self.transformer.eval()
@@ -47,17 +42,19 @@ class Model:
         self.transformer.to(device)
         return self
 
-    def parameters(self) -> int:
+    def num_parameters(self) -> int:
         """Number of parameters of both parts."""
         return sum(p.numel() for part in (self.tokenizer, self.transformer) for p in part.parameters())
 
     def generate(self, label, seed, sampling: Sampling | None = None, **options) -> Iterator[ScaleStep]:
         """See `generation.generate`; `sampling` defaults to the model's own settings."""
-        return generate(self.tokenizer, self.transformer, label, seed, sampling or self.default_sampling, **options)
+        return generate(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
 
     def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str = "exact") -> dict:
-        """The JSON values that reproduce a run of this model."""
-        s = sampling or self.default_sampling
+        """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
+        s = sampling or self.config.sampling
+        pairs = normalise(label, seed, self.config.transformer.num_classes)
+        label, seed = (values if len(values) > 1 else values[0] for values in pairs)
         return {
             "model": self.config.name,
             "label": label,
@@ -76,4 +73,4 @@ class Model:
 
     def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
         """Only the final images, float (N, channels, S, S) in [0, 1]."""
-        return sample_images(self.tokenizer, self.transformer, label, seed, sampling or self.default_sampling, **options)
+        return sample_images(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)

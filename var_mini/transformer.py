@@ -58,7 +58,7 @@ class SelfAttention(nn.Module):
         B, n, _ = x.shape
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
         qkv = F.linear(x, self.mat_qkv.weight, bias).view(B, n, 3, self.config.heads, self.config.head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).float().unbind(0)  # float32 also under autocast: unit vectors need it
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).float().unbind(0)  # float32 where autocast made bfloat16
         if self.config.attn_l2_norm:
             q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
         return q, k, v
@@ -136,7 +136,7 @@ class VAR(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Start weights for training: residual branches begin small, gates and the head near zero (as in VAR)."""
+        """Start weights for training: residual branches and head begin small as in VAR, gates at about a half."""
         std = math.sqrt(1 / self.config.width / 3)
         for module in self.modules():
             if isinstance(module, nn.Linear):

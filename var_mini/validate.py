@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Integral, Real
 
 
@@ -14,19 +13,26 @@ def shown(value: object) -> str:
 
 def integer(name: str, value: object, low: int, high: int) -> int:
     """Returns `value` as an int. Raises ValueError unless it is a whole number in [low, high]."""
-    whole = isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value) and value == int(value))
-    if isinstance(value, bool) or not whole or not low <= int(value) <= high:
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or not low <= value <= high:
         raise ValueError(f"{name} = {shown(value)}: must be a whole number from {low} to {high}")
     return int(value)
 
 
 def number(name: str, value: object, low: float, high: float, low_open: bool = False) -> float:
     """Returns `value` as a float. Raises ValueError unless it is finite and in [low, high] (or (low, high])."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or value > high or value < low or (low_open and value == low):
+    fits = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high  # NaN fails the comparison
+    if not fits or (low_open and value == low):
         left = "above" if low_open else "from"
         raise ValueError(f"{name} = {shown(value)}: must be a finite number {left} {low:g} to {high:g}")
     return float(value)
+
+
+def boolean(name: str, value: object) -> bool:
+    """Returns `value`. Raises ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} = {shown(value)}: must be true or false")
+    return value
 
 
 def one_of(name: str, value: object, allowed) -> str:

@@ -21,8 +21,7 @@ from PIL import Image
 from demo import __main__ as command
 from demo import app, draw_tab, models, stage, wording
 from var_mini import checkpoints
-from var_mini.config import ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
-from var_mini.generation import Sampling
+from var_mini.config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
 
@@ -56,7 +55,7 @@ def tiny(tmp_path_factory) -> str:
         norm_groups=4,
     )
     transformer = TransformerConfig(depth=2, width=32, heads=2, head_dim=8, num_classes=3)
-    sampling = SamplingConfig(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
+    sampling = Sampling(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
     config = ModelConfig("tiny", tokenizer, transformer, ("plain", 'a <b onclick="x">bold</b> one', "last"), sampling=sampling)
     folder = tmp_path_factory.mktemp("model")
     checkpoints.save(Model.build(config), folder)

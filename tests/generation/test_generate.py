@@ -1,5 +1,8 @@
 """The generator: one record per scale, the same image for the same seed, clear refusals."""
 
+import math
+from itertools import product
+
 import pytest
 import torch
 
@@ -28,16 +31,43 @@ def test_the_recorded_f_hat_is_what_the_tokens_say(tiny):
         torch.testing.assert_close(step.image, (tiny.tokenizer.decode(f_hat) + 1) / 2, atol=1e-5, rtol=0)
 
 
-def test_distributions_are_those_sampled_from(tiny):
-    for step in tiny.generate(1, 0, GUIDED, keep_logits=True):
-        p = (step.logits / GUIDED.temperature).double()
-        kth = p.topk(12, -1).values[..., -1:]
-        p = p.masked_fill(p < kth, -torch.inf).softmax(-1)
-        drawn = p.gather(-1, step.token_ids.unsqueeze(-1)).squeeze(-1)
-        assert (drawn > 0).all()
-        assert (step.top_probability[..., 0] >= step.top_probability[..., 4]).all()
-        assert (step.probability >= drawn - 1e-5).all()  # top-p only renormalises upwards
-        assert (step.entropy <= torch.log(torch.tensor(12.0)) + 1e-5).all()
+def distribution(logits: list[float], s: Sampling) -> dict[int, float]:
+    """{code: probability} of the codes left, by the definition of top-k and top-p, in double precision."""
+    scaled = [value / s.temperature for value in logits]
+    kept = set(range(len(scaled)))
+    if s.top_k:
+        kth = sorted(scaled, reverse=True)[min(s.top_k, len(scaled)) - 1]
+        kept = {i for i in kept if scaled[i] >= kth}
+
+    def normalised():
+        weight = {i: math.exp(scaled[i] - max(scaled)) for i in kept}
+        return {i: w / sum(weight.values()) for i, w in weight.items()}
+
+    p, mass = normalised(), 0.0
+    for i in sorted(p, key=p.get)[:-1]:  # from the least likely up, never the most likely
+        mass += p[i]
+        if mass <= 1 - s.top_p:
+            kept.remove(i)
+    return normalised()
+
+
+@pytest.mark.parametrize(
+    "sampling", [PLAIN, GUIDED, Sampling(guidance=4.0, temperature=0.3, top_p=0.6), Sampling(top_k=3)], ids=str
+)
+def test_distributions_are_those_sampled_from(tiny, sampling):
+    narrowed = 0
+    for step in tiny.generate([1, 2], [0, 3], sampling, keep_logits=True):
+        for image, token in product(range(2), range(step.side**2)):
+            p = distribution(step.logits[image, token].tolist(), sampling)
+            narrowed += len(p) < 24
+            assert step.probability[image, token].item() == pytest.approx(p[step.token_ids[image, token].item()], rel=1e-4)
+            assert step.entropy[image, token].item() == pytest.approx(-sum(q * math.log(q) for q in p.values()), abs=1e-5)
+            best = sorted(p.values(), reverse=True)[:5]
+            ids, reported = step.top_ids[image, token].tolist(), step.top_probability[image, token].tolist()
+            assert reported == pytest.approx(best + [0.0] * (5 - len(best)), rel=1e-4, abs=1e-7)
+            assert len(set(ids)) == 5  # which of two equally likely codes comes first is not fixed
+            assert [p.get(i, 0.0) for i in ids] == pytest.approx(reported, rel=1e-4, abs=1e-7)
+    assert narrowed == (0 if sampling == PLAIN else 28)  # the filters do cut codes away, at every token
 
 
 @pytest.mark.parametrize("sampling", [PLAIN, GUIDED], ids=["plain", "guided"])
@@ -90,6 +120,21 @@ def test_sample_images_in_batches_equal_single_ones(tiny):
     for i in range(5):
         *_, last = tiny.generate(labels[i], seeds[i], GUIDED)
         torch.testing.assert_close(many[i], last.image[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("label", "seed"), [([0], list(range(5))), ([2, 0, 1], 4), (1, [6, 7])], ids=str)
+def test_sample_images_repeats_a_single_value(tiny, label, seed):
+    images = tiny.sample_images(label, seed, GUIDED, batch_size=2)
+    *_, whole = tiny.generate(label, seed, GUIDED)
+    assert len(images) == max(len(v) if isinstance(v, list) else 1 for v in (label, seed))
+    torch.testing.assert_close(images, whole.image, atol=1e-5, rtol=0)
+
+
+def test_sample_images_of_nothing_is_refused(tiny):
+    with pytest.raises(ValueError, match="batch = 0"):
+        tiny.sample_images([], [])
+    with pytest.raises(ValueError, match="label has 3 and seed has 2 entries"):
+        tiny.sample_images([0, 1, 2], [0, 1])
 
 
 @pytest.mark.parametrize(

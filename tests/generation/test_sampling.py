@@ -72,8 +72,8 @@ def test_bad_seed(value):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("guidance", [-0.1, 21, math.nan, math.inf, "1", None]),
-        ("temperature", [0, -1, 11, math.nan, math.inf]),
+        ("guidance", [-0.1, 101, math.nan, math.inf, "1", None]),
+        ("temperature", [0, 1e-9, -1, 11, math.nan, math.inf]),
         ("top_k", [-1, 1.5, math.nan, "3", 2**40]),
         ("top_p", [-0.1, 1.1, math.nan]),
     ],

@@ -10,11 +10,12 @@ from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini.config import ModelConfig
 from var_mini.model import Model
 from var_mini.parity import fill_by_rule
+from var_mini.training import tokenizer as stage
 from var_mini.training.loop import Schedule, Trainer, batch_indices
 from var_mini.training.tokenizer import TokenizerObjective
 from var_mini.training.transformer import TransformerObjective, tokenize_images
 
-STEPS = 110  # more than two revivals of dead codes
+STEPS = 110  # the resumed run below passes a revival of dead codes
 
 
 def schedule(**change) -> Schedule:
@@ -70,11 +71,21 @@ def test_both_stages_learn(images, tmp_path):
         assert trainer.rows[-1]["loss"] < 0.9 * trainer.rows[0]["loss"]
 
 
-def test_no_code_stays_dead(images, tmp_path):
-    trainer = tokenizer_run(images, tmp_path)
+def codes_used(images, out) -> int:
+    trainer = tokenizer_run(images, out)
     with torch.no_grad(), trainer.averaged() as model:
-        ids = torch.cat(model.tokenize(images.float() / 127.5 - 1).token_ids, 1)
-    assert len(ids.unique()) > 0.8 * 24
+        return len(torch.cat(model.tokenize(images.float() / 127.5 - 1).token_ids, 1).unique())
+
+
+def test_no_code_stays_dead(images, tmp_path, monkeypatch):
+    """Codes that start far from every feature vector die, unless they are revived."""
+    monkeypatch.setattr(stage, "REVIVE_EVERY", 20)
+    assert codes_used(images, tmp_path / "as usual") > 0.8 * 24
+    monkeypatch.setattr(TokenizerObjective, "_data_init", lambda self, f: None)
+    revived = codes_used(images, tmp_path / "revived")
+    monkeypatch.setattr(stage, "REVIVE_EVERY", 10**9)
+    assert codes_used(images, tmp_path / "left alone") < 0.6 * revived
+    assert revived > 0.8 * 24
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04}q\x00.", b"PK\x03\x04"], ids=["empty", "pickle", "broken zip"])

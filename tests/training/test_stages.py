@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini import checkpoints
@@ -42,7 +43,7 @@ def test_a_user_trains_on_pictures_of_their_own(small_recipe, pictures, tmp_path
     out = tmp_path / "run"
     common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]
     assert main(["train", "tokenizer", *common]) == 0
-    assert "1 unreadable files skipped" in capsys.readouterr().err
+    assert "1 skipped as unreadable" in capsys.readouterr().err
     assert main(["train", "transformer", *common]) == 0
     model = checkpoints.load(out / "model")
     assert model.config.class_names == ("green", "red") and model.config.name == "pictures"
@@ -54,9 +55,29 @@ def test_a_user_trains_on_pictures_of_their_own(small_recipe, pictures, tmp_path
     assert Image.open(tmp_path / "x.png").size == (12, 12)
 
 
+def test_other_pictures_or_another_tokenizer_are_not_continued_silently(small_recipe, pictures, tmp_path, capsys):
+    out = tmp_path / "run"
+    common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]
+    assert main(["train", "tokenizer", *common]) == main(["train", "transformer", *common]) == 0
+    before = (out / "model" / "model.safetensors").read_bytes()
+    assert main(["train", "tokenizer", "--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "b")]) == 0
+    weights = tmp_path / "b" / "tokenizer" / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["tokenizer.quantize.embedding.weight"] += 1
+    save_file(tensors, weights)
+    capsys.readouterr()
+    assert main(["train", "transformer", *common, "--tokenizer", str(tmp_path / "b" / "tokenizer")]) == 2
+    assert "another tokenizer" in capsys.readouterr().err
+    Image.new("RGB", (20, 20), "blue").save(pictures / "red" / "new.png")
+    for stage in ("tokenizer", "transformer"):
+        assert main(["train", stage, *common]) == 2
+        assert "other settings, pictures" in capsys.readouterr().err
+    assert (out / "model" / "model.safetensors").read_bytes() == before
+
+
 def test_transformer_without_tokenizer_says_what_is_missing(small_recipe, pictures, tmp_path, capsys):
     assert main(["train", "transformer", "--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "run")]) == 2
-    assert "tokenizer" in capsys.readouterr().err
+    assert "has no finished tokenizer" in capsys.readouterr().err
 
 
 def test_unknown_preset_and_folder(tmp_path, capsys):

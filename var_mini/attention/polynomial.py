@@ -12,8 +12,7 @@ import torch
 def masked_polynomial(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Attention with weights proportional to 1 + t + t^2/2 over the allowed keys, (B, H, L, head_dim).
 
-    Written with the explicit L x L matrix: right for training at short L, where it is the same function as the
-    constant-size state and cheaper.
+    Written with the explicit L x L matrix, which is the cheap way at the short L of training.
     """
     t = (q * scale.view(1, -1, 1, 1)) @ k.transpose(-1, -2)  # (B, H, L, L)
     weights = torch.addcmul(torch.ones_like(t), t + 1, t + 1).mul(0.5) * mask

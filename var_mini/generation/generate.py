@@ -10,23 +10,36 @@ import torch
 
 from .. import validate
 from ..attention import STATES
+from ..config import Sampling
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .sampling import Sampling, draw, filter_logits, guide, noise_generators
+from .sampling import MAX_SEED, draw, filter_logits, guide, noise_generators
 from .trace import TOP_CANDIDATES, ScaleStep
 
-MAX_BATCH = 4096
+MAX_BATCH = 1 << 16
 
 
 class Clock:
-    """Seconds between two ticks; waits for the device where work is queued asynchronously."""
+    """Seconds of a clock; with `wait`, after the work queued on a GPU is done."""
 
-    def __init__(self, device: torch.device):
-        self.wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    def __init__(self, device: torch.device, wait: bool = True):
+        self.device = device if wait and device.type == "cuda" else None
 
     def __call__(self) -> float:
-        self.wait()
+        if self.device is not None:
+            torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `generate` was asked to record, by the names of its arguments."""
+
+    capture: str
+    details: bool
+    partial_images: bool
+    keep_logits: bool
+    timed: bool
 
 
 @dataclass
@@ -54,10 +67,20 @@ class _Watch:
         return out
 
 
-def check_labels(label: int | list[int], num_classes: int) -> list[int]:
-    """Class indices as a list. Raises ValueError unless each is from 0 to num_classes - 1."""
-    labels = list(label) if isinstance(label, (list, tuple)) else [label]
-    return [validate.integer("label", value, 0, num_classes - 1) for value in labels]
+def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
+    """Labels and seeds as two lists of one length; a single value is repeated.
+
+    Raises ValueError unless every label is a class, every seed is in range, and the lengths fit.
+    """
+    labels, seeds = (list(value) if isinstance(value, (list, tuple, range)) else [value] for value in (label, seed))
+    batch = min(len(labels), len(seeds)) and max(len(labels), len(seeds))
+    validate.integer("batch", batch, 1, MAX_BATCH)
+    labels = [validate.integer("label", value, 0, num_classes - 1) for value in labels]
+    seeds = [validate.integer("seed", value, 0, MAX_SEED) for value in seeds]
+    labels, seeds = (given * batch if len(given) == 1 else given for given in (labels, seeds))
+    if len(labels) != len(seeds):
+        raise ValueError(f"label has {len(labels)} and seed has {len(seeds)} entries: must be equal, or one of them 1")
+    return labels, seeds
 
 
 def generate(
@@ -71,6 +94,7 @@ def generate(
     details: bool = True,
     partial_images: bool = True,
     keep_logits: bool = False,
+    timed: bool = True,
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
 
@@ -80,30 +104,31 @@ def generate(
     details       whether to record entropy, probabilities and candidates of every token
     partial_images  whether to decode f_hat after every scale, or after the last one only
     keep_logits   whether to keep each scale's guided logits (B, n, V)
+    timed         whether to wait for a GPU before every reading of the clock; without it its times mean nothing
     Raises ValueError on any argument out of its range, before anything is drawn.
     """
-    labels = check_labels(label, transformer.config.num_classes)
-    seeds = list(seed) if isinstance(seed, (list, tuple)) else [seed]
-    B = max(len(labels), len(seeds))
-    validate.integer("batch", min(len(labels), len(seeds)) and B, 1, MAX_BATCH)
-    labels = labels * B if len(labels) == 1 else labels
-    seeds = seeds * B if len(seeds) == 1 else seeds
-    if len(labels) != B or len(seeds) != B:
-        raise ValueError(f"label has {len(labels)} and seed has {len(seeds)} entries: must be equal, or one of them 1")
+    labels, seeds = normalise(label, seed, transformer.config.num_classes)
     validate.one_of("capture", capture, ("none", "blocks", "full"))
     validate.one_of("attention", attention, STATES)
     generators = noise_generators(seeds)
     sampling = sampling or Sampling()
-    return _draw_scales(
-        tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images, keep_logits
-    )
+    record = _Record(capture, details, partial_images, keep_logits, timed)
+    return _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, record)
 
 
 @torch.no_grad()  # not inference_mode: whoever reads a record may go on computing with it, gradients included
-def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, capture, details, partial_images, keep_logits):
+def _draw_scales(
+    tokenizer: VQVAE,
+    transformer: VAR,
+    labels: list[int],
+    generators: list[torch.Generator],
+    sampling: Sampling,
+    attention: str,
+    record: _Record,
+) -> Iterator[ScaleStep]:
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
     device = transformer.pos_1LC.device
-    clock = Clock(device)
+    clock = Clock(device, record.timed)
     B, K = len(labels), pyramid.num_scales
     guided = sampling.guidance > 0
     label = torch.tensor(labels + [transformer.config.num_classes] * (B if guided else 0), device=device)
@@ -111,7 +136,7 @@ def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention
     states = transformer.new_states(len(label), attention)
     f_hat = torch.zeros(B, transformer.z_channels, pyramid.side, pyramid.side, device=device)
     for k in range(K):
-        watch = _Watch(clock, capture, B, pyramid.counts[: k + 1])
+        watch = _Watch(clock, record.capture, B, pyramid.counts[: k + 1])
         begin = clock()
         var_input = None
         if k > 0:
@@ -125,7 +150,7 @@ def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention
         f_hat = f_hat + quantizer.contribution(ids, k)
         drawn = clock()
         image = None
-        if partial_images or k == K - 1:
+        if record.partial_images or k == K - 1:
             image = (tokenizer.decode(f_hat) + 1) / 2
         decoded = clock()
         step = ScaleStep(
@@ -139,13 +164,13 @@ def _draw_scales(tokenizer, transformer, labels, generators, sampling, attention
             seconds_decoder=decoded - drawn,
             state_bytes=sum(state.state_bytes for state in states),
         )
-        if keep_logits:
+        if record.keep_logits:
             step.logits = logits.cpu()
-        if details:
+        if record.details:
             _describe(step, filtered, ids)
         if watch.captured:
             step.attention = torch.stack(watch.captured, 1)  # (B, layers, H, ...)
-            step.attention_kind = capture
+            step.attention_kind = record.capture
         yield step
 
 
@@ -162,18 +187,19 @@ def _describe(step: ScaleStep, filtered: torch.Tensor, ids: torch.Tensor) -> Non
 def sample_images(
     tokenizer: VQVAE,
     transformer: VAR,
-    label: list[int],
-    seed: list[int],
+    label: int | list[int],
+    seed: int | list[int],
     sampling: Sampling | None = None,
     attention: str = "exact",
     batch_size: int = 100,
 ) -> torch.Tensor:
-    """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any record."""
+    """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any further record."""
+    labels, seeds = normalise(label, seed, transformer.config.num_classes)
+    validate.integer("batch_size", batch_size, 1, MAX_BATCH)
+    bare = {"details": False, "partial_images": False, "timed": False}
     images = []
-    for i in range(0, len(label), batch_size):
+    for i in range(0, len(labels), batch_size):
         part = slice(i, i + batch_size)
-        *_, last = generate(
-            tokenizer, transformer, label[part], seed[part], sampling, attention, details=False, partial_images=False
-        )
+        *_, last = generate(tokenizer, transformer, labels[part], seeds[part], sampling, attention, **bare)
         images.append(last.image)
     return torch.cat(images)

@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from .. import validate
 
 MAX_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Checked sampling settings.
-
-    guidance    0 to 20; weight of classifier-free guidance at the last scale, 0 = none
-    temperature above 0 to 10
-    top_k       0 = all codes, else at least 1; a value above V acts as V
-    top_p       0 to 1; 1 = all codes, 0 = the most likely code only
-    Raises ValueError naming the argument, its value and the range.
-    """
-
-    guidance: float = 0.0
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        validate.number("guidance", self.guidance, 0, 20)
-        validate.number("temperature", self.temperature, 0, 10, low_open=True)
-        validate.integer("top_k", self.top_k, 0, 2**31 - 1)
-        validate.number("top_p", self.top_p, 0, 1)
 
 
 def guide(conditional: torch.Tensor, unconditional: torch.Tensor, weight: float) -> torch.Tensor:
@@ -58,9 +33,11 @@ def filter_logits(logits: torch.Tensor, top_k: int = 0, top_p: float = 1.0) -> t
 
 
 def noise_generators(seeds: list[int]) -> list[torch.Generator]:
-    """One source of noise per image, on the CPU: an image depends on its own seed alone, whatever batch or device."""
-    checked = [validate.integer("seed", seed, 0, MAX_SEED) for seed in seeds]
-    return [torch.Generator().manual_seed(seed) for seed in checked]
+    """One source of noise per image, on the CPU: an image depends on its own seed, not on the batch or the device.
+
+    The noise is that of torch's generator; another version or build of torch may draw other numbers from a seed.
+    """
+    return [torch.Generator().manual_seed(validate.integer("seed", seed, 0, MAX_SEED)) for seed in seeds]
 
 
 def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:

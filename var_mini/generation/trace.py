@@ -103,7 +103,7 @@ class Trace:
                 raise ValueError(f"format is {validate.shown(meta.get('format'))}: must be {FORMAT!r}")
             settings, numbers = json.loads(meta["settings"]), json.loads(meta["steps"])
             return Trace(settings, _checked_steps(settings, numbers, tensors))
-        except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError, json.JSONDecodeError) as error:
             raise ValueError(f"trace is not a file saved by this project: {error}") from None
 
 
@@ -111,43 +111,41 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
     if not isinstance(settings, dict) or not isinstance(numbers, list):
         raise ValueError("trace has no settings or no steps")
     pyramid = ScalePyramid(tuple(entry["side"] for entry in numbers))
+    last = tensors.get(f"{len(numbers) - 1}.image"), tensors.get(f"{len(numbers) - 1}.f_hat")
+    if any(array is None or array.ndim != 4 or array.shape[0] < 1 for array in last):
+        raise ValueError("trace has no final image or f_hat")
+    image, f_hat = tuple(last[0].shape), (*last[1].shape[:2], pyramid.side, pyramid.side)
     steps: list[ScaleStep] = []
     for k, entry in enumerate(numbers):
         arrays = {name: tensors.pop(f"{k}.{name}", None) for name in ARRAYS}
+        kind = validate.one_of("attention_kind", entry["attention_kind"], ("none", "blocks", "full"))
+        n = pyramid.counts[k]
+        seen = {"none": None, "blocks": (k + 1,), "full": (n, pyramid.slices[k].stop)}[kind]
+        shapes = {
+            "token_ids": (image[0], n), "f_hat": f_hat, "image": image, "entropy": (image[0], n),
+            "probability": (image[0], n), "top_ids": (image[0], n, None), "top_probability": (image[0], n, None),
+            "attention": None if seen is None else (image[0], None, None, *seen),
+        }  # fmt: skip
         for name, array in arrays.items():
-            _check_array(name, array, pyramid, k, arrays["token_ids"], steps)
+            needed = name in ("token_ids", "f_hat") or (name == "attention" and kind != "none")
+            _check_array(f"trace array {k}.{name}", array, shapes[name], needed, integral=name in ("token_ids", "top_ids"))
         values = {name: validate.number(name, entry[name], 0, 1e15) for name in NUMBERS}
         values["state_bytes"] = int(values["state_bytes"])
-        kind = validate.one_of("attention_kind", entry["attention_kind"], ("none", "blocks", "full"))
         steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **arrays, **values))
     if tensors:
         raise ValueError(f"trace has unknown arrays: {', '.join(sorted(tensors)[:5])}")
-    if steps[-1].image is None:
-        raise ValueError("trace has no final image")
     return steps
 
 
-def _check_array(name: str, array, pyramid: ScalePyramid, k: int, token_ids, steps: list[ScaleStep]) -> None:
-    where = f"trace array {k}.{name}"
+def _check_array(where: str, array: torch.Tensor | None, shape: tuple | None, needed: bool, integral: bool) -> None:
+    """Raises ValueError unless the array has `shape` (None = any size from 1 on), its type, and values in range."""
     if array is None:
-        if name in ("token_ids", "f_hat"):
+        if needed:
             raise ValueError(f"{where} is missing")
         return
-    B, n = token_ids.shape[0] if token_ids is not None and token_ids.ndim else 0, pyramid.counts[k]
-    shapes = {
-        "token_ids": (B, n),
-        "f_hat": (B, None, pyramid.side, pyramid.side),
-        "image": (B, None, None, None),
-        "entropy": (B, n),
-        "probability": (B, n),
-        "top_ids": (B, n, None),
-        "top_probability": (B, n, None),
-    }
-    shape = shapes.get(name, (B, *[None] * (array.ndim - 1)))
-    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))
-    if not fits or B < 1 or (steps and steps[0].token_ids.shape[0] != B):
-        raise ValueError(f"{where} has shape {tuple(array.shape)}: must be {shape} with one batch size throughout")
-    integral = name in ("token_ids", "top_ids")
+    fits = shape is not None and array.ndim == len(shape) and 0 not in array.shape
+    if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
+        raise ValueError(f"{where} has shape {tuple(array.shape)}: must be {shape}")
     if array.dtype != (torch.int64 if integral else torch.float32):
         raise ValueError(f"{where} has type {array.dtype}: must be {'int64' if integral else 'float32'}")
     if not torch.isfinite(array).all() or (integral and int(array.min()) < 0):

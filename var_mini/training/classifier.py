@@ -6,6 +6,7 @@ It never takes part in training a VAR. Its penultimate features also serve the r
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from torch import nn
 
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS, atomic_write
 from ..data import ImageData, to_unit
-from .loop import Schedule, Trainer, reuse_memory
+from .loop import Schedule, Trainer, digest, reuse_memory
 
 FEATURES = 128
 
@@ -73,7 +74,7 @@ def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_
     torch.manual_seed(0)
     model = Classifier(data.channels, len(data.class_names))
     schedule = Schedule(steps=steps, batch_size=batch_size, lr=2e-3, weight_decay=0.02, ema=0.0)
-    trainer = Trainer(ClassifierObjective(model), schedule, Path(out) / "training")
+    trainer = Trainer(ClassifierObjective(model), schedule, Path(out) / "training", identity=digest(data.train_images))
 
     def validation(_):
         predicted, _ = model.judge(to_unit(data.test_images))
@@ -85,6 +86,7 @@ def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_
     config = {"channels": data.channels, "num_classes": len(data.class_names), "data": data.name}
     with atomic_write(Path(out) / CONFIG) as path:
         path.write_text(json.dumps(config, indent=1) + "\n")
+    shutil.copy(trainer.out / "log.csv", Path(out) / "log.csv")
     return validation(model)["test_accuracy"]
 
 

@@ -5,6 +5,8 @@ All of it on test images the model never saw, and on images drawn at the model's
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import torch
 
 from .. import data as datasets
@@ -40,7 +42,7 @@ def nearest_distance(images: torch.Tensor, reference: torch.Tensor, block: int =
     squares = reference.square().sum(1)
     parts = []
     for x in images.flatten(1).split(block):
-        parts.append((x.square().sum(1) + (squares[:, None] - 2 * reference @ x.T).amin(0)).clamp(min=0))
+        parts.append((x.square().sum(1) + (squares[:, None] - reference @ (2 * x.T)).amin(0)).clamp(min=0))
     return (torch.cat(parts) / reference.shape[1]).sqrt()
 
 
@@ -83,7 +85,7 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
         reconstructed = torch.cat([model.tokenizer.decode(model.tokenizer.tokenize(x).f_hat[-1]) for x in few.split(250)])
     result["frechet_reconstructions"] = relative_frechet(classifier.judge(reconstructed)[1], real)
     result["frechet_train"] = relative_frechet(classifier.judge(train[:samples])[1], real)
-    result["memorised_share"] = memorised_share(images * 2 - 1, few, train)
+    result["memorised_share"] = memorised_share(images * 2 - 1, test, train)
     result["samples"] = samples
-    result["sampling"] = vars(model.default_sampling)
+    result["sampling"] = asdict(model.config.sampling)
     return result

@@ -1,7 +1,8 @@
 """The training loop both stages share: schedule, EMA, log, save and resume, on one device or many (accelerate).
 
 A run is a pure function of its configuration: batch and randomness of step t depend on (seed, t) alone, so a
-resumed run continues exactly as if it had never stopped, and only weights, optimizer and the step need saving.
+resumed run continues exactly as if it had never stopped, and only weights, optimizer and the step need saving. (With
+several processes, what the others counted of codes since the last revival is forgotten.)
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import ctypes
+import hashlib
 import math
 import sys
 import time
@@ -16,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm import tqdm
 
@@ -66,8 +69,16 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Te
     return order[place * batch_size : (place + 1) * batch_size]
 
 
+def digest(*parts) -> str:
+    """A fingerprint of tensors (by their bytes) and of anything else (by its repr)."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part.contiguous().cpu().numpy().tobytes() if isinstance(part, torch.Tensor) else repr(part).encode())
+    return sha.hexdigest()
+
+
 def preferred_precision() -> str:
-    """ "bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
+    """Returns "bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
     return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "no"
@@ -103,14 +114,26 @@ def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
 class Trainer:
     """Runs `objective(step, *batch) -> (loss, metrics)`, a module that holds the model as `.model`.
 
-    `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only)
-    and `log.csv`. A run in the same folder resumes from the last save. `precision` is "auto", "no" or "bf16".
+    `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only) and `log.csv`. A run in the same folder
+    resumes from the last save. `precision` is "auto", "no" or "bf16". `identity` stands for all else the run depends on (see
+    `digest`): a saved state of another identity or schedule is refused instead of continued.
     """
 
-    def __init__(self, objective: nn.Module, schedule: Schedule, out: Path | str, precision: str = "auto", cpu: bool = False):
+    def __init__(
+        self,
+        objective: nn.Module,
+        schedule: Schedule,
+        out: Path | str,
+        precision: str = "auto",
+        cpu: bool = False,
+        identity: str = "",
+    ):
         precision = preferred_precision() if precision == "auto" else validate.one_of("precision", precision, ("no", "bf16"))
-        self.accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
+        AcceleratorState._reset_state()  # one program may train twice, with another precision
+        parallel = DistributedDataParallelKwargs(find_unused_parameters=True)  # few scales leave some phi unused
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[parallel])
         self.schedule, self.out = schedule, Path(out)
+        self.identity = digest(identity, schedule)
         adamw, hidden = _groups(objective.model, schedule)
         self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95))]
         if hidden:
@@ -129,6 +152,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         state = {
+            "identity": self.identity,
             "step": self.step,
             "seconds": self.seconds,
             "objective": self.bare.state_dict(),
@@ -151,6 +175,10 @@ class Trainer:
             return False
         try:
             state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            if state["identity"] != self.identity:
+                raise ValueError(
+                    "it was made with other settings, pictures or another tokenizer; use another --out, or remove it"
+                )
             self.bare.load_state_dict(state["objective"])
             for name, value in self.ema.items():
                 value.copy_(state["ema"][name])
@@ -190,6 +218,8 @@ class Trainer:
         with EMA weights every `validate_every` steps and at the end; its numbers go into the log.
         """
         s, acc = self.schedule, self.accelerator
+        if min(s.batch_size, count) < acc.num_processes:
+            raise ValueError(f"batch_size = {min(s.batch_size, count)}: must be at least the {acc.num_processes} processes")
         if self.resume():
             print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
@@ -231,7 +261,7 @@ class Trainer:
         parameters = list(self.bare.parameters())
         norm = self.accelerator.clip_grad_norm_(parameters, s.clip)
         if not torch.isfinite(norm):
-            raise RuntimeError(f"gradient norm is {norm.item()} at step {self.step}: lower the learning rate (lr = {s.lr})")
+            raise ValueError(f"lr = {s.lr}: the gradient became {norm.item()} at step {self.step}; a lower value may help")
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from .. import checkpoints, data, validate
-from ..config import ModelConfig, SamplingConfig, TokenizerConfig, TransformerConfig
+from ..config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from ..data import ImageData, to_unit
 from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .loop import Schedule, Trainer, reuse_memory
+from .loop import Schedule, Trainer, digest, reuse_memory
 from .tokenizer import TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
@@ -34,7 +34,7 @@ class Recipe:
     mse_weight: float = 1.0
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
     validate_every: int = 1000
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 # 28x28 grey, 4x downsampling, a 7x7 last map, 88 tokens. The tokenizer was chosen by short runs: small batches with a high
@@ -96,7 +96,7 @@ def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
     result = data.load_folder(folder, t.image_size, t.image_channels)
     print(
         f"{len(result.train_images)} training and {len(result.test_images)} test pictures in {len(result.class_names)} "
-        f"classes, {result.skipped} unreadable files skipped",
+        f"classes; {result.skipped} skipped as unreadable or outside the classes",
         file=sys.stderr,
     )
     return result
@@ -122,7 +122,9 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
     schedule = recipe.tokenizer_schedule
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
-    trainer = Trainer(TokenizerObjective(model, schedule.steps, recipe.mse_weight), schedule, out, precision)
+    objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight)
+    identity = digest(recipe.tokenizer, recipe.mse_weight, images.train_images)
+    trainer = Trainer(objective, schedule, out, precision, identity=identity)
     _announce("tokenizer", model)
 
     def validation(model):
@@ -131,8 +133,9 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
         return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
 
     trainer.run(len(images.train_images), lambda i: [to_unit(images.train_images[i])], recipe.validate_every, validation)
-    with trainer.averaged() as averaged:
-        checkpoints.save_tokenizer(averaged, out)
+    if trainer.accelerator.is_main_process:
+        with trainer.averaged() as averaged:
+            checkpoints.save_tokenizer(averaged, out)
 
 
 def train_transformer(
@@ -145,21 +148,28 @@ def train_transformer(
     reuse_memory()
     recipe = recipe_for(preset, folder)
     out = Path(out)
+    if tokenizer is None and not (out / "tokenizer" / checkpoints.WEIGHTS).exists():
+        raise ValueError(
+            f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
+            f"--out {out}` first, or name another one with --tokenizer"
+        )
     quantizing = checkpoints.load_tokenizer(tokenizer if tokenizer is not None else out / "tokenizer")
     if quantizing.config != recipe.tokenizer:
         recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
     images = load_data(recipe, folder)
     t = replace(recipe.transformer, num_classes=len(images.class_names))
     schedule = recipe.transformer_schedule
-    ids = tokenize_images(quantizing, images.train_images, progress=True)
-    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES])
     torch.manual_seed(schedule.seed)
     model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
     objective = TransformerObjective(model, quantizing.quantize, alternate, schedule.seed)
-    trainer = Trainer(objective, schedule, out / "transformer", precision)
-    quantizing.to(trainer.accelerator.device)
+    weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
+    identity = digest(t, alternate, images.class_names, images.train_images, images.train_labels, *weights)
+    trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
+    quantizing.to(trainer.accelerator.device)
+    ids = tokenize_images(quantizing, images.train_images, progress=True)
+    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES])
     _announce("transformer", model)
 
     def validation(model):
@@ -174,9 +184,9 @@ def train_transformer(
     trainer.run(len(ids), lambda i: [ids[i], images.train_labels[i]], recipe.validate_every, validation)
     name = preset if folder is None else Path(folder).name
     config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling)
-    with trainer.averaged() as averaged:
-        checkpoints.save(Model(config, quantizing, averaged), out / "model")
     if trainer.accelerator.is_main_process:
+        with trainer.averaged() as averaged:
+            checkpoints.save(Model(config, quantizing, averaged), out / "model")
         for stage in ("tokenizer", "transformer"):
             log = out / stage / "log.csv"
             if log.exists():

@@ -27,7 +27,9 @@ class TokenizerObjective(nn.Module):
         self.mse_weight = mse_weight
         self.revive_until = int(steps * REVIVE_UNTIL)
         K, V = model.pyramid.num_scales, model.config.vocab_size
-        self.register_buffer("usage", torch.zeros(K, V))  # how often each scale chose each code since the last revival
+        # How often each scale chose each code since the last revival. Saved with the run, but no buffer: every process
+        # counts for itself, and buffers would be overwritten by the first process's at each step.
+        self.usage = torch.zeros(K, V)
         self.candidates: torch.Tensor | None = None  # residual vectors of the last batch
 
     def forward(self, step: int, images: torch.Tensor):
@@ -45,6 +47,12 @@ class TokenizerObjective(nn.Module):
         loss = self.mse_weight * mse + quantizer_loss
         return loss, {"psnr_train": psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
 
+    def get_extra_state(self) -> torch.Tensor:
+        return self.usage
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        self.usage = state.clone()
+
     @torch.no_grad()
     def _data_init(self, f: torch.Tensor) -> None:
         """Codes start at feature vectors of the first batch, seen at random scales."""
@@ -58,10 +66,11 @@ class TokenizerObjective(nn.Module):
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randint(len(vectors), (len(codes),), generator=generator).to(f.device)
         noise = torch.randn(codes.shape, generator=generator).to(f.device) * vectors.std() * 0.05
-        codes.copy_(vectors[chosen] + noise)
+        codes.copy_(_from_first_process(vectors[chosen] + noise))
 
     @torch.no_grad()
     def _count(self, f: torch.Tensor, quantized, step: int) -> None:
+        self.usage = self.usage.to(f.device)
         for k, ids in enumerate(quantized.token_ids):
             self.usage[k] += torch.bincount(ids.flatten(), minlength=self.usage.shape[1])
         if (step + 1) % REVIVE_EVERY == 0:  # what each scale had to quantize, in this batch
@@ -81,14 +90,16 @@ class TokenizerObjective(nn.Module):
             codes = self.model.quantize.embedding.weight
             generator = torch.Generator().manual_seed(step)
             chosen = torch.randint(len(self.candidates), (len(dead),), generator=generator).to(codes.device)
-            revived = self.candidates[chosen]
-            if accelerator.num_processes > 1:  # every process must hold the same codebook
-                from accelerate.utils import broadcast
-
-                revived = broadcast(revived)
-            codes[dead] = revived
+            codes[dead] = _from_first_process(self.candidates[chosen])
         self.usage.zero_()
         self.candidates = None
+
+
+def _from_first_process(tensor: torch.Tensor) -> torch.Tensor:
+    """The first process's value: every process must hold the same codebook."""
+    if torch.distributed.is_initialized():
+        torch.distributed.broadcast(tensor, 0)
+    return tensor
 
 
 def psnr(mse: torch.Tensor | float) -> float:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .. import validate
 from ..generation.trace import Trace
 
 PAPER = 255  # background
+MAX_ENLARGEMENT = 64
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:
@@ -53,7 +55,11 @@ def strip(trace: Trace, codebook: torch.Tensor, image_index: int = 0, cell: int 
     columns = []
     for step in trace.steps:
         above = enlarge(token_map(step.token_ids[image_index], colours), cell)
-        below = enlarge(to_uint8(step.image[image_index]), cell)
+        below = to_uint8(step.image[image_index])
+        if len(below) > cell:  # a large image is made smaller with a filter, a small one larger without
+            below = np.asarray(Image.fromarray(below).resize((cell, cell), Image.Resampling.LANCZOS))
+        else:
+            below = enlarge(below, cell)
         between = np.full((gap, cell, 3), PAPER, np.uint8)
         columns += [np.concatenate([above, between, below]), np.full((2 * cell + gap, gap, 3), PAPER, np.uint8)]
     return np.concatenate(columns[:-1], axis=1)
@@ -62,8 +68,6 @@ def strip(trace: Trace, codebook: torch.Tensor, image_index: int = 0, cell: int 
 def save_png(image: torch.Tensor | np.ndarray, path: Path | str, factor: int = 1) -> None:
     """Writes an image (tensor in [0, 1] or uint8 array) as PNG, enlarged by a whole number without smoothing."""
     array = to_uint8(image) if isinstance(image, torch.Tensor) else image
+    factor = validate.integer("enlarge", factor, 1, MAX_ENLARGEMENT)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(array)
-    if factor != 1:
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    picture.save(path, format="PNG")
+    Image.fromarray(np.kron(array, np.ones((factor, factor, 1), np.uint8))).save(path, format="PNG")
