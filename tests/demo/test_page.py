@@ -20,8 +20,9 @@ from PIL import Image
 
 from demo import __main__ as command
 from demo import app, draw_tab, models, stage, wording
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini import checkpoints
-from var_mini.config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
+from var_mini.config import ModelConfig, Sampling
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
 
@@ -35,6 +36,7 @@ BROWSER_FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+NAMES = ("plain", 'a <b onclick="x">bold</b> one', "last")
 STAGE_DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('.vm-stage'))"
 
 
@@ -42,21 +44,8 @@ STAGE_DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySel
 def tiny(tmp_path_factory) -> str:
     """The folder of a tiny model. One of its class names would break a page that does not escape."""
     torch.manual_seed(0)
-    tokenizer = TokenizerConfig(
-        patch_nums=(1, 2, 3),
-        image_channels=1,
-        vocab_size=32,
-        z_channels=4,
-        channels=8,
-        channel_mult=(1, 2),
-        res_blocks=1,
-        stem=2,
-        attention=False,
-        norm_groups=4,
-    )
-    transformer = TransformerConfig(depth=2, width=32, heads=2, head_dim=8, num_classes=3)
     sampling = Sampling(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
-    config = ModelConfig("tiny", tokenizer, transformer, ("plain", 'a <b onclick="x">bold</b> one', "last"), sampling=sampling)
+    config = ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, NAMES, sampling=sampling)
     folder = tmp_path_factory.mktemp("model")
     checkpoints.save(Model.build(config), folder)
     return str(folder)
@@ -179,7 +168,7 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
 def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
     label, guidance, temperature, top_k, top_p, html = draw_tab.choose_model(tiny)
     assert label["choices"] == [("plain", 0), ('a <b onclick="x">bold</b> one', 1), ("last", 2)] and label["value"] == 0
-    assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, 32, 0.95)
+    assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, TINY_TOKENIZER.vocab_size, 0.95)
     assert html.count("vm-scale vm-waiting") == 3
     *_, html = draw_tab.choose_model("var_d16")  # shown without its weights
     assert html.count("vm-scale vm-waiting") == 10 and wording.PUBLISHED_NEEDS in html
