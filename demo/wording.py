@@ -41,7 +41,7 @@ DONE = "All {scales} scales are drawn: {passes} forward passes for {tokens} toke
 FAILED = "The run ended early: {error}"
 PUBLISHED_NEEDS = (
     "These are the published weights: the first run reads them from the folder that VAR_WEIGHTS names, or else downloads about "
-    "1.7 GB from the Hugging Face Hub. Count on about 4 GB of memory; without a GPU one image can take minutes."
+    "1.7 GB from the Hugging Face Hub. Memory must hold them; without a GPU, expect to wait."
 )
 MODEL_FACTS = "{name} · {size} × {size} px · {scales} scales, {tokens} tokens · {codes} codes"
 STRIP_LABEL = "Scales from coarse to fine. Scroll sideways to see all."

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..data import to_unit
 from ..tokenizer import VQVAE
 
 REVIVE_EVERY = 50
@@ -57,16 +58,16 @@ class TokenizerObjective(nn.Module):
     def _data_init(self, f: torch.Tensor) -> None:
         """Codes start at feature vectors of the first batch, seen at random scales."""
         codes = self.model.quantize.embedding.weight
-        vectors = torch.cat(
-            [
-                self.model.quantize.downsample(f, k).flatten(2).transpose(1, 2).flatten(0, 1)
-                for k in range(self.model.pyramid.num_scales)
-            ]
-        )
+        vectors = self._vectors([f] * self.model.pyramid.num_scales)
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randint(len(vectors), (len(codes),), generator=generator).to(f.device)
         noise = torch.randn(codes.shape, generator=generator).to(f.device) * vectors.std() * 0.05
         codes.copy_(_from_first_process(vectors[chosen] + noise))
+
+    def _vectors(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """One feature map (B, Cvae, side, side) per scale, each seen at its scale: all its vectors, (N, Cvae)."""
+        seen = [self.model.quantize.transformer_input(f, k) for k, f in enumerate(maps)]
+        return torch.cat([part.flatten(0, 1) for part in seen])
 
     @torch.no_grad()
     def _count(self, f: torch.Tensor, quantized, step: int) -> None:
@@ -75,9 +76,7 @@ class TokenizerObjective(nn.Module):
             self.usage[k] += torch.bincount(ids.flatten(), minlength=self.usage.shape[1])
         if (step + 1) % REVIVE_EVERY == 0:  # what each scale had to quantize, in this batch
             before = [torch.zeros_like(f), *quantized.f_hat[:-1]]
-            self.candidates = torch.cat(
-                [self.model.quantize.downsample(f - b, k).flatten(2).transpose(1, 2).flatten(0, 1) for k, b in enumerate(before)]
-            )
+            self.candidates = self._vectors([f - f_hat for f_hat in before])
 
     @torch.no_grad()
     def after_step(self, step: int, accelerator) -> None:
@@ -114,8 +113,6 @@ def measure_tokenizer(model: VQVAE, images: torch.Tensor, batch_size: int = 500)
     PSNR is of the mean squared error over all images, on the clamped reconstruction. Returns `psnr_db`,
     `codebook_used` (share of codes chosen at least once) and `codebook_used_per_scale`.
     """
-    from ..data import to_unit
-
     device = next(model.parameters()).device
     total, used = 0.0, torch.zeros(model.pyramid.num_scales, model.config.vocab_size, dtype=torch.bool, device=device)
     for batch in images.split(batch_size):

@@ -42,6 +42,6 @@ def table(folder: Path | str, models: list[str]) -> str:
     lines += [
         "",
         f"`python -m var_mini evaluate --model NAME --json` and `python -m var_mini bench generate --model NAME --json`, on "
-        f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {machine['date']}.",
+        f"{machine['processor']}, torch {machine['torch']}, {machine['date']}; times with {machine['threads']} threads.",
     ]
     return "\n".join(lines)
