@@ -1,5 +1,7 @@
 """Small untrained models for the tests. What is tested about them does not depend on training."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from var_mini import checkpoints
 from var_mini.config import ModelConfig, TokenizerConfig, TransformerConfig
 from var_mini.model import Model
 from var_mini.parity import fill_by_rule
+from var_mini.training.landmarks import calibrate
 
 TINY_TOKENIZER = TokenizerConfig(
     patch_nums=(1, 2, 3),
@@ -40,6 +43,18 @@ def tiny_folder(tiny, tmp_path_factory):
     """The tiny model as a checkpoint folder."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     checkpoints.save(tiny, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calibrated_folder(tiny_folder, tmp_path_factory):
+    """The tiny model with landmarks and coefficients, calibrated on random images."""
+    folder = tmp_path_factory.mktemp("models") / "calibrated"
+    shutil.copytree(tiny_folder, folder)
+    model = checkpoints.load(folder)
+    images = torch.randint(256, (40, 1, 12, 12), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    calibrate(model, images, torch.arange(40) % 3)
+    checkpoints.save_calibration(model, folder)
     return folder
 
 

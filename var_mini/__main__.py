@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_generate)
 
     p = commands.add_parser("train", help="train one stage")
-    p.add_argument("stage", choices=("tokenizer", "transformer", "classifier"))
+    p.add_argument("stage", choices=("tokenizer", "transformer", "landmarks", "classifier"))
+    p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
+    p.add_argument("--landmarks", default="16,32,64", help="numbers of landmarks per head, with commas")
     p.add_argument("--preset", default="fashion-28")
     p.add_argument("--data", help="a folder of pictures whose sub-folders are classes; for the classifier a data set's name")
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
@@ -60,10 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="one JSON object on the last line")
     p.set_defaults(run=_evaluate)
 
-    p = commands.add_parser("bench", help="measure time")
-    p.add_argument("what", choices=("generate",))
-    p.add_argument("--model", default="fashion-28")
-    p.add_argument("--device", default="cpu")
+    p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
+    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster"))
+    p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
+    p.add_argument("--samples", type=int, default=2000, help="images per back end, for error")
+    p.add_argument("--device", default="cpu", help="of generate and scaling")
+    p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=_bench)
 
@@ -147,6 +151,12 @@ def _train(options) -> None:
     elif options.stage == "transformer":
         recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision)
         print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
+    elif options.stage == "landmarks":
+        from .training.landmarks import train_landmarks
+
+        counts = [_whole("landmarks", text) for text in options.landmarks.split(",")]
+        model = options.model or out / "model"
+        print(f"landmarks in {train_landmarks(model, options.out if options.model else None, options.data, counts)}")
     else:
         from . import checkpoints, data
         from .training.classifier import train_classifier
@@ -165,11 +175,36 @@ def _evaluate(options) -> None:
 
 
 def _bench(options) -> None:
-    from . import checkpoints
-    from .cost.timing import bench_generate
+    from . import checkpoints, data, validate
 
     device = _device(options.device)
-    _print(bench_generate(checkpoints.load(options.model, device)), options.json, device)
+    if options.what == "generate":
+        from .cost.timing import bench_generate
+
+        result = bench_generate(checkpoints.load(options.model or "fashion-28", device))
+    elif options.what == "error":
+        from .training.backends import bench_error
+
+        name = options.model or "fashion-28-bounded"
+        validate.one_of("data set of the model", checkpoints.load_config(name).data, data.REGISTRY)
+        result = bench_error(checkpoints.load(name), options.samples)
+    elif options.what == "scaling":
+        from .cost.scaling import bench_scaling
+
+        result = bench_scaling(device)
+    elif options.what == "peers":
+        from .cost.peers import bench_peers
+
+        result = bench_peers()
+    else:
+        from .cost.raster import bench_raster
+
+        result = bench_raster()
+    _print(result, options.json, device)
+    if options.plot:
+        from .view.curves import plot
+
+        plot(options.what, result, options.plot)
 
 
 def _parity(options) -> int:
@@ -229,7 +264,8 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{name} = {text!r}: must be a class index or the name of a class") from None
+        kind = "a class index or the name of a class" if name == "class" else "whole numbers"
+        raise ValueError(f"{name} = {text!r}: must be {kind}") from None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Saving and loading models: this project's checkpoints, and the published weights of VAR.
 
-A checkpoint is a folder with `model.safetensors` (both parts, prefixed `tokenizer.` and `transformer.`) and
-`config.json`. Published weights are state dicts in .pth files; they are read with `weights_only`, so no code in them
-can run, and every name and shape is checked before anything is used.
+A checkpoint is a folder with `model.safetensors` (both parts, prefixed `tokenizer.` and `transformer.`), `config.json` and,
+once calibrated, `calibration.safetensors` (landmarks and coefficients of the low-rank back ends). Published weights are
+state dicts in .pth files; they are read with `weights_only`, so no code in them can run, and every name and shape is checked
+before anything is used.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .model import Model
 from .tokenizer import VQVAE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CALIBRATION = "config.json", "model.safetensors", "calibration.safetensors"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -63,8 +64,10 @@ def save_tokenizer(tokenizer: VQVAE, folder: Path | str) -> None:
     _write(Path(folder), {"tokenizer": tokenizer}, {"tokenizer": asdict(tokenizer.config)}, torch.float32)
 
 
-def load(name: str | Path, device: torch.device | str = "cpu") -> Model:
+def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool = True) -> Model:
     """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
+
+    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False.
 
     Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
     """
@@ -76,6 +79,8 @@ def load(name: str | Path, device: torch.device | str = "cpu") -> Model:
     parts = _read_parts(folder)
     for part, module in (("tokenizer", model.tokenizer), ("transformer", model.transformer)):
         _load_checked(module, parts[part], f"{folder / WEIGHTS} ({part})")
+    if calibrated and (folder / CALIBRATION).is_file():
+        _load_calibration(model, folder / CALIBRATION)
     return model.eval().to(device)
 
 
@@ -99,6 +104,34 @@ def load_tokenizer(name: str | Path) -> VQVAE:
     return tokenizer.eval()
 
 
+def save_calibration(model: Model, folder: Path | str) -> None:
+    """Writes the landmarks (float16) and coefficients (float32) of a calibrated model beside its weights."""
+    tensors = {
+        f"{kind}.{number}": table.to("cpu", dtype).contiguous()
+        for kind, dtype in (("landmarks", torch.float16), ("coefficients", torch.float32))
+        for number, table in model.transformer.calibrated(kind).items()
+    }
+    with atomic_write(Path(folder) / CALIBRATION) as path:
+        save_file(tensors, path)
+
+
+def _load_calibration(model: Model, path: Path) -> None:
+    setters = {"landmarks": model.transformer.set_landmarks, "coefficients": model.transformer.set_coefficients}
+    for key, table in _read_tensors(path).items():
+        kind, _, number = key.partition(".")
+        sizes = {"landmarks": list(table.shape[2:3]), "coefficients": [d - 1 for d in table.shape[2:3]]}.get(kind)
+        if not sizes or number != str(sizes[0]):
+            raise ValueError(f"{path} has a table of no known kind: {validate.shown(key)} of shape {tuple(table.shape)}")
+        if table.dtype not in FLOATS or not torch.isfinite(table).all():
+            raise ValueError(f"{path}: {key} is not a finite floating-point table")
+        if kind == "landmarks" and (table.float().norm(dim=-1) - 1).abs().max() > 0.01:  # float16 rounds them a little
+            raise ValueError(f"{path}: {key} has a landmark that is no unit vector")
+        try:
+            setters[kind](table)
+        except ValueError as error:
+            raise ValueError(f"{path} does not fit: {error}") from None
+
+
 def _write(folder: Path, parts: dict[str, nn.Module], config: dict, dtype: torch.dtype) -> None:
     tensors = {
         f"{part}.{name}": tensor.detach().to("cpu", dtype).contiguous()
@@ -118,12 +151,16 @@ def _read_config(folder: Path) -> object:
         raise ValueError(f"{folder / CONFIG} is not a readable JSON file: {error}") from None
 
 
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
+
+
 def _read_parts(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     """The tensors of a checkpoint file, by part."""
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{folder / WEIGHTS} is not a readable safetensors file: {error}") from None
+    tensors = _read_tensors(folder / WEIGHTS)
     parts: dict[str, dict[str, torch.Tensor]] = {"tokenizer": {}, "transformer": {}}
     for key, tensor in tensors.items():
         part, _, rest = key.partition(".")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .attention import AttentionSpec
 from .config import ModelConfig
 from .generation import Sampling, ScaleStep, Trace, generate, normalise, sample_images
 from .tokenizer import VQVAE
@@ -50,7 +51,7 @@ class Model:
         """See `generation.generate`; `sampling` defaults to the model's own settings."""
         return generate(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
 
-    def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str = "exact") -> dict:
+    def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact") -> dict:
         """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
         s = sampling or self.config.sampling
         pairs = normalise(label, seed, self.config.transformer.num_classes)
@@ -63,10 +64,10 @@ class Model:
             "temperature": s.temperature,
             "top_k": s.top_k,
             "top_p": s.top_p,
-            "attention": attention,
+            "attention": str(AttentionSpec.parse(attention)),
         }
 
-    def trace(self, label, seed, sampling: Sampling | None = None, attention: str = "exact", **options) -> Trace:
+    def trace(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", **options) -> Trace:
         """Runs `generate` to its end and keeps the settings that reproduce it."""
         steps = self.generate(label, seed, sampling, attention=attention, **options)
         return Trace(self.trace_settings(label, seed, sampling, attention), list(steps))

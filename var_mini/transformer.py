@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import validate
-from .attention import AttentionState, masked, new_state
+from .attention import AttentionSpec, AttentionState, choose, has_masked_pass, masked, new_state
 from .config import TransformerConfig
 from .pyramid import ScalePyramid
 
@@ -186,39 +186,123 @@ class VAR(nn.Module):
         h = torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), scale + 1)
         return self.head(h).float()
 
+    # -- attention back ends ---------------------------------------------------------------------------------------
+
+    def set_landmarks(self, landmarks: torch.Tensor) -> None:
+        """Keeps calibrated landmarks (depth, H, m, d) for `landmark-m`; several m may be kept side by side."""
+        c = self.config
+        m = landmarks.shape[2] if landmarks.ndim == 4 else 0
+        wanted = (c.depth, c.heads, m, c.head_dim)
+        if tuple(landmarks.shape) != wanted:
+            raise ValueError(f"landmarks have shape {tuple(landmarks.shape)}: must be ({c.depth}, {c.heads}, m, {c.head_dim})")
+        AttentionSpec("landmark", landmarks=m)  # checks m
+        self._keep(f"landmarks_{m}", landmarks)
+
+    def set_coefficients(self, coefficients: torch.Tensor) -> None:
+        """Keeps calibrated coefficients (depth, H, g + 1) for `poly-g-calibrated`."""
+        c = self.config
+        degree = coefficients.shape[-1] - 1
+        if tuple(coefficients.shape) != (c.depth, c.heads, degree + 1):
+            raise ValueError(f"coefficients have shape {tuple(coefficients.shape)}: must be ({c.depth}, {c.heads}, degree + 1)")
+        AttentionSpec("poly", degree=degree)  # checks the degree
+        self._keep(f"coefficients_{degree}", coefficients)
+
+    def _keep(self, name: str, tensor: torch.Tensor) -> None:
+        """As a buffer that moves with the weights but is no part of the state dict."""
+        self.register_buffer(name, tensor.detach().to(self.pos_1LC.device, torch.float32), persistent=False)
+
+    def calibrated(self, kind: str) -> dict[int, torch.Tensor]:
+        """What `set_landmarks` or `set_coefficients` kept, by m or by degree; `kind` is "landmarks" or "coefficients"."""
+        found = {name: tensor for name, tensor in self.named_buffers(recurse=False) if name.startswith(f"{kind}_")}
+        return {int(name.rpartition("_")[2]): found[name] for name in found}
+
+    def resolve(self, attention: str | AttentionSpec) -> tuple[AttentionSpec, str]:
+        """The definite back end behind a name, and for `auto` the reason for the choice in words.
+
+        Raises ValueError where the name is unknown, a parameter is out of range, or this model lacks what the method needs.
+        """
+        spec, reason = AttentionSpec.parse(attention), "asked for"
+        landmarks = self.calibrated("landmarks")
+        if spec.method == "auto":
+            bound = max(block.attn.logit_scale().max().item() for block in self.blocks)
+            bound = bound if self.config.attn_l2_norm else math.inf
+            spec, reason = choose(self.pyramid.tokens, self.config.head_dim, bound, sorted(landmarks))
+        spec.rank(self.config.head_dim)
+        missing = (spec.method == "landmark" and spec.landmarks not in landmarks) or (
+            spec.calibrated and spec.degree not in self.calibrated("coefficients")
+        )
+        if missing:
+            has = f"has {', '.join(map(str, sorted(landmarks)))} landmarks" if landmarks else "has not been calibrated"
+            raise ValueError(
+                f"attention = {str(spec)!r}: this model {has}; `python -m var_mini train landmarks --model FOLDER` makes them"
+            )
+        return spec, reason
+
     # -- training ----------------------------------------------------------------------------------------------
 
-    def forward(self, label: torch.Tensor, var_input: torch.Tensor, attention: str = "exact") -> torch.Tensor:
+    def forward(self, label: torch.Tensor, var_input: torch.Tensor, attention: str | AttentionSpec = "exact") -> torch.Tensor:
         """Teacher-forced logits of all tokens at once, (B, L, V).
 
         label int64 (B,); var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`. Inside a scale
-        every token sees every other one and all coarser scales: the block-causal mask.
+        every token sees every other one and all coarser scales: the block-causal mask. A back end that has no masked pass
+        goes through its states, scale by scale.
         """
         expected = (self.pyramid.tokens - self.pyramid.counts[0], self.z_channels)
         if var_input.ndim != 3 or tuple(var_input.shape[1:]) != expected:
             raise ValueError(f"var_input has shape {tuple(var_input.shape)}: must be (batch, {expected[0]}, {expected[1]})")
+        spec, _ = self.resolve(attention)
+        if not has_masked_pass(spec):
+            return self.forward_by_scale(label, var_input, spec)
         condition = self.condition(label)
         x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()
         mask = self.pyramid.block_causal_mask(x.device)
-        for block, c in zip(self.blocks, condition.blocks):
+        coefficients = self.calibrated("coefficients").get(spec.degree)
+        for layer, (block, c) in enumerate(zip(self.blocks, condition.blocks)):
             scale = block.attn.logit_scale()
+            a = coefficients[layer] if spec.calibrated else None
 
-            def attend(q, k, v, scale=scale):
+            def attend(q, k, v, scale=scale, a=a):
                 # on a CPU the fused kernel is several times slower backwards in bfloat16 than in float32
                 with torch.autocast("cpu", enabled=False):
-                    return masked(attention, q, k, v, scale, mask)
+                    return masked(spec, q, k, v, scale, mask, a)
 
             x = block(x, c, attend)
         return self.logits(x, condition)
 
+    def forward_by_scale(
+        self, label: torch.Tensor, var_input: torch.Tensor, attention: str | AttentionSpec = "exact", watch=None
+    ) -> torch.Tensor:
+        """The same logits as `forward`, computed as generation does: through running states, one scale after another.
+
+        Differentiable for every back end; `watch` as in `step`.
+        """
+        condition = self.condition(label)
+        states = self.new_states(len(label), attention)
+        inputs = [None, *var_input.split(self.pyramid.counts[1:], dim=1)]
+        return torch.cat([self.step(k, given, condition, states, watch) for k, given in enumerate(inputs)], dim=1)
+
     # -- inference ---------------------------------------------------------------------------------------------
 
-    def new_states(self, batch: int, attention: str = "exact") -> list[AttentionState]:
-        """One empty attention state per block, for `batch` sequences."""
+    def new_states(
+        self, batch: int, attention: str | AttentionSpec = "exact", reserve: bool | None = None
+    ) -> list[AttentionState]:
+        """One empty attention state per block, for `batch` sequences; `reserve` as in `attention.new_state`."""
         validate.integer("batch", batch, 1, 1 << 20)
+        spec, _ = self.resolve(attention)
+        landmarks = self.calibrated("landmarks").get(spec.landmarks)
+        coefficients = self.calibrated("coefficients").get(spec.degree)
         return [
-            new_state(attention, batch, block.attn.logit_scale().detach(), self.config.head_dim, self.pyramid.tokens)
-            for block in self.blocks
+            new_state(
+                spec,
+                batch,
+                block.attn.logit_scale(),
+                self.config.head_dim,
+                self.pyramid.tokens,
+                None if landmarks is None else landmarks[layer],
+                None if coefficients is None else coefficients[layer],
+                reserve,
+            )
+            for layer, block in enumerate(self.blocks)
         ]
 
     def step(

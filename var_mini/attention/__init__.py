@@ -5,8 +5,9 @@ far. Teacher-forced training is the same loop seen at once, which `masked` compu
 by name, per call.
 """
 
-from .exact import ExactState, masked_exact
-from .polynomial import masked_polynomial
-from .state import STATES, AttentionState, masked, new_state
+from .backends import has_masked_pass, masked, new_state
+from .choose import choose
+from .spec import AttentionSpec
+from .state import AttentionState
 
-__all__ = ["STATES", "AttentionState", "ExactState", "masked", "masked_exact", "masked_polynomial", "new_state"]
+__all__ = ["AttentionSpec", "AttentionState", "choose", "has_masked_pass", "masked", "new_state"]

@@ -5,33 +5,48 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from .state import check_finite
+
 
 class ExactState:
     """The KV cache, preallocated for `capacity` tokens: memory grows with every token, N * 2 * head_dim per head."""
 
+    fallbacks = 0
+    reserve_bytes = 0
+    smallest_denominator = None
+
     def __init__(self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int):
-        self.scale = scale.view(1, -1, 1, 1)
+        self.scale, self.capacity = scale.view(1, -1, 1, 1), capacity
         shape = (batch, scale.numel(), capacity, head_dim)
         self.keys = torch.empty(shape, dtype=scale.dtype, device=scale.device)
         self.values = torch.empty_like(self.keys)
         self.length = 0
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
+        check_finite("k", k)
+        check_finite("v", v)
         end = self.length + k.shape[2]
-        if end > self.keys.shape[2]:
-            capacity = self.keys.shape[2]
-            raise ValueError(f"k has {k.shape[2]} tokens: {capacity - self.length} of {capacity} places are left")
-        self.keys[:, :, self.length : end] = k
-        self.values[:, :, self.length : end] = v
+        if end > self.capacity:
+            raise ValueError(f"k has {k.shape[2]} tokens: {self.capacity - self.length} of {self.capacity} places are left")
+        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):  # writing in place would break the gradient
+            self.keys = torch.cat([self.keys[:, :, : self.length], k], 2)
+            self.values = torch.cat([self.values[:, :, : self.length], v], 2)
+        else:
+            self.keys[:, :, self.length : end] = k
+            self.values[:, :, self.length : end] = v
         self.length = end
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
+        check_finite("q", q)
         keys, values = self.keys[:, :, : self.length], self.values[:, :, : self.length]
         return F.scaled_dot_product_attention(q * self.scale, keys, values, scale=1.0)  # 4-D: the fast path on CPU
 
     def weights(self, q: torch.Tensor) -> torch.Tensor:
-        """The attention matrix itself, (B, H, n, tokens so far): for showing, not for speed."""
         return ((q * self.scale) @ self.keys[:, :, : self.length].transpose(-1, -2)).softmax(-1)
+
+    @property
+    def rank(self) -> int:
+        return self.length
 
     @property
     def state_bytes(self) -> int:

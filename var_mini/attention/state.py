@@ -1,14 +1,11 @@
-"""The interface of a running attention, and the choice of a back end by name."""
+"""The interface of a running attention, and what every state checks."""
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
-
-from .. import validate
-from .exact import ExactState, masked_exact
-from .polynomial import masked_polynomial
 
 
 class AttentionState(Protocol):
@@ -18,35 +15,49 @@ class AttentionState(Protocol):
     vectors it lies in [-scale[h], scale[h]].
     """
 
+    fallbacks: int  # (image, head) pairs so far whose output was computed exactly because a denominator was not positive
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        """Takes in the keys and values of one more scale."""
+        """Takes in the keys and values of one more scale. Raises ValueError where they are not finite."""
         ...
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
         """Attention output (B, H, n, head_dim) of queries that see everything taken in so far."""
         ...
 
+    def weights(self, q: torch.Tensor) -> torch.Tensor:
+        """The attention weights behind `attend`, (B, H, n, tokens so far), rows summing to 1: for showing, not for speed."""
+        ...
+
+    @property
+    def rank(self) -> int:
+        """Rows of the state: features of a low-rank method, keys of a cache."""
+        ...
+
     @property
     def state_bytes(self) -> int:
-        """Bytes that the state needs for what it has taken in so far."""
+        """Bytes that the method needs for what it has taken in so far, without the reserve."""
+        ...
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Bytes of keys and values kept only for the case that a denominator is not positive, or for `weights`."""
+        ...
+
+    @property
+    def smallest_denominator(self) -> float | None:
+        """The smallest sum of weights of any query so far; None where softmax keeps it inside the kernel."""
         ...
 
 
-STATES = {"exact": ExactState}
-MASKED = {"exact": masked_exact, "poly": masked_polynomial}
+def check_finite(name: str, x: torch.Tensor) -> None:
+    """Raises ValueError where x holds NaN or infinity, found by one sum.
 
-
-def new_state(name: str, batch: int, scale: torch.Tensor, head_dim: int, capacity: int) -> AttentionState:
-    """An empty state of the back end `name` for `batch` sequences of at most `capacity` tokens.
-
-    `scale` (H,) gives the logit scale of each head, and the device and dtype of the state.
+    Only on the CPU: on a GPU the host would have to wait for the answer; there `generate` checks each scale's logits.
     """
-    return STATES[validate.one_of("attention", name, STATES)](batch, scale, head_dim, capacity)
+    if x.device.type == "cpu" and not math.isfinite(x.detach().sum(dtype=torch.float32)):
+        raise ValueError(f"{name} has values that are not finite: every entry must be a finite number")
 
 
-def masked(name: str, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Teacher-forced attention over all tokens at once: (B, H, L, head_dim) with the bool mask (L, L) of a pyramid.
-
-    Equals the loop of `extend` and `attend` over the scales.
-    """
-    return MASKED[validate.one_of("attention", name, MASKED)](q, k, v, scale, mask)
+def tensor_bytes(*tensors: torch.Tensor) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import validate
-from ..attention import STATES
+from ..attention import AttentionSpec, AttentionState
 from ..config import Sampling
 from ..tokenizer import VQVAE
 from ..transformer import VAR
@@ -63,7 +63,7 @@ class _Watch:
             if self.capture == "blocks":  # mass on each scale so far, mean over the queries
                 parts = weights.split(self.counts, dim=-1)
                 weights = torch.stack([p.sum(-1).mean(-1) for p in parts], -1)
-            self.captured.append(weights.float().cpu())
+            self.captured.append(_to_host(weights.float()))
         return out
 
 
@@ -89,7 +89,7 @@ def generate(
     label: int | list[int],
     seed: int | list[int],
     sampling: Sampling | None = None,
-    attention: str = "exact",
+    attention: str | AttentionSpec = "exact",
     capture: str = "none",
     details: bool = True,
     partial_images: bool = True,
@@ -99,7 +99,7 @@ def generate(
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
 
     label, seed   one value, or a list with one per image; image i depends on its own label and seed alone
-    attention     name of the back end
+    attention     name of the back end, such as "exact", "poly-2", "landmark-64", "pool-2" or "auto"
     capture       "none", "blocks" (attention mass per scale, layer and head) or "full" (all weights)
     details       whether to record entropy, probabilities and candidates of every token
     partial_images  whether to decode f_hat after every scale, or after the last one only
@@ -109,11 +109,11 @@ def generate(
     """
     labels, seeds = normalise(label, seed, transformer.config.num_classes)
     validate.one_of("capture", capture, ("none", "blocks", "full"))
-    validate.one_of("attention", attention, STATES)
+    spec, _ = transformer.resolve(attention)
     generators = noise_generators(seeds)
     sampling = sampling or Sampling()
     record = _Record(capture, details, partial_images, keep_logits, timed)
-    return _draw_scales(tokenizer, transformer, labels, generators, sampling, attention, record)
+    return _draw_scales(tokenizer, transformer, labels, generators, sampling, spec, record)
 
 
 @torch.no_grad()  # not inference_mode: whoever reads a record may go on computing with it, gradients included
@@ -123,7 +123,7 @@ def _draw_scales(
     labels: list[int],
     generators: list[torch.Generator],
     sampling: Sampling,
-    attention: str,
+    attention: AttentionSpec,
     record: _Record,
 ) -> Iterator[ScaleStep]:
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
@@ -133,7 +133,8 @@ def _draw_scales(
     guided = sampling.guidance > 0
     label = torch.tensor(labels + [transformer.config.num_classes] * (B if guided else 0), device=device)
     condition = transformer.condition(label)
-    states = transformer.new_states(len(label), attention)
+    # capturing weights needs the keys, which a low-rank state would not keep by itself
+    states = transformer.new_states(len(label), attention, True if record.capture != "none" else None)
     f_hat = torch.zeros(B, transformer.z_channels, pyramid.side, pyramid.side, device=device)
     for k in range(K):
         watch = _Watch(clock, record.capture, B, pyramid.counts[: k + 1])
@@ -143,6 +144,8 @@ def _draw_scales(
             var_input = quantizer.transformer_input(f_hat, k)
             var_input = torch.cat([var_input, var_input]) if guided else var_input
         logits = transformer.step(k, var_input, condition, states, watch)
+        if logits.device.type != "meta" and not logits.isfinite().all():
+            raise ValueError(f"logits of scale {k + 1} are not finite (attention {attention}): no image is drawn from them")
         if guided:
             logits = guide(logits[:B], logits[B:], sampling.guidance * pyramid.progress(k))
         filtered = filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
@@ -156,16 +159,21 @@ def _draw_scales(
         step = ScaleStep(
             index=k,
             side=pyramid.patch_nums[k],
-            token_ids=ids.cpu(),
-            f_hat=f_hat.cpu(),
-            image=None if image is None else image.cpu(),
+            token_ids=_to_host(ids),
+            f_hat=_to_host(f_hat),
+            image=None if image is None else _to_host(image),
             seconds_attention=watch.seconds,
             seconds_transformer=drawn - begin - watch.seconds,
             seconds_decoder=decoded - drawn,
+            backend=str(attention),
             state_bytes=sum(state.state_bytes for state in states),
+            reserve_bytes=sum(state.reserve_bytes for state in states),
+            rank=states[0].rank,
+            fallbacks=sum(state.fallbacks for state in states),
+            smallest_denominator=_smallest(states) if record.details else None,
         )
         if record.keep_logits:
-            step.logits = logits.cpu()
+            step.logits = _to_host(logits)
         if record.details:
             _describe(step, filtered, ids)
         if watch.captured:
@@ -174,14 +182,24 @@ def _draw_scales(
         yield step
 
 
+def _to_host(x: torch.Tensor) -> torch.Tensor:
+    """On the CPU; but a meta tensor, which has a shape and a device only, stays what it is."""
+    return x if x.device.type == "meta" else x.cpu()
+
+
+def _smallest(states: list[AttentionState]) -> float | None:
+    known = [d for d in (state.smallest_denominator for state in states) if d is not None]
+    return min(known, default=None)
+
+
 def _describe(step: ScaleStep, filtered: torch.Tensor, ids: torch.Tensor) -> None:
     """Entropy, probability of the drawn code and the most likely codes, of the distribution really sampled from."""
     log_p = filtered.log_softmax(-1)
     p = log_p.exp()
-    step.entropy = -(p * log_p.nan_to_num(neginf=0.0)).sum(-1).cpu()
-    step.probability = p.gather(-1, ids.unsqueeze(-1)).squeeze(-1).cpu()
+    step.entropy = _to_host(-(p * log_p.nan_to_num(neginf=0.0)).sum(-1))
+    step.probability = _to_host(p.gather(-1, ids.unsqueeze(-1)).squeeze(-1))
     top = p.topk(min(TOP_CANDIDATES, p.shape[-1]), dim=-1)
-    step.top_ids, step.top_probability = top.indices.cpu(), top.values.cpu()
+    step.top_ids, step.top_probability = _to_host(top.indices), _to_host(top.values)
 
 
 def sample_images(
@@ -190,7 +208,7 @@ def sample_images(
     label: int | list[int],
     seed: int | list[int],
     sampling: Sampling | None = None,
-    attention: str = "exact",
+    attention: str | AttentionSpec = "exact",
     batch_size: int = 100,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any further record."""

@@ -15,11 +15,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from .. import validate
+from ..attention import AttentionSpec
 from ..pyramid import ScalePyramid
 
 TOP_CANDIDATES = 5
 MAX_FILE_BYTES = 64 * 1024 * 1024
-FORMAT = "var-mini-trace-1"
+FORMAT = "var-mini-trace-2"
 
 
 @dataclass
@@ -35,6 +36,11 @@ class ScaleStep:
     seconds_transformer: float  # all of the transformer but attention, and sampling
     seconds_decoder: float
     state_bytes: int  # of all attention states after this scale
+    backend: str = "exact"  # the attention back end, definite also where `auto` was asked for
+    rank: int = 0  # rows of one layer's state: features, or keys of a cache
+    reserve_bytes: int = 0  # keys and values kept beside low-rank states
+    fallbacks: int = 0  # (image, head) outputs so far that were computed exactly instead
+    smallest_denominator: float | None = None  # of all heads so far, where the back end knows it
     entropy: torch.Tensor | None = None  # nats, (B, n)
     probability: torch.Tensor | None = None  # of the drawn code, (B, n)
     top_ids: torch.Tensor | None = None  # int64 (B, n, 5)
@@ -49,7 +55,9 @@ class ScaleStep:
 
 
 ARRAYS = ("token_ids", "f_hat", "image", "entropy", "probability", "top_ids", "top_probability", "attention")
-NUMBERS = ("seconds_attention", "seconds_transformer", "seconds_decoder", "state_bytes")
+SECONDS = ("seconds_attention", "seconds_transformer", "seconds_decoder")
+OTHERS = ("backend", "smallest_denominator")
+COUNTS = ("state_bytes", "rank", "reserve_bytes", "fallbacks")
 
 
 @dataclass
@@ -78,7 +86,7 @@ class Trace:
                 value = getattr(step, name)
                 if value is not None:
                     tensors[f"{step.index}.{name}"] = value.contiguous()
-            numbers.append({name: getattr(step, name) for name in ("side", "attention_kind", *NUMBERS)})
+            numbers.append({name: getattr(step, name) for name in ("side", "attention_kind", *SECONDS, *COUNTS, *OTHERS)})
         meta = {"format": FORMAT, "settings": json.dumps(self.settings), "steps": json.dumps(numbers)}
         with atomic_write(path) as temporary:
             temporary.write_bytes(save_tensors(tensors, metadata=meta))
@@ -129,8 +137,11 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
         for name, array in arrays.items():
             needed = name in ("token_ids", "f_hat") or (name == "attention" and kind != "none")
             _check_array(f"trace array {k}.{name}", array, shapes[name], needed, integral=name in ("token_ids", "top_ids"))
-        values = {name: validate.number(name, entry[name], 0, 1e15) for name in NUMBERS}
-        values["state_bytes"] = int(values["state_bytes"])
+        values = {name: validate.number(name, entry[name], 0, 1e15) for name in SECONDS}
+        values |= {name: validate.integer(name, entry[name], 0, 10**15) for name in COUNTS}
+        values["backend"] = str(AttentionSpec.parse(entry["backend"]))
+        if entry["smallest_denominator"] is not None:
+            values["smallest_denominator"] = validate.number("smallest_denominator", entry["smallest_denominator"], -1e30, 1e30)
         steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **arrays, **values))
     if tensors:
         raise ValueError(f"trace has unknown arrays: {', '.join(sorted(tensors)[:5])}")

@@ -49,7 +49,7 @@ class TransformerObjective(nn.Module):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
         dropped = torch.rand(len(labels), generator=generator) < self.model.config.class_drop
         labels = torch.where(dropped.to(labels.device), self.model.config.num_classes, labels)
-        with torch.no_grad(), torch.autocast(ids.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast("cuda" if ids.is_cuda else "cpu", enabled=False):
             var_input = inputs_from_ids(self.quantizer[0], ids)
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
         if self.model.config.dropout:

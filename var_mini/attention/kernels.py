@@ -1,0 +1,68 @@
+"""Which implementation computes a low-rank state: plain torch, or fused Triton kernels on a GPU. Decided in one place.
+
+The kernels need CUDA and Triton, take certain shapes only, and know no gradients. Whether the machine has them is found
+out once; `VAR_MINI_KERNELS=torch` in the environment, or `override` in a test, rules them out or in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.util import find_spec
+from types import ModuleType
+
+import torch
+
+from .. import validate
+
+_override: str | None = None
+
+
+@lru_cache(maxsize=1)
+def capable() -> bool:
+    """Whether this machine can run the kernels."""
+    return find_spec("triton") is not None and torch.cuda.is_available()
+
+
+def choice() -> str:
+    """`auto`, `torch` or `triton`."""
+    given = _override or os.environ.get("VAR_MINI_KERNELS") or "auto"
+    return validate.one_of("VAR_MINI_KERNELS", given, ("auto", "torch", "triton"))
+
+
+@contextlib.contextmanager
+def override(name: str) -> Iterator[None]:
+    """Chooses `torch` or `triton` inside a with block, whatever the machine and the tensors are."""
+    global _override
+    before, _override = _override, validate.one_of("kernels", name, ("torch", "triton"))
+    try:
+        yield
+    finally:
+        _override = before
+
+
+def why_not(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> str | None:
+    """Why the fused kernels will not compute this state, in words; None where they will."""
+    chosen = choice()
+    if chosen == "torch":
+        return "plain torch was asked for"
+    if torch.is_grad_enabled() and scale.requires_grad:
+        return "the kernels know no gradients"
+    if chosen == "auto" and scale.device.type != "cuda":
+        return f"the kernels need a GPU, the tensors are on {scale.device.type}"
+    if chosen == "auto" and not capable():
+        return "the kernels need the package triton"
+    from . import fused
+
+    return fused.unsupported(method, head_dim, scale.dtype, rank)
+
+
+def fused(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> ModuleType | None:
+    """The module of fused kernels where they can compute this state, else None."""
+    if why_not(method, scale, head_dim, rank) is not None:
+        return None
+    from . import fused as module
+
+    return module

@@ -1,0 +1,78 @@
+"""Which attention back end to use, with its parameters: read from a short name such as `poly-2` or `landmark-64`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import comb
+
+from .. import validate
+
+METHODS = ("auto", "exact", "landmark", "poly", "pool")
+DEGREES = (2, 4, 6, 8)
+FACTORS = (2, 4)
+MIN_LANDMARKS, MAX_LANDMARKS = 16, 256
+MAX_RANK = 4096  # above it a state of r * (d + 1) numbers is larger than the caches it replaces
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """One back end. Raises ValueError naming the parameter, its value and the range.
+
+    exact     softmax over a KV cache
+    poly      exp replaced by a polynomial of even `degree`, with Taylor or calibrated coefficients
+    landmark  Nystrom approximation with `landmarks` centres per head, calibrated on training images
+    pool      keys and values of every fine scale averaged over `factor` x `factor` cells
+    auto      the fastest of these that the model's shape allows, chosen by `choose.resolve`
+    """
+
+    method: str = "exact"
+    degree: int = 2
+    calibrated: bool = False
+    landmarks: int = 64
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        validate.one_of("attention", self.method, METHODS)
+        degree = validate.integer("degree", self.degree, 1, DEGREES[-1])
+        if degree % 2:
+            raise ValueError(f"degree = {degree}: must be even (2, 4, 6 or 8); weights of an odd degree can be negative")
+        validate.boolean("calibrated", self.calibrated)
+        validate.integer("landmarks", self.landmarks, MIN_LANDMARKS, MAX_LANDMARKS)
+        if self.factor not in FACTORS:
+            raise ValueError(f"factor = {validate.shown(self.factor)}: pooling must be by 2 or 4")
+
+    @staticmethod
+    def parse(given: str | AttentionSpec) -> AttentionSpec:
+        """`exact`, `poly[-DEGREE][-calibrated]`, `landmark[-M]`, `pool[-F]` or `auto`."""
+        if isinstance(given, AttentionSpec):
+            return given
+        match = re.fullmatch(r"([a-z]+)(?:-(\d{1,6}))?(-calibrated)?", given) if isinstance(given, str) else None
+        method, number, calibrated = match.groups() if match else (given, None, None)
+        validate.one_of("attention", method, METHODS)
+        parameter = {"poly": "degree", "landmark": "landmarks", "pool": "factor"}.get(method)
+        if (number and parameter is None) or (calibrated and method != "poly"):
+            raise ValueError(f"attention = {validate.shown(given)}: {method} takes no such parameter")
+        values = {parameter: int(number)} if number else {}
+        return AttentionSpec(method, calibrated=bool(calibrated), **values)
+
+    def __str__(self) -> str:
+        number = {"poly": self.degree, "landmark": self.landmarks, "pool": self.factor}.get(self.method)
+        return self.method + (f"-{number}" if number else "") + ("-calibrated" if self.calibrated else "")
+
+    def rank(self, head_dim: int) -> int | None:
+        """Number of features r of a constant-size state: C(d + g, g) monomials, or m landmarks; None for the others.
+
+        Raises ValueError where r is above MAX_RANK.
+        """
+        if self.method == "landmark":
+            return self.landmarks
+        if self.method != "poly":
+            return None
+        rank = comb(head_dim + self.degree, self.degree)
+        if rank > MAX_RANK:
+            raise ValueError(
+                f"attention = {str(self)!r}: has C({head_dim} + {self.degree}, {self.degree}) = {rank:,} features at head "
+                f"dimension {head_dim}: must be at most {MAX_RANK:,}, or the state outgrows the cache that it replaces"
+            )
+        return rank
