@@ -77,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_parity)
 
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
-    p.add_argument("what", choices=("drawing", "samples"))
-    p.add_argument("--model", default="fashion-28")
+    p.add_argument("what", choices=("drawing", "samples", "toggle", "error", "scaling", "peers", "raster"))
+    p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
+    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--classes", default="7,8,3", help="class indices of the drawing, with commas")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
@@ -92,15 +93,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(result: dict, as_json: bool, device: str = "cpu") -> None:
+def _print(result: dict, as_json: bool, device: str = "cpu") -> dict:
     from .cost.machine import machine_facts
 
     result = {**result, "machine": machine_facts(device)}
     if as_json:
         print(json.dumps(result))
-        return
+        return result
     for key, value in result.items():
-        print(f"{key:28} {value}")
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            print(_as_table(key, value))
+        else:
+            print(f"{key:28} {value}")
+    return result
+
+
+def _as_table(title: str, rows: list[dict]) -> str:
+    """Rows of one kind as aligned text, numbers to four digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(n, "") for n in names)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells)]
+    return "\n".join([f"{title}:"] + ["  ".join(c.rjust(w) for c, w in zip(line, widths)) for line in [names, *cells]])
 
 
 def _generate(options) -> None:
@@ -176,8 +189,11 @@ def _evaluate(options) -> None:
 
 def _bench(options) -> None:
     from . import checkpoints, data, validate
+    from .view.curves import check_plot, plot
 
     device = _device(options.device)
+    if options.plot:
+        check_plot(options.what, options.plot)
     if options.what == "generate":
         from .cost.timing import bench_generate
 
@@ -200,10 +216,8 @@ def _bench(options) -> None:
         from .cost.raster import bench_raster
 
         result = bench_raster()
-    _print(result, options.json, device)
+    result = _print(result, options.json, device)
     if options.plot:
-        from .view.curves import plot
-
         plot(options.what, result, options.plot)
 
 
@@ -217,19 +231,29 @@ def _parity(options) -> int:
 
 def _figure(options) -> None:
     from . import checkpoints
-    from .view import figures
+    from .view import curves, figures
 
-    model = checkpoints.load(options.model)
+    if options.what in curves.FIGURES:
+        stored = options.json or checkpoints.ASSETS / "results" / f"{options.what}.json"
+        try:
+            result = json.loads(stored.read_text())
+            curves.plot(options.what, result, options.out)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{stored} is no stored result of `bench {options.what} --json`: {error}") from None
+        return
+    model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what == "toggle" else "fashion-28"))
+    labels = [_whole("classes", text) for text in options.classes.split(",")]
+    names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
     if options.what == "drawing":
-        labels = [_whole("classes", text) for text in options.classes.split(",")]
         traces = [model.trace(label, options.seed) for label in labels]
-        names = [model.config.class_name(label) for label in labels]
-        figure = figures.drawing(traces, names, model.tokenizer.quantize.embedding.weight)
+        figure = figures.drawing(traces, [names[label] for label in labels], model.tokenizer.quantize.embedding.weight)
+    elif options.what == "toggle":
+        figure = figures.toggle(model, labels, options.seed)
     else:
-        count, columns = model.config.transformer.num_classes, 12
-        labels = [label for label in range(count) for _ in range(columns)]
+        columns = 12
+        labels = [label for label in range(len(names)) for _ in range(columns)]
         images = model.sample_images(labels, [options.seed + i for i in range(len(labels))])
-        figure = figures.sample_grid(images, [model.config.class_name(label) for label in range(count)], columns)
+        figure = figures.sample_grid(images, names, columns)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out)
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from var_mini.training.classifier import Classifier, load_classifier
-from var_mini.training.evaluation import frechet_distance, memorised_share, nearest_distance, relative_frechet
+from var_mini.training.evaluation import (
+    frechet_distance,
+    memorised_share,
+    memorised_threshold,
+    nearest_distance,
+    relative_frechet,
+)
 
 
 def test_frechet_of_gaussians_with_diagonal_covariance():
@@ -40,9 +46,11 @@ def test_nearest_distance_by_brute_force():
 def test_copies_count_as_memorised_and_new_images_do_not():
     generator = torch.Generator().manual_seed(0)
     train, test, new = (torch.randn(100, 1, 4, 4, generator=generator) for _ in range(3))
-    assert memorised_share(train[:50] + 1e-3, test, train) == 1.0
-    assert memorised_share(new, test, train) < 0.15
-    assert memorised_share(torch.cat([train[:50], new[:50] + 9]), test, train) == 0.5
+    threshold = memorised_threshold(test, train)
+    assert (nearest_distance(test, train) < threshold).sum() == 5
+    assert memorised_share(train[:50] + 1e-3, train, threshold) == 1.0
+    assert memorised_share(new, train, threshold) < 0.15
+    assert memorised_share(torch.cat([train[:50], new[:50] + 9]), train, threshold) == 0.5
 
 
 def test_classifier_features_lead_to_its_logits():

@@ -46,9 +46,13 @@ def nearest_distance(images: torch.Tensor, reference: torch.Tensor, block: int =
     return (torch.cat(parts) / reference.shape[1]).sqrt()
 
 
-def memorised_share(samples: torch.Tensor, test: torch.Tensor, train: torch.Tensor) -> float:
-    """Share of samples nearer to a train image than 95 % of unseen test images are."""
-    threshold = nearest_distance(test, train).quantile(0.05)
+def memorised_threshold(test: torch.Tensor, train: torch.Tensor) -> float:
+    """The distance to the nearest training image that 95 % of unseen test images exceed."""
+    return nearest_distance(test, train).quantile(0.05).item()
+
+
+def memorised_share(samples: torch.Tensor, train: torch.Tensor, threshold: float) -> float:
+    """Share of samples nearer to a training image than `memorised_threshold`; unseen images score 5 %."""
     return (nearest_distance(samples, train) < threshold).float().mean().item()
 
 
@@ -85,7 +89,7 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
         reconstructed = torch.cat([model.tokenizer.decode(model.tokenizer.tokenize(x).f_hat[-1]) for x in few.split(250)])
     result["frechet_reconstructions"] = relative_frechet(classifier.judge(reconstructed)[1], real)
     result["frechet_train"] = relative_frechet(classifier.judge(train[:samples])[1], real)
-    result["memorised_share"] = memorised_share(images * 2 - 1, test, train)
+    result["memorised_share"] = memorised_share(images * 2 - 1, train, memorised_threshold(test, train))
     result["samples"] = samples
     result["sampling"] = asdict(model.config.sampling)
     return result

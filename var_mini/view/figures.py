@@ -46,3 +46,37 @@ def sample_grid(images, names: list[str], per_class: int) -> Figure:
     for row, name in enumerate(names):
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     return figure
+
+
+TOGGLE = ("exact", "poly-2", "poly-4", "landmark-16", "landmark-64", "pool-2", "pool-4")
+
+
+def toggle(model, labels: list[int], seed: int) -> Figure:
+    """One row per class: the image of every attention back end from the same seed, with its difference from exact below."""
+    names = [name for name in TOGGLE if _available(model, name)]
+    figure = Figure(figsize=(1.35 * len(names) + 0.9, 2.75 * len(labels) + 0.4), dpi=110, layout="constrained")
+    axes = figure.subplots(2 * len(labels), len(names), squeeze=False)
+    for row, label in enumerate(labels):
+        exact = None
+        for column, name in enumerate(names):
+            image = model.trace(label, seed, attention=name).image[0].mean(0)
+            exact = image if exact is None else exact
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            above.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            below.imshow((image - exact).abs(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+            if row == 0:
+                above.set_title(name, fontsize=10)
+            for axis in (above, below):
+                axis.set_xticks([])
+                axis.set_yticks([])
+        axes[2 * row, 0].set_ylabel(model.config.class_name(label), fontsize=10)
+        axes[2 * row + 1, 0].set_ylabel("difference", fontsize=9, color="0.35")
+    return figure
+
+
+def _available(model, name: str) -> bool:
+    try:
+        model.transformer.resolve(name)
+    except ValueError:
+        return False
+    return True

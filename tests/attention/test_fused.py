@@ -1,0 +1,134 @@
+"""The fused kernels against float64, interpreted on the CPU; the same on a GPU where there is one; their bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from var_mini.attention import kernels
+
+from . import fused_cases
+
+# of float64 on the same rounded inputs: float32 sums, or the rounding of the output to 16 bits
+TOLERANCE = {"float32": 2e-6, "bfloat16": 1e-2, "float16": 1e-3}
+SOLVE = 1e-4  # a nearly singular Nystrom matrix magnifies what float32 rounds off
+
+
+def check(result, tensor_cores=False):
+    """`tensor_cores`: on a GPU products of 16-bit inputs are rounded to TF32, which the interpreter does not do."""
+    for case in result["cases"]:
+        method, _, _, _, dtype = case["case"]
+        allowed = TOLERANCE[dtype] + (SOLVE if method == "landmark" else 0) + (2e-3 if tensor_cores and dtype != "float32" else 0)
+        assert case["out"] <= allowed and case["type"] == f"torch.{dtype}", case
+        assert case["denominator"] <= (SOLVE if method == "landmark" else 2e-3 if tensor_cores else 2e-6), case
+        assert method == "landmark" or case["steady"] == 1, case
+    for name, found in result["states"].items():
+        assert found["out"] < (5e-3 if name.startswith("landmark") else 2e-5), found
+        assert found["fallbacks"][0] == found["fallbacks"][1]
+    for found in result["alone"].values():
+        assert found["elsewhere"] == 0 and found["there"] > 0.05 and found["permuted"] < 1e-2
+
+
+def test_interpreted_kernels_equal_the_formulas():
+    """In a process of its own: the kernels are interpreted only if the variable is set before they are imported."""
+    pytest.importorskip("triton")
+    script = Path(__file__).with_name("fused_cases.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, cwd=script.parents[2])
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert len(result["cases"]) == 2 * 6 * 3
+    check(result)
+
+
+def test_without_a_gpu_plain_torch_computes_and_says_why():
+    scale = torch.ones(2)
+    if not torch.cuda.is_available():
+        assert not kernels.capable()
+    assert kernels.fused("poly", scale, 8) is None
+    assert kernels.why_not("poly", scale, 8) == "the kernels need a GPU, the tensors are on cpu"
+    with kernels.override("torch"):
+        assert kernels.why_not("poly", scale, 8) == "plain torch was asked for"
+    assert kernels.why_not("poly", scale.clone().requires_grad_(), 8) == "the kernels know no gradients"
+    with pytest.raises(ValueError, match="kernels = 'fast': must be one of torch, triton"), kernels.override("fast"):
+        pass
+
+
+def test_the_environment_may_rule_the_kernels_out(monkeypatch):
+    monkeypatch.setenv("VAR_MINI_KERNELS", "torch")
+    assert kernels.why_not("poly", torch.ones(2), 8) == "plain torch was asked for"
+    monkeypatch.setenv("VAR_MINI_KERNELS", "metal")
+    with pytest.raises(ValueError, match="VAR_MINI_KERNELS = 'metal': must be one of auto, torch, triton"):
+        kernels.choice()
+
+
+class TestBadInput:
+    @pytest.fixture
+    def fused(self):
+        pytest.importorskip("triton")
+        from var_mini.attention import fused
+
+        return fused
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (("poly", 64, torch.float32), r"head_dim = 64: the kernels take 8, 16, 32 \(a degree-2 state of 1,098,500 bytes"),
+            (("poly", 12, torch.float32), "head_dim = 12: the kernels take 8, 16, 32"),
+            (("poly", 8, torch.float64), "dtype = torch.float64: the kernels take float32, bfloat16 and float16"),
+            (("landmark", 8, torch.float32, 8), "landmarks = 8: the kernels take 16 to 256"),
+            (("landmark", 8, torch.float32, 257), "landmarks = 257: the kernels take 16 to 256"),
+        ],
+    )
+    def test_what_the_kernels_cannot_take_has_a_reason(self, fused, arguments, reason):
+        import re
+
+        assert re.match(reason, fused.unsupported(*arguments))
+
+    def test_what_they_can_take_has_none(self, fused):
+        assert all(
+            fused.unsupported(method, d, dtype) is None
+            for method in ("poly", "landmark")
+            for d in (8, 16, 32)
+            for dtype in (torch.float32, torch.bfloat16, torch.float16)
+        )
+
+    def test_arguments_that_do_not_fit_are_named(self, fused):
+        state, scale, x = fused.poly2_state(1, 2, 8, "cpu"), torch.ones(2), torch.zeros(1, 2, 5, 8)
+        marks, table = torch.zeros(2, 16, 8), torch.zeros(1, 2, 16, 9)
+        for call, message in (
+            (lambda: fused.poly2_attend(state, x[0], scale), r"q or k has shape \(2, 5, 8\)"),
+            (lambda: fused.poly2_attend(state, x[:, :, :0], scale), "none of them 0"),
+            (lambda: fused.poly2_attend(state, torch.zeros(1, 2, 5, 64), scale), "head_dim = 64"),
+            (lambda: fused.poly2_attend(state, x, torch.ones(3)), r"scale has shape \(3,\) on cpu: must be \(2,\)"),
+            (lambda: fused.poly2_attend(state[:, :1], x, scale), r"state has shape \(1, 1, 9, 9, 9\)"),
+            (lambda: fused.poly2_attend(state.half(), x, scale), "state is torch.float16: must be contiguous float32"),
+            (lambda: fused.poly2_extend(state, x, x.half(), scale), "v has type torch.float16"),
+            (lambda: fused.poly2_extend(state, x, x[:, :, :4], scale), r"v has shape \(1, 2, 4, 8\)"),
+            (lambda: fused.landmark_extend(table, x, x, scale, torch.zeros(2, 8, 8)), "landmarks = 8"),
+            (lambda: fused.landmark_attend(table[:, :, :15], x, scale, marks), r"state has shape \(1, 2, 15, 9\)"),
+            (lambda: fused.landmark_attend(table, x, scale, marks[:1]), r"centres has shape \(1, 16, 8\)"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                call()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+class TestOnGPU:
+    def test_kernels_equal_the_formulas(self):
+        check(fused_cases.main("cuda", fused_cases.SIZES + fused_cases.MORE), tensor_cores=True)
+
+    @pytest.mark.parametrize("name", ["exact", "poly-2", "landmark-16", "pool-2"])
+    def test_generation_draws_what_the_cpu_draws(self, calibrated_folder, name):
+        from var_mini import checkpoints
+
+        drawn = []
+        for device in ("cpu", "cuda"):
+            trace = checkpoints.load(calibrated_folder, device).trace([0, 1, 2], [0, 1, 2], attention=name)
+            drawn.append(torch.cat([step.token_ids for step in trace.steps], 1))
+        assert (drawn[0] == drawn[1]).float().mean() > 0.95  # ties of the last bit may fall differently

@@ -1,0 +1,24 @@
+"""Fitted exponents: how fast a measured time grows with the side of the token map."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+def fit_exponent(sides: list[float], seconds: list[float]) -> dict:
+    """The e of seconds ~ side^e by least squares on logarithms: `exponent`, and `low` and `high` of its 95 % interval.
+
+    The interval is Student's, from the scatter around the line. Raises ValueError unless there are at least three pairs of
+    positive numbers with different sides.
+    """
+    x, y = np.asarray(sides, float), np.asarray(seconds, float)
+    if x.shape != y.shape or len(x) < 3 or len(set(x.tolist())) < 3:
+        raise ValueError(f"sides has {len(x)} and seconds {len(y)} values: must be at least 3 different sides, and as many times")
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
+        raise ValueError("sides and seconds must be positive finite numbers")
+    line = stats.linregress(np.log(x), np.log(y))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * line.stderr
+    return {"exponent": float(line.slope), "low": float(line.slope - half), "high": float(line.slope + half)}
