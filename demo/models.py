@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +18,7 @@ from var_mini.view.images import code_colours
 from . import wording
 
 PUBLISHED = "var_d16"
-WARM_UP_LIMIT = 50_000_000  # parameters; a larger model would wait too long for its warm-up
+QUICK_LIMIT = 50_000_000  # parameters; on a CPU a larger model would wait too long for a warm-up
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class Loaded:
     colours: np.ndarray  # uint8 (V, 3)
     device: str
     dtype: str
+    quick: bool  # whether one more run takes so little time that warming up and repeating are worth it
+    warm: set[str] = field(default_factory=set)  # back ends that have run at least once
+
+    def warm_up(self, attention: str) -> None:
+        """Runs a back end once before its times are shown: the first run of a kind is slow and would pose as scale 1."""
+        if self.quick and attention not in self.warm:
+            for _ in self.model.generate(0, 0, attention=attention, details=False):
+                pass
+            self.warm.add(attention)
 
 
 _LOADING = threading.Lock()  # two visitors who ask at once load a model once
@@ -44,13 +53,13 @@ def load_model(name: str) -> Loaded:
 def _load(name: str) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = checkpoints.load(name, device)
-    if model.num_parameters() <= WARM_UP_LIMIT:  # the first pass through fresh weights is slow and would pose as scale 1
-        for _ in model.generate(0, 0, details=False):
-            pass
     facts = machine_facts(device)
     shown = facts["device"] if device == "cuda" else wording.DEVICE_CPU.format(**facts)
     dtype = str(next(model.transformer.parameters()).dtype).removeprefix("torch.")
-    return Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype)
+    quick = device == "cuda" or model.num_parameters() <= QUICK_LIMIT
+    loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype, quick)
+    loaded.warm_up("exact")
+    return loaded
 
 
 def model_choices(default_model: str) -> list[tuple[str, str]]:

@@ -33,6 +33,61 @@ GENERATE = "Generate"
 STOP = "Stop"
 STOPPED = "Stopped. The scales drawn so far stay on the page."
 
+# -- attention back end
+BACK_END = "Attention"
+BACK_ENDS = [
+    ("exact", "exact"),
+    ("polynomial", "poly"),
+    ("landmarks", "landmark"),
+    ("pooled keys", "pool"),
+    ("automatic", "auto"),
+]
+POLYNOMIAL = "Polynomial"
+POLYNOMIALS = [
+    ("degree 2", "2"),
+    ("degree 2, calibrated", "2-calibrated"),
+    ("degree 4", "4"),
+    ("degree 4, calibrated", "4-calibrated"),
+]
+LANDMARKS = "Landmarks per head"
+FACTOR = "Pooling"
+FACTORS = [("2 × 2 tokens", 2), ("4 × 4 tokens", 4)]
+BACK_END_NOTE = "low-rank ones are compared with exact from the same seed"
+POLYNOMIAL_NOTE = "in place of the exponential"
+LANDMARKS_NOTE = "fixed points that stand for all keys"
+FACTOR_NOTE = "fine maps, averaged"
+LANDMARK_COUNTS = "landmarks"
+CALIBRATED_DEGREES = "calibrated degrees"
+NOT_STORED = (
+    "attention = '{name}': this model has these {what} stored: {stored}. python -m var_mini train landmarks makes others."
+)
+NONE_STORED = "none"
+
+# -- comparison
+SLIDER_LABEL = "Exact and low-rank picture from one seed"
+SLIDER = "In the picture: exact left of the handle, {name} right of it, from the same seed."
+AUTO_CHOSE = "Automatic chose {name}: {reason}."
+SLOWER_HERE = (
+    "At these {tokens} tokens {name} attention takes {ratio} times as long as exact attention (median of {rounds} warm runs). "
+    "Low rank pays off at larger maps: python -m var_mini bench scaling measures from which size on."
+)
+FASTER_HERE = (
+    "At these {tokens} tokens {name} attention is {ratio} times as fast as exact attention (median of {rounds} warm runs)."
+)
+DIFFERENCE_ALT = "Absolute difference of the two images: at most {largest}, {mean} on average, where black to white is 1."
+DIFFERENCE_CAPTION = "Difference: dark blue 0, yellow 1 (black against white). Largest {largest}, mean {mean}."
+ATTENTION_TIME = "Attention"
+RANK = "Rows of a layer's state"
+STATE = "State, all layers"
+RESERVE = "Reserve of keys and values"
+EQUAL_TOKENS = "Tokens equal to exact's"
+EQUAL_PER_SCALE = "of each scale"
+ERROR = "Error of attention outputs"
+MEDIAN_AND_LARGEST = "median {median}, largest {largest}"
+FALLBACKS = "Computed exactly instead"
+SMALLEST = "Smallest denominator"
+KILOBYTES = "{value} kB"
+
 # -- the strip of scales
 HINT = "Press Generate: {scales} maps fill from left to right, one pass each."
 PREPARING = "Preparing {model}. The first run also loads its weights."

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
-    p = commands.add_parser("results", help="the README's table, from stored results")
+    p = commands.add_parser("results", help="the README's tables, from stored results")
     p.set_defaults(run=_results)
 
     p = commands.add_parser("models", help="list the models that can be loaded by name")
@@ -260,9 +260,9 @@ def _figure(options) -> None:
 
 def _results(options) -> None:
     from . import checkpoints
-    from .view.results import table
+    from .view.results import all_tables
 
-    print(table(checkpoints.ASSETS / "results", checkpoints.available()))
+    print("\n\n".join(all_tables(checkpoints.ASSETS / "results", checkpoints.available())))
 
 
 def _models(options) -> None:

@@ -19,36 +19,14 @@ import torch
 from PIL import Image
 
 from demo import __main__ as command
-from demo import app, draw_tab, models, stage, wording
-from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from demo import draw_tab, models, stage, wording
+from tests.conftest import TINY_TOKENIZER
 from var_mini import checkpoints
-from var_mini.config import ModelConfig, Sampling
+from var_mini.config import Sampling
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
 
-SYSTEM_CHROMIUM = "/usr/bin/chromium"
-BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-NAMES = ("plain", 'a <b onclick="x">bold</b> one', "last")
 STAGE_DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('.vm-stage'))"
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> str:
-    """The folder of a tiny model. One of its class names would break a page that does not escape."""
-    torch.manual_seed(0)
-    sampling = Sampling(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
-    config = ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, NAMES, sampling=sampling)
-    folder = tmp_path_factory.mktemp("model")
-    checkpoints.save(Model.build(config), folder)
-    return str(folder)
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -166,11 +144,12 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
 
 
 def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
-    label, guidance, temperature, top_k, top_p, html = draw_tab.choose_model(tiny)
+    label, guidance, temperature, top_k, top_p, landmarks, html, area = draw_tab.choose_model(tiny)
     assert label["choices"] == [("plain", 0), ('a <b onclick="x">bold</b> one', 1), ("last", 2)] and label["value"] == 0
     assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, TINY_TOKENIZER.vocab_size, 0.95)
-    assert html.count("vm-scale vm-waiting") == 3
-    *_, html = draw_tab.choose_model("var_d16")  # shown without its weights
+    assert html.count("vm-scale vm-waiting") == 3 and area["visible"] is False
+    assert landmarks["choices"] == [("16", 16), ("32", 32), ("64", 64)]
+    *_, html, _ = draw_tab.choose_model("var_d16")  # shown without its weights
     assert html.count("vm-scale vm-waiting") == 10 and wording.PUBLISHED_NEEDS in html
     with pytest.raises(gr.Error, match="no-such-model"):
         draw_tab.choose_model("no-such-model")
@@ -222,47 +201,6 @@ def test_command_names_an_unknown_model_and_exits_with_2(capsys, monkeypatch):
 
 
 # -- browser -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        path = SYSTEM_CHROMIUM if Path(SYSTEM_CHROMIUM).exists() else driver.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("neither Debian's chromium nor Playwright's own browser is installed")
-        chromium = driver.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def server(tiny):
-    page = app.launch(tiny, port=None, prevent_thread_lock=True, quiet=True)  # None: Gradio looks for a free port
-    yield page.local_url
-    page.close()
-
-
-@pytest.fixture
-def visit(browser, server):
-    """Opens the page and records what it asks for and complains about."""
-    contexts = []
-
-    def open_page(**options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.requested, page.complaints = [], []
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.on("console", lambda entry: page.complaints.append(entry.text) if entry.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(server)
-        page.wait_for_selector(".vm-stage")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def height(page) -> float:

@@ -45,3 +45,112 @@ def table(folder: Path | str, models: list[str]) -> str:
         f"{machine['processor']}, torch {machine['torch']}, {machine['date']}; times with {machine['threads']} threads.",
     ]
     return "\n".join(lines)
+
+
+def error_table(folder: Path | str, model: str) -> str:
+    """What every attention back end does to a model, from `error-NAME.json`."""
+    result = _stored(folder, f"error-{model}")
+    lines = [
+        f"| `{model}` | error: median of the last scale | largest | tokens equal to exact's | class accuracy "
+        "| Frechet distance | fallbacks to exact |",
+        "| --- |" + " --- |" * 6,
+    ]
+    for name, b in result["backends"].items():
+        numbers = f"{b['median_error_last_scale']:.2g} | {b['max_error']:.2g} | {b['token_agreement']:.0%}"
+        drawn = f"{b['class_accuracy']:.1%} | {b['frechet_samples']:.4f} | {b['fallback_share']:.2%}"
+        lines.append(f"| `{name}` | {numbers} | {drawn} |")
+    return "\n".join(lines)
+
+
+def scaling_table(folder: Path | str, what: str, head_dim: int) -> str:
+    """Speed-up over exact attention with a KV cache at every side, and fitted exponents, from `scaling.json`."""
+    result = _stored(folder, "scaling")
+    rows = {(r["side"], r["method"]): r for r in result["rows"] if r["what"] == what and r["head_dim"] == head_dim}
+    fits = {e["method"]: e for e in result["exponents"] if e["what"] == what and e["head_dim"] == head_dim}
+    sides, methods = sorted({side for side, _ in rows}), list(dict.fromkeys(method for _, method in rows))
+    title = "attention of one layer" if what == "attention" else "whole transformer"
+    lines = [
+        f"| {title}, head dimension {head_dim}: side (tokens) | "
+        + " | ".join(f"{side} ({rows[side, 'exact']['tokens']:,})" for side in sides)
+        + " | time ~ n^e, e = |",
+        "| --- |" + " --- |" * (len(sides) + 1),
+    ]
+    for method in methods:
+        cells = [
+            _milliseconds(rows[side, method]["median_s"])
+            if method == "exact"
+            else f"{rows[side, method]['speedup_vs_exact']:.2g}x"
+            for side in sides
+        ]
+        fit = fits[method]
+        cells.append(f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})")
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def raster_table(folder: Path | str) -> str:
+    """Raster order against next-scale prediction, from `raster.json`."""
+    result = _stored(folder, "raster")
+    rows = {(r["side"], r["method"]): r for r in result["rows"]}
+    fits = {e["method"]: e for e in result["exponents"]}
+    sides, methods = sorted({side for side, _ in rows}), list(dict.fromkeys(method for _, method in rows))
+    last = sides[-1]
+    lines = [
+        "| side of the last map | "
+        + " | ".join(map(str, sides))
+        + f" | steps at {last} | pairs at {last} | measured e | theory |",
+        "| --- |" + " --- |" * (len(sides) + 4),
+    ]
+    for method in methods:
+        row = rows[last, method]
+        cells = ["" if rows[s, method]["seconds"] is None else _milliseconds(rows[s, method]["seconds"]) for s in sides]
+        cells += [f"{row['steps']:,}", f"{row['pairs']:,}" if row["pairs"] else ""]
+        cells += [f"{fits[method]['exponent']:.2f}", str(fits[method]["theory"])] if method in fits else ["", ""]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    ratios = " | ".join(
+        f"{result['speedup_vs_cached_raster'][str(s)]:.1f}x" if str(s) in result["speedup_vs_cached_raster"] else ""
+        for s in sides
+    )
+    lines.append(f"| `raster-cached` over `var-cached` | {ratios} | | | | |")
+    return "\n".join(lines)
+
+
+def peers_table(folder: Path | str) -> str:
+    """Each peer's configuration, and what of ours is both more accurate and faster, from `peers.json`."""
+    result = _stored(folder, "peers")
+    rows = {(r["tokens"], r["head_dim"], r["logit_bound"], r["method"]): r for r in result["rows"]}
+    sizes = sorted({r["tokens"] for r in result["rows"]})
+    bound, head_dim = min(r["logit_bound"] for r in result["rows"]), max(r["head_dim"] for r in result["rows"])
+    lines = [
+        f"| head dimension {head_dim}, logits within {bound:g} | "
+        + " | ".join(f"{n:,} tokens: error, time" for n in sizes)
+        + " |",
+        "| --- |" + " --- |" * len(sizes),
+    ]
+    for method in dict.fromkeys(r["method"] for r in result["rows"] if r["head_dim"] == head_dim):
+        found = [rows[n, head_dim, bound, method] for n in sizes]
+        name = f"{method} (peer)" if found[0]["peer"] else f"`{method}`"
+        lines.append(f"| {name} | " + " | ".join(f"{r['error']:.2g}, {_milliseconds(r['seconds'])}" for r in found) + " |")
+    total, beaten = len(result["beaten"]), sum(b["by"] is not None for b in result["beaten"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Of {total} comparisons (every size, head dimension and bound) one of ours is more accurate and faster in {beaten}.",
+        ]
+    )
+
+
+def all_tables(folder: Path | str, models: list[str]) -> list[str]:
+    """Every table of the README, in its order."""
+    scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
+    errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
+    return [table(folder, models), *errors, *scaling, raster_table(folder), peers_table(folder)]
+
+
+def _stored(folder: Path | str, name: str) -> dict:
+    return json.loads((Path(folder) / f"{name}.json").read_text())
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

@@ -1,0 +1,78 @@
+"""What the tests of the page share: a tiny model, a served page, and visits with a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from demo import app
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from var_mini import checkpoints
+from var_mini.config import ModelConfig, Sampling
+from var_mini.model import Model
+
+SYSTEM_CHROMIUM = "/usr/bin/chromium"
+BROWSER_FLAGS = (
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+NAMES = ("plain", 'a <b onclick="x">bold</b> one', "last")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> str:
+    """The folder of a tiny model. One of its class names would break a page that does not escape."""
+    torch.manual_seed(0)
+    sampling = Sampling(guidance=1.5, temperature=0.9, top_k=20, top_p=0.95)
+    config = ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, NAMES, sampling=sampling)
+    folder = tmp_path_factory.mktemp("model")
+    checkpoints.save(Model.build(config), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        path = SYSTEM_CHROMIUM if Path(SYSTEM_CHROMIUM).exists() else driver.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("neither Debian's chromium nor Playwright's own browser is installed")
+        chromium = driver.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def server(tiny):
+    page = app.launch(tiny, port=None, prevent_thread_lock=True, quiet=True)  # None: Gradio looks for a free port
+    yield page.local_url
+    page.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the page and records what it asks for and complains about."""
+    contexts = []
+
+    def open_page(**options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.requested, page.complaints = [], []
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.on("console", lambda entry: page.complaints.append(entry.text) if entry.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(server)
+        page.wait_for_selector(".vm-stage")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,147 @@
+"""Attention back ends on the page: what is drawn, what is compared, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from demo import backend, compare, draw_tab, wording
+from var_mini import checkpoints
+from var_mini.attention import AttentionSpec
+from var_mini.config import Sampling
+from var_mini.view.images import to_uint8
+
+DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('.vm-stage'))"
+
+
+@pytest.fixture
+def good(tiny):
+    """Arguments of both handlers, which share their names and order."""
+    names = ("name", "label", "seed", "guidance", "temperature", "top_k", "top_p", "method", "polynomial", "landmarks", "factor")
+    return dict(zip(names, (tiny, 2, 7, 1.0, 0.8, 5, 0.9, "poly", "2", 64, 2)))
+
+
+@pytest.mark.parametrize(("method", "name"), [("exact", "exact"), ("poly", "poly-2"), ("pool", "pool-2"), ("auto", "exact")])
+def test_draw_uses_the_chosen_back_end(tiny, good, method, name):
+    *_, html = draw_tab.draw(**good | {"method": method})
+    model = checkpoints.load(tiny)
+    wanted = model.trace(2, 7, Sampling(1.0, 0.8, 5, 0.9), attention=name)
+    codes = " ".join(map(str, wanted.steps[-1].token_ids[0].tolist()))
+    assert codes in html
+
+
+def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
+    area, slider, html = compare.compare(**good)
+    assert area["visible"] is True and slider["visible"] is True
+    model, settings = checkpoints.load(tiny), Sampling(1.0, 0.8, 5, 0.9)
+    traces = [model.trace(2, 7, settings, attention=name) for name in ("exact", "poly-2")]
+    for picture, trace in zip(slider["value"], traces):
+        pixels = to_uint8(trace.image[0])
+        assert picture.shape == (336, 336, *pixels.shape[2:]) and np.array_equal(picture[::28, ::28], pixels)
+    cells = dict(re.findall(r'<th scope="row">(.*?)</th><td>.*?</td><td>(.*?)</td>', unescape(html)))
+    equal = np.concatenate([(a.token_ids == b.token_ids)[0].numpy() for a, b in zip(traces[0].steps, traces[1].steps)])
+    assert cells[wording.EQUAL_TOKENS] == f"{equal.mean():.0%}"
+    assert cells[wording.STATE] == compare.size(traces[1].steps[-1].state_bytes) and cells[wording.RANK] == "45"
+    assert cells[wording.FALLBACKS] == "0 of 24"  # layers, heads, scales, guided: 2 * 2 * 3 * 2
+    largest = (traces[0].image - traces[1].image).abs().mean(1).max().item()
+    assert f"Largest {largest:.2f}" in html and "data:image/png;base64," in html
+    assert re.search(r"poly-2 attention (takes|is) \d+\.\d times", html)
+
+
+def test_exact_hides_the_comparison_and_automatic_says_why(good):
+    area, _, html = compare.compare(**good | {"method": "exact"})
+    assert area["visible"] is False and html == ""
+    area, slider, html = compare.compare(**good | {"method": "auto"})
+    assert area["visible"] is True and slider["visible"] is False
+    assert "Automatic chose exact: 14 tokens are too few" in html
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "fast"}, "attention = 'fast': must be one of auto, exact, landmark, poly, pool"),
+        ({"method": ["poly"]}, "attention = ['poly']: must be one of"),
+        ({"method": None}, "attention = None"),
+        ({"polynomial": "3"}, "degree = 3: must be even"),
+        ({"polynomial": "2-calibrated"}, "attention = 'poly-2-calibrated': this model has these calibrated degrees stored: none"),
+        ({"polynomial": [2]}, "must be one of"),
+        ({"method": "landmark", "landmarks": 64}, "attention = 'landmark-64': this model has these landmarks stored: none"),
+        ({"method": "landmark", "landmarks": 17}, "attention = 'landmark-17'"),
+        ({"method": "landmark", "landmarks": 5}, "landmarks = 5: must be a whole number from 16 to 256"),
+        ({"method": "landmark", "landmarks": -64}, "must be one of"),
+        ({"method": "pool", "factor": 3}, "factor = 3: pooling must be by 2 or 4"),
+        ({"method": "pool", "factor": "x"}, "must be one of"),
+        ({"name": "fashion-28", "polynomial": "4"}, "C(16 + 4, 4) = 4,845 features"),
+        ({"seed": -1}, "seed = -1"),
+        ({"temperature": 0}, "temperature = 0"),
+    ],
+)
+def test_bad_back_ends_are_readable_errors_in_both_handlers(good, change, message):
+    for handler in (draw_tab.draw, compare.compare):
+        with pytest.raises(gr.Error) as caught:
+            list(handler(**good | change))
+        assert message in caught.value.message and not caught.value.print_exception
+
+
+def test_what_a_checkpoint_has_stored(tiny, tmp_path):
+    assert backend.stored(tiny) == {"landmarks": [], "coefficients": []} == backend.stored("var_d16")
+    assert backend.stored("fashion-28") == {"landmarks": [16, 32, 64], "coefficients": [2, 4]}
+    config = checkpoints.load_config("fashion-28")
+    assert str(backend.checked("fashion-28", config, "landmark", "2", 32, 2)) == "landmark-32"
+    assert backend.checked("fashion-28", config, "poly", "2-calibrated", 0, 0) == AttentionSpec("poly", calibrated=True)
+
+
+def test_only_the_fitting_parameter_is_shown():
+    shown = {
+        method: [update["visible"] for update in backend.visibility(method)] for method in ("exact", "poly", "landmark", "pool")
+    }
+    assert shown == {
+        "exact": [False, False, False],
+        "poly": [True, False, False],
+        "landmark": [False, True, False],
+        "pool": [False, False, True],
+    }
+
+
+@pytest.mark.slow
+def test_visit_compares_low_rank_with_exact(visit, server, tiny):
+    page = visit(viewport={"width": 1280, "height": 900})
+    assert not page.locator(".vm-compare").is_visible()
+    page.get_by_label(wording.BACK_END, exact=True).click()
+    page.get_by_role("option", name="polynomial").click()
+    page.get_by_role("combobox", name=wording.POLYNOMIAL).wait_for()
+    page.get_by_role("button", name=wording.GENERATE).click()
+    page.locator(".vm-compare table").wait_for()
+    assert page.locator(".vm-slider img").count() == 2
+    page.wait_for_function("[...document.querySelectorAll('.vm-slider img')].every(i => i.naturalWidth === 336)")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    page.get_by_label(wording.BACK_END, exact=True).click()
+    page.get_by_role("option", name="exact").click()
+    page.get_by_role("button", name=wording.GENERATE).click()
+    page.locator(".vm-compare").wait_for(state="hidden")
+    page.wait_for_function(DRAWN)
+    assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_phone_shows_the_comparison_without_sideways_scrolling(visit):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.get_by_label(wording.BACK_END, exact=True).click()
+    page.get_by_role("option", name="pooled keys").click()
+    page.get_by_role("button", name=wording.GENERATE).click()
+    page.locator(".vm-compare table").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.locator(".vm-slider").bounding_box()["width"] > 300
+
+
+@pytest.mark.slow
+def test_the_endpoint_of_the_page_can_be_called_by_a_program(server, tiny):
+    client = pytest.importorskip("gradio_client").Client(server, verbose=False)
+    html = client.predict(tiny, 0, 3, 0, 1, 0, 1, "poly", "2", 64, 2, api_name="/draw")
+    assert 'data-drawn="3"' in html
+    with pytest.raises(Exception, match="Value: 3 is not in the list of choices"):
+        client.predict(tiny, 0, 3, 0, 1, 0, 1, "poly", "3", 64, 2, api_name="/draw")
