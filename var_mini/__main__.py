@@ -79,13 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
     p.add_argument("what", choices=("drawing", "samples", "toggle", "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
-    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle")
+    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--classes", default="7,8,3", help="class indices of the drawing, with commas")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
-    p = commands.add_parser("results", help="the README's tables, from stored results")
+    p = commands.add_parser("results", help="the tables of the README and of assets/results, from stored results")
     p.set_defaults(run=_results)
 
     p = commands.add_parser("models", help="list the models that can be loaded by name")
@@ -234,7 +234,8 @@ def _figure(options) -> None:
     from .view import curves, figures
 
     if options.what in curves.FIGURES:
-        stored = options.json or checkpoints.ASSETS / "results" / f"{options.what}.json"
+        name = f"error-{options.model or 'fashion-28-bounded'}" if options.what == "error" else options.what
+        stored = options.json or checkpoints.ASSETS / "results" / f"{name}.json"
         try:
             result = json.loads(stored.read_text())
             curves.plot(options.what, result, options.out)

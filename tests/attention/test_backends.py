@@ -1,5 +1,6 @@
 """Every back end against float64 formulas written out here: state loop, symmetry, gradients, fallback, bad input."""
 
+import json
 import math
 from itertools import product
 
@@ -9,7 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from var_mini.attention import AttentionSpec, choose, masked, new_state
+from var_mini.attention.choose import TOKENS_PER_FEATURE
 from var_mini.attention.polynomial import monomials
+from var_mini.checkpoints import ASSETS
 from var_mini.pyramid import ScalePyramid
 
 PYRAMID = ScalePyramid((1, 2, 3, 5, 7))  # odd sides: pooling leaves smaller cells at the border
@@ -301,6 +304,25 @@ def test_names_and_specs_say_the_same(name):
     spec = AttentionSpec.parse(name)
     assert str(spec) == name and AttentionSpec.parse(spec) is spec
     assert AttentionSpec.parse(name.partition("-")[0]).method == spec.method
+
+
+def test_auto_follows_the_stored_times():
+    """Where `auto` says that a constant-size state pays off, it was measured to; a third of that, and it was not."""
+    rows = json.loads((ASSETS / "results" / "scaling.json").read_text())["rows"]
+    ranks = {(8, "poly-2"): 45, (16, "poly-2"): 153, (8, "landmark-64"): 64, (16, "landmark-32"): 32, (16, "landmark-64"): 64}
+    seen = set()
+    for row in rows:
+        rank = ranks.get((row["head_dim"], row["method"]))
+        if rank is None or row["what"] != "attention":
+            continue
+        least = rank * TOKENS_PER_FEATURE[row["method"].partition("-")[0]]
+        if row["tokens"] >= least:
+            assert row["speedup_vs_exact"] > 1, row
+            seen.add("faster")
+        elif row["tokens"] < least / 3:
+            assert row["speedup_vs_exact"] < 1, row
+            seen.add("slower")
+    assert seen == {"faster", "slower"}
 
 
 def test_auto_chooses_by_tokens_rank_and_bound():

@@ -6,7 +6,7 @@ from .spec import AttentionSpec
 
 # From how many tokens per feature on a whole generation loop is faster than with a KV cache, measured by
 # `python -m var_mini bench scaling` on one CPU thread (assets/results/scaling.json).
-TOKENS_PER_FEATURE = {"poly": 8, "landmark": 24}
+TOKENS_PER_FEATURE = {"poly": 16, "landmark": 24}
 POLY_BOUND = 2.0  # above this logit bound degree 2 is a poor approximation
 
 

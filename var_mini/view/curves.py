@@ -31,6 +31,7 @@ COLOURS = {
     "var-poly-2": "#D55E00",
     "var-landmark-32": "#56B4E9",
 }
+FAMILIES = {"poly": "#D55E00", "landmark": "#0072B2", "performer": "#CC79A7", "taylor": "#E69F00", "nystrom": "#009E73"}
 OTHER = "#999999"
 PUBLISHED = {16: "256 px", 32: "512 px", 64: "1024 px"}  # last maps of the published models
 
@@ -121,29 +122,24 @@ def peers_figure(result: dict) -> Figure:
         for column, tokens in enumerate(sizes):
             axis = axes[line, column]
             shown = [r for r in rows if (r["tokens"], r["head_dim"], r["logit_bound"]) == (tokens, head_dim, bound)]
-            for r in shown:
-                if r["method"] == "exact":
-                    axis.axvline(r["seconds"], color="0.6", linewidth=1)
-                    axis.text(
-                        r["seconds"], 0.98, " exact", transform=axis.get_xaxis_transform(), va="top", fontsize=7, color="0.4"
-                    )
+            for family in dict.fromkeys(r["method"].partition("-")[0] for r in shown):
+                members = sorted((r["seconds"], r["error"], r["peer"]) for r in shown if r["method"].partition("-")[0] == family)
+                x, y, peer = zip(*members)
+                if family == "exact":
+                    axis.axvline(x[0], color="0.6", linewidth=1, label="exact (error: rounding)")
                     continue
-                colour = "#CC79A7" if r["peer"] else COLOURS.get(r["method"], OTHER)
-                axis.plot(
-                    r["seconds"],
-                    r["error"],
-                    marker="D" if r["peer"] else "o",
-                    color=colour,
-                    fillstyle="none" if r["peer"] else "full",
-                )
-                axis.annotate(r["method"], (r["seconds"], r["error"]), xytext=(5, 3), textcoords="offset points", fontsize=7)
+                style = {"marker": "D", "fillstyle": "none", "linestyle": ":"} if peer[0] else {"marker": "o"}
+                axis.plot(x, y, color=FAMILIES.get(family, OTHER), label=family, linewidth=1, **style)
             axis.set(xscale="log", yscale="log", title=f"{tokens:,} tokens, head dimension {head_dim}, logits within {bound:g}")
             axis.title.set_fontsize(9)
             axis.margins(x=0.25)
         axes[line, 0].set_ylabel("relative output error")
     for axis in axes[-1]:
         axis.set_xlabel("seconds")
-    _footer(figure, result, "left and below is better; filled: this project, hollow: other packages")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=7, frameon=False, fontsize=9)
+    _footer(
+        figure, result, "left and below is better; filled: this project; hollow: other packages; a line joins ranks of one method"
+    )
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The README's table of results, made from the stored JSON of the commands, so that no figure is typed by hand."""
+"""Tables of the README and of assets/results, made from the stored JSON of the commands, so that none is typed by hand."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def peers_table(folder: Path | str) -> str:
 
 
 def all_tables(folder: Path | str, models: list[str]) -> list[str]:
-    """Every table of the README, in its order."""
+    """Every table of the README and of assets/results/README.md."""
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     return [table(folder, models), *errors, *scaling, raster_table(folder), peers_table(folder)]
