@@ -26,8 +26,7 @@ def theme() -> gr.themes.ThemeClass:
 
 def build(default_model: str) -> gr.Blocks:
     """The page, not yet served. Raises ValueError where `default_model` is neither a model's name nor a checkpoint folder."""
-    # pictures of the comparison are files on the server; they go after ten minutes
-    with gr.Blocks(title=wording.TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
+    with gr.Blocks(title=wording.TITLE, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{wording.TITLE}</h1><p>{wording.SENTENCE}</p>", elem_classes="vm-title", apply_default_css=False)
         draw_tab.build_tab(default_model)
     return page

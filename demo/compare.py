@@ -29,6 +29,12 @@ from .stage import data_uri
 
 ROUNDS = 7  # measured runs of each back end, on models that are quick
 SHOWN = 336  # pixels of a picture in the slider: 12 for each pixel of 28
+# The range input moves the edge of the upper picture; a range works by mouse, touch and keyboard alike.
+SLIDE = """
+element.addEventListener('input', (e) => {
+  if (e.target.matches('.vm-slider input')) e.target.parentNode.style.setProperty('--cut', e.target.value + '%');
+});
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Side:
 def compare(
     name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2
 ) -> tuple:
-    """(area, slider, HTML) after a low-rank run: both pictures from one seed, their difference and their numbers.
+    """(area, HTML) after a low-rank run: both pictures from one seed, their difference and their numbers.
 
     Hides the area where exact attention was asked for. Anything the browser sends out of range becomes a gr.Error.
     """
@@ -63,22 +69,21 @@ def compare(
         config = checkpoints.load_config(name)
         spec = backend.checked(name, config, method, polynomial, landmarks, factor)
         if spec.method == "exact":
-            return gr.update(visible=False), gr.update(), ""
+            return gr.update(visible=False), ""
         loaded = load_model(name)
         chosen, reason = loaded.model.transformer.resolve(spec)
         why = _paragraph(wording.AUTO_CHOSE.format(name=chosen, reason=reason)) if spec.method == "auto" else ""
         if chosen.method == "exact":
-            return gr.update(visible=True), gr.update(visible=False), _frame(why)
+            return gr.update(visible=True), _frame(why)
         exact, low = _runs(loaded, int(label), seed, sampling, chosen)
         errors = _errors(loaded.model, exact, int(label), chosen)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
-    pictures = tuple(_enlarged(side.last.image[0]) for side in (exact, low))
     html = _frame(
-        why + _paragraph(wording.SLIDER.format(name=chosen)) + _paragraph(_verdict(chosen, exact, low, config.pyramid.tokens)),
-        _difference(exact, low) + _table(loaded, sampling, chosen, exact, low, errors),
+        why + _paragraph(_verdict(chosen, exact, low, config.pyramid.tokens)),
+        _slider(chosen, exact, low) + _difference(exact, low) + _table(loaded, sampling, chosen, exact, low, errors),
     )
-    return gr.update(visible=True), gr.update(visible=True, value=pictures), html
+    return gr.update(visible=True), html
 
 
 def _runs(loaded: Loaded, label: int, seed: int, sampling: Sampling, spec: AttentionSpec) -> tuple[Side, Side]:
@@ -107,12 +112,6 @@ def _verdict(spec: AttentionSpec, exact: Side, low: Side, tokens: int) -> str:
     return text.format(tokens=tokens, name=spec, ratio=f"{ratio:.1f}", rounds=len(exact.times))
 
 
-def _enlarged(image: torch.Tensor) -> np.ndarray:
-    """Pixels stay squares: whole-number enlargement."""
-    pixels = to_uint8(image)
-    return enlarge(pixels, len(pixels) * max(1, SHOWN // len(pixels)))
-
-
 # -- HTML ------------------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +121,20 @@ def _frame(paragraphs: str, rest: str = "") -> str:
 
 def _paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
+
+
+def _slider(spec: AttentionSpec, exact: Side, low: Side) -> str:
+    """Both pictures in one place, exact left of the handle; enlarged by a whole number, so that pixels stay squares."""
+    images = ""
+    for side, name in ((exact, "exact"), (low, str(spec))):
+        pixels = to_uint8(side.last.image[0])
+        uri = data_uri(Image.fromarray(enlarge(pixels, len(pixels) * max(1, SHOWN // len(pixels)))))
+        images += f'<img src="{uri}" alt="{escape(wording.SLIDER_ALT.format(name=name))}">'
+    return (
+        f'<figure class="vm-compared"><div class="vm-slider">{images}<i></i>'
+        f'<input type="range" min="0" max="100" value="50" step="1" aria-label="{escape(wording.SLIDER_LABEL)}"></div>'
+        f"<figcaption>{escape(wording.SLIDER.format(name=spec))}</figcaption></figure>"
+    )
 
 
 def _difference(exact: Side, low: Side) -> str:
@@ -168,15 +181,7 @@ def size(count: int) -> str:
 
 
 def build_area() -> list:
-    """The row that appears below a low-rank run: a slider over both pictures, and the numbers."""
-    with gr.Row(visible=False, elem_classes="vm-comparison") as area:
-        slider = gr.ImageSlider(
-            label=wording.SLIDER_LABEL,
-            interactive=False,
-            height=SHOWN,
-            type="numpy",
-            elem_classes="vm-slider",
-            buttons=[],
-        )
-        numbers = gr.HTML(elem_id="vm-compare", apply_default_css=False)
-    return [area, slider, numbers]
+    """What appears below a low-rank run."""
+    with gr.Row(visible=False) as area:
+        comparison = gr.HTML(elem_id="vm-compare", js_on_load=SLIDE, apply_default_css=False)
+    return [area, comparison]

@@ -64,8 +64,9 @@ NOT_STORED = (
 NONE_STORED = "none"
 
 # -- comparison
-SLIDER_LABEL = "Exact and low-rank picture from one seed"
-SLIDER = "In the picture: exact left of the handle, {name} right of it, from the same seed."
+SLIDER_LABEL = "How much of the exact picture is shown, in percent from the left"
+SLIDER_ALT = "The picture drawn with {name} attention."
+SLIDER = "Exact left of the handle, {name} right of it, from the same seed."
 AUTO_CHOSE = "Automatic chose {name}: {reason}."
 SLOWER_HERE = (
     "At these {tokens} tokens {name} attention takes {ratio} times as long as exact attention (median of {rounds} warm runs). "
