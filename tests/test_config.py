@@ -21,7 +21,8 @@ def test_json_round_trip(tiny):
         (lambda d: d["tokenizer"].update(patch_nums=[3, 1]), "patch_nums"),
         (lambda d: d["transformer"].update(depth=10**9), "depth = 1000000000"),
         (lambda d: d.update(class_names=["one"]), "class_names has 1 names: must have 3"),
-        (lambda d: d.update(class_names=[1, 2, 3]), "must be strings"),
+        (lambda d: d.update(class_names=[1, 2, 3]), "must be a list of strings"),
+        (lambda d: d.update(class_groups=["one"]), "class_groups has 1 names: must have 3"),
         (lambda d: d.update(tokenizer=[]), "must be a JSON object"),
     ],
 )

@@ -154,18 +154,18 @@ class ModelConfig:
     class_names: tuple[str, ...] = ()
     data: str = ""
     sampling: Sampling = field(default_factory=Sampling)
+    class_groups: tuple[str, ...] = ()  # the group each class belongs to, where classes have groups
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.data, str):
             raise ValueError(f"name = {validate.shown(self.name)}, data = {validate.shown(self.data)}: must be strings")
-        if not isinstance(self.class_names, (tuple, list)):
-            raise ValueError(f"class_names = {validate.shown(self.class_names)}: must be a list of strings")
-        names = tuple(self.class_names)
-        if names and len(names) != self.transformer.num_classes:
-            raise ValueError(f"class_names has {len(names)} names: must have {self.transformer.num_classes}")
-        if not all(isinstance(n, str) for n in names):
-            raise ValueError(f"class_names = {validate.shown(names)}: must be strings")
-        _keep(self, "class_names", names)
+        for field_name in ("class_names", "class_groups"):
+            names = getattr(self, field_name)
+            if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
+                raise ValueError(f"{field_name} = {validate.shown(names)}: must be a list of strings")
+            if names and len(names) != self.transformer.num_classes:
+                raise ValueError(f"{field_name} has {len(names)} names: must have {self.transformer.num_classes}")
+            _keep(self, field_name, tuple(names))
 
     @property
     def pyramid(self) -> ScalePyramid:

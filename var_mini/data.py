@@ -1,4 +1,4 @@
-"""Data sets: Fashion-MNIST, and a folder of anybody's pictures. Both end as uint8 arrays in memory.
+"""Data sets: Fashion-MNIST, emoji (see emoji.py), and a folder of anybody's pictures. All end as uint8 arrays in memory.
 
 `load(name)` looks in the registry; `load_folder(path, ...)` reads images whose sub-folders are the classes.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gzip
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,53 @@ class ImageData:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
-    skipped: int = 0  # pictures left out: unreadable, or in no class
+    skipped: int = 0  # pictures left out: unreadable, without a glyph, or in no class
+    class_groups: tuple[str, ...] = ()  # the group of each class, where classes have groups
+    train_names: tuple[str, ...] = ()  # what each training image shows, where that is known
+    flips: torch.Tensor | None = None  # bool (N,): training images whose mirror image keeps the meaning; None: none does
 
     @property
     def channels(self) -> int:
         return self.train_images.shape[1]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What an independent classifier tells apart: the groups of classes, or the classes where there are no groups."""
+        return tuple(dict.fromkeys(self.class_groups)) or self.class_names
+
+    def kind_of(self, labels: torch.Tensor) -> torch.Tensor:
+        """Class labels (N,) -> indices into `kinds`."""
+        return torch.tensor([self.kinds.index(name) for name in self.class_groups or self.class_names])[labels]
+
+    def with_classes(self, class_names: tuple[str, ...]) -> ImageData:
+        """The same images, labelled by the classes of a checkpoint, which need not be in this data set's order.
+
+        Images of a class that the checkpoint does not know are left out and counted in `skipped`.
+        """
+        if tuple(class_names) == self.class_names or not class_names:
+            return self
+        known = {name: label for label, name in enumerate(class_names)}
+        label_of = torch.tensor([known.get(name, -1) for name in self.class_names])
+        train, test = label_of[self.train_labels], label_of[self.test_labels]
+        keep, keep_test = train >= 0, test >= 0
+        if not keep.any() or not keep_test.any():
+            raise ValueError(
+                f"data set {self.name}: has no images of the model's classes {validate.shown(tuple(class_names))}, "
+                f"but of {validate.shown(self.class_names)}"
+            )
+        group_of = dict(zip(self.class_names, self.class_groups))
+        return replace(
+            self,
+            class_names=tuple(class_names),
+            train_images=self.train_images[keep],
+            train_labels=train[keep],
+            test_images=self.test_images[keep_test],
+            test_labels=test[keep_test],
+            skipped=self.skipped + int((~keep).sum() + (~keep_test).sum()),
+            class_groups=tuple(group_of.get(name, "") for name in class_names) if group_of else (),
+            train_names=tuple(name for name, kept in zip(self.train_names, keep.tolist()) if kept),
+            flips=None if self.flips is None else self.flips[keep],
+        )
 
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:
@@ -92,7 +135,18 @@ def load_fashion_mnist() -> ImageData:
     return ImageData("fashion-mnist", FASHION_CLASSES, *parts)
 
 
-REGISTRY = {"fashion-mnist": load_fashion_mnist}
+def _load_emoji(size: int) -> ImageData:
+    from .emoji import load_emoji  # needs Pillow and fontTools, which drawing from a checkpoint does not
+
+    return load_emoji(size)
+
+
+REGISTRY = {
+    "fashion-mnist": load_fashion_mnist,
+    "emoji": partial(_load_emoji, 64),
+    "emoji-32": partial(_load_emoji, 32),
+    "emoji-16": partial(_load_emoji, 16),
+}
 
 
 def load(name: str) -> ImageData:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from var_mini.neighbours import nearest_images
 from var_mini.training.classifier import Classifier, load_classifier
 from var_mini.training.evaluation import (
     frechet_distance,
     memorised_share,
     memorised_threshold,
-    nearest_distance,
     relative_frechet,
 )
 
@@ -37,17 +37,19 @@ def test_frechet_of_general_covariances():
     assert frechet_distance(torch.from_numpy(a), torch.from_numpy(b)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_nearest_distance_by_brute_force():
+def test_nearest_images_by_brute_force():
     a, b = torch.randn(6, 1, 4, 4), torch.randn(9, 1, 4, 4)
-    expected = [min(((x - y) ** 2).mean().sqrt().item() for y in b) for x in a]
-    assert nearest_distance(a, b, block=4).tolist() == pytest.approx(expected, abs=1e-5)
+    distances = torch.tensor([[((x - y) ** 2).mean().sqrt() for y in b] for x in a])
+    found, indices = nearest_images(a, b, k=3, block=4)
+    expected = distances.sort(1)
+    assert torch.allclose(found, expected.values[:, :3], atol=1e-5) and torch.equal(indices, expected.indices[:, :3])
 
 
 def test_copies_count_as_memorised_and_new_images_do_not():
     generator = torch.Generator().manual_seed(0)
     train, test, new = (torch.randn(100, 1, 4, 4, generator=generator) for _ in range(3))
     threshold = memorised_threshold(test, train)
-    assert (nearest_distance(test, train) < threshold).sum() == 5
+    assert (nearest_images(test, train)[0] < threshold).sum() == 5
     assert memorised_share(train[:50] + 1e-3, train, threshold) == 1.0
     assert memorised_share(new, train, threshold) < 0.15
     assert memorised_share(torch.cat([train[:50], new[:50] + 9]), train, threshold) == 0.5

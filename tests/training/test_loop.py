@@ -33,7 +33,7 @@ def tokenizer_run(images, out, stop_at=None):
     torch.manual_seed(0)
     model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).tokenizer
     trainer = Trainer(TokenizerObjective(model, STEPS), schedule(), out, precision="no", cpu=True)
-    trainer.run(len(images), lambda i: [images[i].float() / 127.5 - 1], stop_at=stop_at)
+    trainer.run(len(images), lambda i, _: [images[i].float() / 127.5 - 1], stop_at=stop_at)
     return trainer
 
 
@@ -45,7 +45,7 @@ def transformer_run(images, out, stop_at=None):
     labels = torch.arange(len(ids)) % 3
     objective = TransformerObjective(model.transformer, model.tokenizer.quantize, alternate_from=50)
     trainer = Trainer(objective, schedule(muon_lr=0.02), out, precision="no", cpu=True)
-    trainer.run(len(ids), lambda i: [ids[i], labels[i]], stop_at=stop_at)
+    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], stop_at=stop_at)
     return trainer
 
 

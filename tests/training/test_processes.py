@@ -24,7 +24,7 @@ def run(out, steps):
     torch.manual_seed(0)
     schedule = loop.Schedule(steps=steps, batch_size=8, lr=3e-3, warmup=10, log_every=10)
     trainer = loop.Trainer(TokenizerObjective(VQVAE(TINY_TOKENIZER), steps), schedule, out, precision="no", cpu=True)
-    trainer.run(len(images), lambda i: [images[i]])
+    trainer.run(len(images), lambda i, _: [images[i]])
     return trainer
 """
 

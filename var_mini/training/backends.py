@@ -70,14 +70,14 @@ def bench_error(model: Model, samples: int = 2000, backends: tuple[str, ...] = B
             model.transformer.resolve(name)
         except ValueError as error:
             left_out[name] = str(error)
-    data = datasets.load(model.config.data)
-    classifier = load_classifier(data.name)
+    data = datasets.load(model.config.data).with_classes(model.config.class_names)
+    classifier = load_classifier(data.name, data.kinds)
     test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
     real, threshold = classifier.judge(test)[1], memorised_threshold(test, train)
     few = data.test_images[:2000]
     ids, few_labels = tokenize_images(model.tokenizer, few), data.test_labels[: len(few)]
     qkv = collect_qkv(model, ids[:calibration_images], few_labels[:calibration_images])
-    wanted = torch.tensor([i % model.transformer.config.num_classes for i in range(samples)])
+    wanted = data.kind_of(torch.tensor([i % model.transformer.config.num_classes for i in range(samples)]))
     reference, result = None, {}
     for name in [name for name in backends if name not in left_out]:
         print(f"bench error: {name}", file=sys.stderr, flush=True)

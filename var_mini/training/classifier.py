@@ -15,8 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS, atomic_write
 from ..data import ImageData, to_unit
+from .augment import augment
 from .loop import Schedule, Trainer, digest, reuse_memory
 
 FEATURES = 128
@@ -52,7 +54,7 @@ class Classifier(nn.Module):
 
 
 class ClassifierObjective(nn.Module):
-    """(step, images, labels) -> (loss, metrics); images are shifted by up to two pixels."""
+    """(step, images, kinds) -> (loss, metrics); images are shifted by up to two pixels."""
 
     def __init__(self, model: Classifier):
         super().__init__()
@@ -69,37 +71,66 @@ class ClassifierObjective(nn.Module):
 
 
 def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_size: int = 128) -> float:
-    """Trains a classifier on `data` and writes it to the folder `out`. Returns its accuracy on the test images."""
+    """Trains a classifier of the kinds in `data` and writes it to the folder `out`. Returns its accuracy on the test images.
+
+    Where the data set says which pictures may be mirrored, it is small, and the training pictures are augmented.
+    """
     reuse_memory()
     torch.manual_seed(0)
-    model = Classifier(data.channels, len(data.class_names))
+    model = Classifier(data.channels, len(data.kinds))
     schedule = Schedule(steps=steps, batch_size=batch_size, lr=2e-3, weight_decay=0.02, ema=0.0)
     trainer = Trainer(ClassifierObjective(model), schedule, Path(out) / "training", identity=digest(data.train_images))
+    kinds, test_kinds = data.kind_of(data.train_labels), data.kind_of(data.test_labels)
+
+    def batch(indices, generator):
+        images = data.train_images[indices]
+        shown = to_unit(images) if data.flips is None else augment(images, generator, data.flips[indices])
+        return [shown, kinds[indices]]
 
     def validation(_):
         predicted, _ = model.judge(to_unit(data.test_images))
-        return {"test_accuracy": (predicted == data.test_labels).float().mean().item()}
+        return {"test_accuracy": (predicted == test_kinds).float().mean().item()}
 
-    trainer.run(len(data.train_images), lambda i: [to_unit(data.train_images[i]), data.train_labels[i]], 1000, validation)
+    trainer.run(len(data.train_images), batch, 1000, validation)
     with atomic_write(Path(out) / WEIGHTS) as path:
         save_file({n: t.half() if t.is_floating_point() else t for n, t in model.cpu().state_dict().items()}, path)
-    config = {"channels": data.channels, "num_classes": len(data.class_names), "data": data.name}
+    config = {"channels": data.channels, "data": data.name, "kinds": list(data.kinds)}
     with atomic_write(Path(out) / CONFIG) as path:
         path.write_text(json.dumps(config, indent=1) + "\n")
     shutil.copy(trainer.out / "log.csv", Path(out) / "log.csv")
     return validation(model)["test_accuracy"]
 
 
-def load_classifier(data_name: str) -> Classifier:
-    """The shipped classifier of a data set. Raises ValueError where there is none; the message says how to train it."""
+def load_classifier(data_name: str, kinds: tuple[str, ...] = ()) -> Classifier:
+    """The shipped classifier of a data set; with `kinds` it answers in their order instead of its own.
+
+    Raises ValueError where there is none, or for other kinds; the message says how to train it.
+    """
     folder = ASSETS / "classifiers" / data_name
+    train = f"python -m var_mini train classifier --data {data_name}"
     if not (folder / WEIGHTS).exists():
-        raise ValueError(f"no classifier for data set {data_name!r}: python -m var_mini train classifier --data {data_name}")
+        raise ValueError(f"no classifier for data set {data_name!r}: {train}")
     try:
         config = json.loads((folder / CONFIG).read_text())
         state = load_file(folder / WEIGHTS)
-        model = Classifier(config["channels"], config["num_classes"])
-        model.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in state.items()})
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        own = config["kinds"]
+        if kinds and sorted(own) != sorted(kinds):
+            raise ValueError(f"it tells {validate.shown(own)} apart, the data set {validate.shown(kinds)}; make another: {train}")
+        model = Classifier(config["channels"], len(own))
+        state = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+        order = torch.tensor([own.index(kind) for kind in kinds or own])  # by name: another list may order them otherwise
+        for name in ("head.weight", "head.bias"):
+            state[name] = state[name][order]
+        model.load_state_dict(state)
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        IndexError,
+        SafetensorError,
+        json.JSONDecodeError,
+    ) as error:
         raise ValueError(f"{folder} does not hold a classifier: {error}") from None
     return model.eval()

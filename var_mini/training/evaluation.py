@@ -5,17 +5,23 @@ All of it on test images the model never saw, and on images drawn at the model's
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
 from .. import data as datasets
 from .. import validate
+from ..data import ImageData
 from ..generation import Sampling
 from ..model import Model
+from ..neighbours import nearest_images
 from .classifier import Classifier, load_classifier
 from .tokenizer import measure_tokenizer
 from .transformer import cross_entropy, tokenize_images
+
+NEAR_COPY = 0.16  # root mean square pixel distance, where black to white is 2: a PSNR of 22 dB
+GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0)
+GUIDANCE_SAMPLES = 500
 
 
 def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -36,37 +42,25 @@ def relative_frechet(features: torch.Tensor, real: torch.Tensor) -> float:
     return frechet_distance(features, real) / torch.cov(real.double().T).trace().item()
 
 
-def nearest_distance(images: torch.Tensor, reference: torch.Tensor, block: int = 500) -> torch.Tensor:
-    """Root-mean-square pixel distance of each image to its nearest reference image: (N, ...), (M, ...) -> (N,)."""
-    reference = reference.flatten(1)
-    squares = reference.square().sum(1)
-    parts = []
-    for x in images.flatten(1).split(block):
-        parts.append((x.square().sum(1) + (squares[:, None] - reference @ (2 * x.T)).amin(0)).clamp(min=0))
-    return (torch.cat(parts) / reference.shape[1]).sqrt()
-
-
 def memorised_threshold(test: torch.Tensor, train: torch.Tensor) -> float:
     """The distance to the nearest training image that 95 % of unseen test images exceed."""
-    return nearest_distance(test, train).quantile(0.05).item()
+    return nearest_images(test, train)[0].quantile(0.05).item()
 
 
 def memorised_share(samples: torch.Tensor, train: torch.Tensor, threshold: float) -> float:
     """Share of samples nearer to a training image than `memorised_threshold`; unseen images score 5 %."""
-    return (nearest_distance(samples, train) < threshold).float().mean().item()
+    return (nearest_images(samples, train)[0] < threshold).float().mean().item()
 
 
-def judge_samples(
-    model: Model, classifier: Classifier, real: torch.Tensor, count: int, sampling: Sampling | None, attention: str = "exact"
-) -> tuple[torch.Tensor, float, float]:
-    """Draws `count` images (label i mod classes, seed i) and judges them against the real features.
+def near_copy_share(images: torch.Tensor, train: torch.Tensor) -> float:
+    """Share of images that a person would take for a training image: within NEAR_COPY of one."""
+    return (nearest_images(images, train)[0] < NEAR_COPY).float().mean().item()
 
-    Returns (images in [0, 1], class accuracy, relative Frechet distance).
-    """
+
+def draw_labelled(model: Model, count: int, sampling: Sampling | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """`count` images in [-1, 1] (label i mod classes, seed i) and their labels."""
     labels = [i % model.config.transformer.num_classes for i in range(count)]
-    images = model.sample_images(labels, list(range(count)), sampling, attention=attention)
-    predicted, features = classifier.judge(images * 2 - 1)
-    return images, (predicted == torch.tensor(labels)).float().mean().item(), relative_frechet(features, real)
+    return model.sample_images(labels, list(range(count)), sampling) * 2 - 1, torch.tensor(labels)
 
 
 def evaluate(model: Model, samples: int = 2000) -> dict:
@@ -75,21 +69,53 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     Raises ValueError where the model's data set or its classifier is missing.
     """
     validate.integer("samples", samples, 100, 100_000)
-    data = datasets.load(model.config.data)
-    classifier = load_classifier(data.name)
+    data = datasets.load(model.config.data).with_classes(model.config.class_names)
+    classifier = load_classifier(data.name, data.kinds)
     result = measure_tokenizer(model.tokenizer, data.test_images)
     ids = tokenize_images(model.tokenizer, data.test_images)
     result |= cross_entropy(model.transformer, model.tokenizer.quantize, ids, data.test_labels)
     test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
     predicted, real = classifier.judge(test)
-    result["classifier_real_accuracy"] = (predicted == data.test_labels).float().mean().item()
-    images, result["class_accuracy"], result["frechet_samples"] = judge_samples(model, classifier, real, samples, None)
+    result["classifier_real_accuracy"] = _share(predicted == data.kind_of(data.test_labels))
+    images, labels = draw_labelled(model, samples)
+    predicted, features = classifier.judge(images)
+    result["class_accuracy"] = _share(predicted == data.kind_of(labels))
+    result["frechet_samples"] = relative_frechet(features, real)
     with torch.inference_mode():
         few = test[:samples]
         reconstructed = torch.cat([model.tokenizer.decode(model.tokenizer.tokenize(x).f_hat[-1]) for x in few.split(250)])
     result["frechet_reconstructions"] = relative_frechet(classifier.judge(reconstructed)[1], real)
-    result["frechet_train"] = relative_frechet(classifier.judge(train[:samples])[1], real)
-    result["memorised_share"] = memorised_share(images * 2 - 1, train, memorised_threshold(test, train))
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:samples]
+    result["frechet_train"] = relative_frechet(classifier.judge(train[chosen])[1], real)
+    result["memorised_share"] = memorised_share(images, train, memorised_threshold(test, train))
+    result["near_copy_share"] = near_copy_share(images, train)
+    result["near_copy_share_heldout"] = near_copy_share(test, train)
+    result["by_guidance"] = by_guidance(model, data, classifier, real, train, min(samples, GUIDANCE_SAMPLES))
+    result["classes"], result["kinds"] = len(data.class_names), len(data.kinds)
     result["samples"] = samples
     result["sampling"] = asdict(model.config.sampling)
     return result
+
+
+def by_guidance(
+    model: Model, data: ImageData, classifier: Classifier, real: torch.Tensor, train: torch.Tensor, count: int
+) -> list:
+    """Accuracy, Frechet distance and near copies at each guidance setting; the other settings are the model's own."""
+    rows = []
+    for guidance in GUIDANCE:
+        images, labels = draw_labelled(model, count, replace(model.config.sampling, guidance=guidance))
+        predicted, features = classifier.judge(images)
+        rows.append(
+            {
+                "guidance": guidance,
+                "class_accuracy": _share(predicted == data.kind_of(labels)),
+                "frechet_samples": relative_frechet(features, real),
+                "near_copy_share": near_copy_share(images, train),
+                "samples": count,
+            }
+        )
+    return rows
+
+
+def _share(found: torch.Tensor) -> float:
+    return found.float().mean().item()

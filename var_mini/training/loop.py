@@ -214,8 +214,9 @@ class Trainer:
     def run(self, count: int, batch, validate_every: int = 0, validation=None, stop_at: int | None = None) -> None:
         """Trains to the end of the schedule, or to step `stop_at`.
 
-        `batch(indices)` returns the tensors of the examples `indices` out of `count`. `validation(model) -> dict` runs
-        with EMA weights every `validate_every` steps and at the end; its numbers go into the log.
+        `batch(indices, generator)` returns the tensors of the examples `indices` out of `count`; what it draws from the
+        generator depends on seed, step and process alone. `validation(model) -> dict` runs with EMA weights every
+        `validate_every` steps and at the end; its numbers go into the log.
         """
         s, acc = self.schedule, self.accelerator
         if min(s.batch_size, count) < acc.num_processes:
@@ -228,7 +229,8 @@ class Trainer:
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         while self.step < last:
             mine = batch_indices(self.step, count, s.batch_size, s.seed)[acc.process_index :: acc.num_processes]
-            metrics = self._update([part.to(acc.device) for part in batch(mine)])
+            generator = torch.Generator().manual_seed((s.seed * 1_000_003 + self.step) * 1024 + acc.process_index)
+            metrics = self._update([part.to(acc.device) for part in batch(mine, generator)])
             self.step += 1
             bar.update(1)
             ended = self.step == s.steps

@@ -15,6 +15,7 @@ from ..data import ImageData, to_unit
 from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
+from .augment import augment
 from .loop import Schedule, Trainer, digest, reuse_memory
 from .tokenizer import TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
@@ -33,6 +34,8 @@ class Recipe:
     data: str = "fashion-mnist"
     mse_weight: float = 1.0
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
+    augmented: bool = False  # whether stage one sees changed pictures (see augment.py)
+    views: int = 1  # how many versions of each picture stage two learns; all but the first are changed ones
     validate_every: int = 1000
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -71,9 +74,26 @@ FASHION = Recipe(
 # they still get a gradient.
 BOUNDED = replace(FASHION_TRANSFORMER, heads=8, head_dim=8, scale_init=1.5, scale_cap=2.0)
 
+# Emoji at 64 px: 4x downsampling, a 16x16 last map, 530 tokens over eight scales.
+EMOJI_TOKENIZER = replace(FASHION_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8, 12, 16), image_channels=3, channels=40)
+EMOJI_TRANSFORMER = replace(BOUNDED, depth=8, width=192, num_classes=99)
+EMOJI = Recipe(
+    EMOJI_TOKENIZER,
+    EMOJI_TRANSFORMER,
+    tokenizer_schedule=Schedule(steps=6_000, batch_size=32, lr=3e-3, weight_decay=0.01, clip=1.0),
+    transformer_schedule=Schedule(steps=8_000, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.9995),
+    data="emoji",
+    mse_weight=20.0,
+    alternate_share=0.2,
+    augmented=True,
+    views=8,
+    validate_every=500,
+)
+
 RECIPES: dict[str, Recipe] = {
     "fashion-28": FASHION,
     "fashion-28-bounded": replace(FASHION, transformer=BOUNDED, alternate_share=0.2),
+    "emoji-64": EMOJI,
     # both stages within ten minutes on two CPU cores, for use in class
     "fashion-28-quick": replace(
         FASHION,
@@ -103,6 +123,21 @@ def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
     return result
 
 
+def flips_of(images: ImageData, indices: torch.Tensor) -> torch.Tensor | None:
+    """Which of some training images may be mirrored."""
+    return None if images.flips is None else images.flips[indices]
+
+
+def tokenize_views(tokenizer: VQVAE, images: ImageData, views: int) -> torch.Tensor:
+    """Token ids of the training images as they are, then of `views` - 1 changed versions, one after the other: (views * N, L)."""
+    parts = [tokenize_images(tokenizer, images.train_images, progress=True)]
+    for view in range(1, views):
+        changed = augment(images.train_images, torch.Generator().manual_seed(view), images.flips)
+        changed = ((changed + 1) * 127.5).round().to(torch.uint8)
+        parts.append(tokenize_images(tokenizer, changed, progress=True))
+    return torch.cat(parts)
+
+
 def _announce(stage: str, model: torch.nn.Module) -> None:
     size = sum(p.numel() for p in model.parameters())
     print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
@@ -124,7 +159,7 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
     objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight)
-    identity = digest(recipe.tokenizer, recipe.mse_weight, images.train_images)
+    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images)
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
     _announce("tokenizer", model)
 
@@ -133,7 +168,11 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
         per_scale = {f"used_{side}": u for side, u in zip(recipe.tokenizer.patch_nums, measured["codebook_used_per_scale"])}
         return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
 
-    trainer.run(len(images.train_images), lambda i: [to_unit(images.train_images[i])], recipe.validate_every, validation)
+    def batch(indices, generator):
+        chosen = images.train_images[indices]
+        return [augment(chosen, generator, flips_of(images, indices)) if recipe.augmented else to_unit(chosen)]
+
+    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             checkpoints.save_tokenizer(averaged, out)
@@ -165,11 +204,11 @@ def train_transformer(
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
     objective = TransformerObjective(model, quantizing.quantize, alternate, schedule.seed)
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    identity = digest(t, alternate, images.class_names, images.train_images, images.train_labels, *weights)
+    identity = digest(t, alternate, recipe.views, images.class_names, images.train_images, images.train_labels, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
-    ids = tokenize_images(quantizing, images.train_images, progress=True)
+    ids = tokenize_views(quantizing, images, recipe.views)
     test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES])
     _announce("transformer", model)
 
@@ -182,9 +221,10 @@ def train_transformer(
             result[f"test_cross_entropy{suffix}"] = measured["cross_entropy"]
         return result
 
-    trainer.run(len(ids), lambda i: [ids[i], images.train_labels[i]], recipe.validate_every, validation)
+    labels = images.train_labels.repeat(recipe.views)
+    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], recipe.validate_every, validation)
     name = preset if folder is None else Path(folder).name
-    config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling)
+    config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling, images.class_groups)
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             checkpoints.save(Model(config, quantizing, averaged), out / "model")
