@@ -11,9 +11,8 @@ from var_mini.emoji import Emoji, Renderer, font_version, load_emoji, read_list
 from var_mini.training.augment import HUE, augment, hue_rotation
 
 HEADER = "# Version: 15.0\n# group: Smileys & Emotion\n# subgroup: face-smiling\n"
-PIXELS = {
-    "2.042": "d7ad0a6a493a87fd0b11334814eca187f4fa8947a675bbde67ac5d83ca2e3830"
-}  # font version -> SHA-256 of all images, in the list's order
+# font version -> SHA-256 of all images
+PIXELS = {"2.042": "d7ad0a6a493a87fd0b11334814eca187f4fa8947a675bbde67ac5d83ca2e3830"}
 
 
 @pytest.fixture
