@@ -77,11 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_parity)
 
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
-    p.add_argument("what", choices=("drawing", "samples", "toggle", "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=("drawing", "samples", "nearest", "toggle", "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--classes", default="7,8,3", help="class indices of the drawing, with commas")
+    p.add_argument("--classes", default="7,8,3", help="class indices, with commas, of drawing, nearest and toggle")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
@@ -231,6 +231,7 @@ def _parity(options) -> int:
 
 def _figure(options) -> None:
     from . import checkpoints
+    from .neighbours import nearest
     from .view import curves, figures
 
     if options.what in curves.FIGURES:
@@ -250,11 +251,14 @@ def _figure(options) -> None:
         figure = figures.drawing(traces, [names[label] for label in labels], model.tokenizer.quantize.embedding.weight)
     elif options.what == "toggle":
         figure = figures.toggle(model, labels, options.seed)
+    elif options.what == "nearest":
+        trace = model.trace(labels, [options.seed] * len(labels))
+        figure = figures.nearest_grid(trace.image, nearest(trace, 3), [names[label] for label in labels])
     else:
-        columns = 12
-        labels = [label for label in range(len(names)) for _ in range(columns)]
+        columns, groups = 12, model.config.groups()
+        labels = [members[i % len(members)] for members in groups.values() for i in range(columns)]
         images = model.sample_images(labels, [options.seed + i for i in range(len(labels))])
-        figure = figures.sample_grid(images, names, columns)
+        figure = figures.sample_grid(images, list(groups), columns)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out)
 

@@ -171,6 +171,13 @@ class ModelConfig:
     def pyramid(self) -> ScalePyramid:
         return self.tokenizer.pyramid
 
+    def groups(self) -> dict[str, list[int]]:
+        """Class labels under the name of their group; every class is its own group where there are none."""
+        found: dict[str, list[int]] = {}
+        for label in range(self.transformer.num_classes):
+            found.setdefault(self.class_groups[label] if self.class_groups else self.class_name(label), []).append(label)
+        return found
+
     def class_name(self, label: int) -> str:
         return self.class_names[label] if self.class_names else f"class {label}"
 

@@ -76,12 +76,12 @@ BOUNDED = replace(FASHION_TRANSFORMER, heads=8, head_dim=8, scale_init=1.5, scal
 
 # Emoji at 64 px: 4x downsampling, a 16x16 last map, 530 tokens over eight scales.
 EMOJI_TOKENIZER = replace(FASHION_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8, 12, 16), image_channels=3, channels=40)
-EMOJI_TRANSFORMER = replace(BOUNDED, depth=8, width=192, num_classes=99)
+EMOJI_TRANSFORMER = replace(BOUNDED, depth=8, width=192, heads=4, head_dim=16, num_classes=99)
 EMOJI = Recipe(
     EMOJI_TOKENIZER,
     EMOJI_TRANSFORMER,
     tokenizer_schedule=Schedule(steps=6_000, batch_size=32, lr=3e-3, weight_decay=0.01, clip=1.0),
-    transformer_schedule=Schedule(steps=8_000, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.9995),
+    transformer_schedule=Schedule(steps=8_000, batch_size=32, lr=1e-3, muon_lr=0.02, ema=0.9995),
     data="emoji",
     mse_weight=20.0,
     alternate_share=0.2,

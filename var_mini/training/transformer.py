@@ -58,7 +58,8 @@ class TransformerObjective(nn.Module):
         ids = ids.long()
         # the same number as F.cross_entropy, whose backward pass takes three times as long on a CPU
         loss = -logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).mean()
-        accuracy = (logits.detach().argmax(-1) == ids).float().mean()
+        logits = logits.detach()  # amax, since argmax would take a twentieth of the whole step
+        accuracy = (logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) == logits.amax(-1)).float().mean()
         return loss, {"accuracy": accuracy}
 
     def after_step(self, step: int, accelerator) -> None:

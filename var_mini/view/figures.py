@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib
 from matplotlib.figure import Figure
 
 from ..generation.trace import Trace
+from ..neighbours import Neighbours
 from .images import code_colours, to_uint8, token_map
 
 matplotlib.rcParams["svg.hashsalt"] = "var-mini"  # the same figure gives the same file
@@ -34,18 +37,40 @@ def drawing(traces: list[Trace], names: list[str], codebook) -> Figure:
 
 
 def sample_grid(images, names: list[str], per_class: int) -> Figure:
-    """Drawn images, one row per class: images (classes * per_class, channels, S, S), class by class."""
-    rows = len(names)
-    figure = Figure(figsize=(0.62 * per_class + 1.0, 0.62 * rows), dpi=110, layout="constrained")
+    """Drawn images, one row per class or group: images (rows * per_class, channels, S, S), row by row."""
+    rows, size = len(names), max(0.62, images.shape[-1] / 110)  # inches; no fewer pixels than the image has
+    figure = Figure(figsize=(size * per_class + 1.2, size * rows), dpi=110, layout="constrained")
     axes = figure.subplots(rows, per_class, squeeze=False)
     for i, axis in enumerate(axes.flat):
-        axis.imshow(to_uint8(images[i]), interpolation="nearest")
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
+        _show(axis, images[i])
     for row, name in enumerate(names):
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     return figure
+
+
+def nearest_grid(images, neighbours: Neighbours, names: list[str]) -> Figure:
+    """One column per drawn image: the image on top, its nearest training images below it, with their distances."""
+    columns, k = neighbours.distances.shape
+    figure = Figure(figsize=(1.05 * columns + 0.9, 1.3 * (k + 1)), dpi=110, layout="constrained")
+    axes = figure.subplots(k + 1, columns, squeeze=False)
+    for column in range(columns):
+        _show(axes[0, column], images[column])
+        axes[0, column].set_title(textwrap.fill(names[column], 14), fontsize=7)
+        for place in range(k):
+            axis = axes[place + 1, column]
+            _show(axis, neighbours.images[column, place].float() / 255)
+            axis.set_xlabel(f"{neighbours.distances[column, place]:.2f}", fontsize=7)
+    axes[0, 0].set_ylabel("drawn", fontsize=9)
+    for place in range(k):
+        axes[place + 1, 0].set_ylabel("nearest real" if place == 0 else f"{place + 1}.", fontsize=9, color="0.35")
+    return figure
+
+
+def _show(axis, image) -> None:
+    axis.imshow(to_uint8(image), interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
 
 
 TOGGLE = ("exact", "poly-2", "poly-4", "landmark-16", "landmark-64", "pool-2", "pool-4")
@@ -59,11 +84,11 @@ def toggle(model, labels: list[int], seed: int) -> Figure:
     for row, label in enumerate(labels):
         exact = None
         for column, name in enumerate(names):
-            image = model.trace(label, seed, attention=name).image[0].mean(0)
+            image = model.trace(label, seed, attention=name).image[0]
             exact = image if exact is None else exact
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
-            above.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            below.imshow((image - exact).abs(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+            above.imshow(to_uint8(image), interpolation="nearest")
+            below.imshow((image - exact).abs().mean(0), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
             if row == 0:
                 above.set_title(name, fontsize=10)
             for axis in (above, below):
