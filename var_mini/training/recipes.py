@@ -90,10 +90,26 @@ EMOJI = Recipe(
     validate_every=500,
 )
 
+# The same pictures smaller, for the comparison of resolutions: last maps of 8x8 and 4x4, and fewer codes, as they show less.
+EMOJI_32 = replace(
+    EMOJI,
+    transformer=replace(EMOJI_TRANSFORMER, depth=6, width=128),
+    tokenizer=replace(EMOJI_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8), vocab_size=2048, channels=32),
+    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=5_000),
+    data="emoji-32",
+)
+EMOJI_16 = replace(
+    EMOJI_32,
+    tokenizer=replace(EMOJI_32.tokenizer, patch_nums=(1, 2, 3, 4), vocab_size=1024),
+    data="emoji-16",
+)
+
 RECIPES: dict[str, Recipe] = {
     "fashion-28": FASHION,
     "fashion-28-bounded": replace(FASHION, transformer=BOUNDED, alternate_share=0.2),
     "emoji-64": EMOJI,
+    "emoji-32": EMOJI_32,
+    "emoji-16": EMOJI_16,
     # both stages within ten minutes on two CPU cores, for use in class
     "fashion-28-quick": replace(
         FASHION,
