@@ -73,4 +73,6 @@ def model_choices(default_model: str) -> list[tuple[str, str]]:
 
 
 def class_choices(config: ModelConfig) -> list[tuple[str, int]]:
-    return [(config.class_name(i), i) for i in range(config.transformer.num_classes)]
+    """(shown name, label) of every class, with its group in front where classes have groups."""
+    groups = [f"{group} · " for group in config.class_groups] or [""] * config.transformer.num_classes
+    return [(groups[i] + config.class_name(i), i) for i in range(config.transformer.num_classes)]

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder"))
     p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error")
     p.add_argument("--device", default="cpu", help="of generate and scaling")
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_parity)
 
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
-    p.add_argument("what", choices=("drawing", "samples", "nearest", "toggle", "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=("drawing", "samples", "nearest", "ladder", "toggle", "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
     p.add_argument("--seed", type=int, default=0)
@@ -212,6 +212,10 @@ def _bench(options) -> None:
         from .cost.peers import bench_peers
 
         result = bench_peers()
+    elif options.what == "ladder":
+        from .cost.trained import bench_ladder
+
+        result = bench_ladder()
     else:
         from .cost.raster import bench_raster
 
@@ -243,6 +247,15 @@ def _figure(options) -> None:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{stored} is no stored result of `bench {options.what} --json`: {error}") from None
         return
+    if options.what == "ladder":
+        from .cost.trained import LADDER
+
+        models = [checkpoints.load(name) for name in LADDER]
+        _save_figure(
+            figures.ladder(models, _whole("classes", options.classes.split(",")[0]), [options.seed, options.seed + 1]),
+            options.out,
+        )
+        return
     model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what == "toggle" else "fashion-28"))
     labels = [_whole("classes", text) for text in options.classes.split(",")]
     names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
@@ -259,8 +272,12 @@ def _figure(options) -> None:
         labels = [members[i % len(members)] for members in groups.values() for i in range(columns)]
         images = model.sample_images(labels, [options.seed + i for i in range(len(labels))])
         figure = figures.sample_grid(images, list(groups), columns)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out)
+    _save_figure(figure, options.out)
+
+
+def _save_figure(figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
 
 
 def _results(options) -> None:

@@ -99,6 +99,24 @@ def toggle(model, labels: list[int], seed: int) -> Figure:
     return figure
 
 
+def ladder(models: list, label: int, seeds: list[int], attentions: tuple[str, ...] = ("exact", "landmark-32")) -> Figure:
+    """One class drawn by models of growing resolution: a column per model and seed, a row per attention back end."""
+    columns = len(models) * len(seeds)
+    figure = Figure(figsize=(1.45 * columns + 0.6, 1.6 * len(attentions) + 0.5), dpi=110, layout="constrained")
+    axes = figure.subplots(len(attentions), columns, squeeze=False)
+    for i, model in enumerate(models):
+        size, tokens = model.config.tokenizer.image_size, model.config.pyramid.tokens
+        for row, attention in enumerate(attentions):
+            images = model.sample_images([label] * len(seeds), seeds, attention=attention)
+            for j, image in enumerate(images):
+                _show(axes[row, i * len(seeds) + j], image)
+        for j, seed in enumerate(seeds):
+            axes[0, i * len(seeds) + j].set_title(f"{size} px, {tokens} tokens\nseed {seed}", fontsize=8)
+    for row, attention in enumerate(attentions):
+        axes[row, 0].set_ylabel(attention, fontsize=9)
+    return figure
+
+
 def _available(model, name: str) -> bool:
     try:
         model.transformer.resolve(name)

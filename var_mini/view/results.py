@@ -27,14 +27,28 @@ SPEED = (
 )
 
 
-def table(folder: Path | str, models: list[str]) -> str:
+# of the emoji models: targets of emoji-64
+EMOJI_QUALITY = (
+    ("PSNR of 300 held-out images", "psnr_db", "{:.2f} dB", "≥ 28.0 dB"),
+    ("codebook", "codebook_used", "{:.2%}", "≥ 95 %"),
+    ("cross-entropy of held-out images, nats per token", "cross_entropy", "{:.3f}", ""),
+    ("group of drawn images (nine groups)", "class_accuracy", "{:.1%}", "≥ 85 %"),
+    ("the same CNN on held-out images", "classifier_real_accuracy", "{:.1%}", ""),
+    ("Frechet distance, drawn images", "frechet_samples", "{:.4f}", ""),
+    ("Frechet distance, reconstructions", "frechet_reconstructions", "{:.4f}", ""),
+    ("Frechet distance, real training images", "frechet_train", "{:.4f}", ""),
+    ("near copies among drawn images", "near_copy_share", "{:.1%}", ""),
+    ("near copies among held-out images", "near_copy_share_heldout", "{:.1%}", ""),
+)
+
+
+def table(folder: Path | str, models: list[str], rows: tuple = QUALITY) -> str:
     """A Markdown table of quality and speed from `evaluate-NAME.json` and `generate-NAME.json` in `folder`."""
-    folder = Path(folder)
-    quality = [json.loads((folder / f"evaluate-{name}.json").read_text()) for name in models]
-    speed = [json.loads((folder / f"generate-{name}.json").read_text()) for name in models]
+    quality = [_stored(folder, f"evaluate-{name}") for name in models]
+    speed = [_stored(folder, f"generate-{name}") for name in models]
     lines = ["| | " + " | ".join(f"`{name}`" for name in models) + " | target |", "| --- |" + " --- |" * (len(models) + 1)]
-    for rows, results, factor in ((QUALITY, quality, 1), (SPEED, speed, 1000)):
-        for label, key, form, target in rows:
+    for shown, results, factor in ((rows, quality, 1), (SPEED, speed, 1000)):
+        for label, key, form, target in shown:
             scale = factor if key.startswith("seconds") else 1
             values = " | ".join(form.format(result[key] * scale) for result in results)
             lines.append(f"| {label} | {values} | {target} |")
@@ -59,6 +73,28 @@ def error_table(folder: Path | str, model: str) -> str:
         numbers = f"{b['median_error_last_scale']:.2g} | {b['max_error']:.2g} | {b['token_agreement']:.0%}"
         drawn = f"{b['class_accuracy']:.1%} | {b['frechet_samples']:.4f} | {b['fallback_share']:.2%}"
         lines.append(f"| `{name}` | {numbers} | {drawn} |")
+    return "\n".join(lines)
+
+
+def guidance_table(folder: Path | str, model: str) -> str:
+    """Accuracy, Frechet distance and near copies at each guidance setting, from `evaluate-NAME.json`."""
+    lines = ["| guidance | class accuracy | Frechet distance | near copies |", "| --- | --- | --- | --- |"]
+    for row in _stored(folder, f"evaluate-{model}")["by_guidance"]:
+        numbers = f"{row['class_accuracy']:.1%} | {row['frechet_samples']:.4f} | {row['near_copy_share']:.1%}"
+        lines.append(f"| {row['guidance']:g} | {numbers} |")
+    return "\n".join(lines)
+
+
+def ladder_table(folder: Path | str) -> str:
+    """Time, share of attention and state of trained models at several resolutions, from `ladder.json`."""
+    lines = [
+        "| model | last map | tokens | parameters | attention | one image | share of attention | state |",
+        "| --- |" + " --- |" * 7,
+    ]
+    for row in _stored(folder, "ladder")["rows"]:
+        cells = [f"`{row['model']}`", f"{row['side']}×{row['side']}", f"{row['tokens']:,}", f"{row['parameters'] / 1e6:.1f} M"]  # noqa: RUF001
+        cells += [f"`{row['attention']}`", _milliseconds(row["seconds"]), f"{row['attention_share']:.0%}"]
+        lines.append("| " + " | ".join([*cells, f"{row['state_bytes'] / 1000:,.0f} kB"]) + " |")
     return "\n".join(lines)
 
 
