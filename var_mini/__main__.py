@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
+    p.add_argument("--compile", action="store_true", help="torch.compile for the transformer; needs a C++ compiler")
     p.set_defaults(run=_train)
 
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
@@ -162,7 +163,7 @@ def _train(options) -> None:
     if options.stage == "tokenizer":
         recipes.train_tokenizer(options.preset, out, options.data, options.precision)
     elif options.stage == "transformer":
-        recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision)
+        recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision, options.compile)
         print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
     elif options.stage == "landmarks":
         from .training.landmarks import train_landmarks

@@ -1,6 +1,8 @@
 """The two stages end to end on a folder of pictures, as a user runs them; the numbers they log."""
 
+import csv
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -154,3 +156,21 @@ def test_loss_is_cross_entropy_and_alternates_kernels(tiny):
     }
     assert losses == pytest.approx([expected["exact"]] * 3 + [expected["poly"]], abs=1e-5)
     assert abs(expected["exact"] - expected["poly"]) > 1e-4
+
+
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(small_recipe, pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "small", replace(small_recipe, alternate_share=0.0))  # one kernel: fewer to compile
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    common = ["--preset", "small", "--data", str(pictures), "--precision", "no"]
+    assert main(["train", "tokenizer", *common, "--out", str(tmp_path / "run")]) == 0
+    logs = []
+    for name, options in (("plain", []), ("compiled", ["--compile"])):
+        out = ["--out", str(tmp_path / name), "--tokenizer", str(tmp_path / "run" / "tokenizer")]
+        assert main(["train", "transformer", *common, *out, *options]) == 0
+        with open(tmp_path / name / "transformer" / "log.csv") as file:
+            logs.append([float(row["loss"]) for row in csv.DictReader(file)])
+    assert logs[0] == pytest.approx(logs[1], rel=1e-3)
+    plain, compiled = (load_file(tmp_path / name / "model" / checkpoints.WEIGHTS) for name in ("plain", "compiled"))
+    assert plain.keys() == compiled.keys()
