@@ -46,6 +46,20 @@ SCHEMAS = {
         model=TEXT,
         samples=COUNT,
     ),
+    "ladder": whole(
+        rows=rows(
+            model=TEXT,
+            image_size=COUNT,
+            side=COUNT,
+            tokens=COUNT,
+            attention=TEXT,
+            seconds=POSITIVE,
+            spread_s={"type": "number", "minimum": 0},
+            attention_share=SHARE,
+            state_bytes=COUNT,
+        ),
+        repeats=COUNT,
+    ),
     "scaling": whole(
         rows=rows(
             head_dim=COUNT,
