@@ -6,15 +6,19 @@ import argparse
 import socket
 import sys
 
-from . import wording
+COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by scale."
+HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other machines (default: %(default)s)"
+PORT_HELP = "port to listen on (default: %(default)s)"
+MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
+COMMAND_ERROR = "demo: {error}"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serves the page. Returns 2 after one line on stderr where an argument cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description=wording.COMMAND)
-    parser.add_argument("--host", default="127.0.0.1", help=wording.HOST_HELP)
-    parser.add_argument("--port", default=7860, type=int, help=wording.PORT_HELP)
-    parser.add_argument("--model", default="fashion-28", help=wording.MODEL_HELP)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=COMMAND)
+    parser.add_argument("--host", default="127.0.0.1", help=HOST_HELP)
+    parser.add_argument("--port", default=7860, type=int, help=PORT_HELP)
+    parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
     options = parser.parse_args(argv)
     try:
         check_address(options.host, options.port)
@@ -22,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
         launch(options.model, options.host, options.port)
     except (ValueError, OSError) as error:
-        print(wording.COMMAND_ERROR.format(error=error), file=sys.stderr)
+        print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2
     return 0
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import draw_tab, wording
+from . import api, draw_tab, explorer, models, wording
 
-QUEUE_SIZE = 16  # visitors who may wait; one model serves all of them in turn
+TITLE = "VAR Mini"
+MAX_FILE_SIZE = "16mb"  # of an upload
+QUEUE_SIZE = 64  # visitors who may wait; one model serves all of them in turn
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -26,9 +28,13 @@ def theme() -> gr.themes.ThemeClass:
 
 def build(default_model: str) -> gr.Blocks:
     """The page, not yet served. Raises ValueError where `default_model` is neither a model's name nor a checkpoint folder."""
-    with gr.Blocks(title=wording.TITLE, analytics_enabled=False) as page:
-        gr.HTML(f"<h1>{wording.TITLE}</h1><p>{wording.SENTENCE}</p>", elem_classes="vm-title", apply_default_css=False)
-        draw_tab.build_tab(default_model)
+    models.offer(default_model)
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
+        gr.Markdown(wording.shown("sentence"))
+        with gr.Tabs(), gr.Tab(wording.shown("tab_draw"), id="draw"):
+            draw_tab.build_tab(default_model)
+        api.build()
     return page
 
 
@@ -42,7 +48,9 @@ def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None,
         ssr_mode=False,
         footer_links=[],
         theme=theme(),
-        css=STYLE.read_text(),
+        css=STYLE.read_text() + explorer.CSS.read_text(),
+        i18n=wording.I18N,
+        max_file_size=MAX_FILE_SIZE,
         **options,
     )
     return page

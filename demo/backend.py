@@ -40,46 +40,74 @@ def checked(name: str, config: ModelConfig, method, polynomial, landmarks, facto
     """
     validate.one_of("attention", method, METHODS)
     value = {"poly": polynomial, "landmark": landmarks, "pool": factor}.get(method)
-    spec = AttentionSpec.parse(method if value is None else f"{method}-{value}")
+    return supported(name, config, AttentionSpec.parse(method if value is None else f"{method}-{value}"))
+
+
+def supported(name: str, config: ModelConfig, spec: AttentionSpec) -> AttentionSpec:
+    """The same spec. Raises ValueError where this model cannot compute it."""
     spec.rank(config.transformer.head_dim)
     has = stored(name)
     if spec.method == "landmark" and spec.landmarks not in has["landmarks"]:
-        raise ValueError(_lacking(spec, wording.LANDMARK_COUNTS, has["landmarks"]))
+        raise ValueError(_lacking(spec, "landmark_counts", has["landmarks"]))
     if spec.calibrated and spec.degree not in has["coefficients"]:
-        raise ValueError(_lacking(spec, wording.CALIBRATED_DEGREES, has["coefficients"]))
+        raise ValueError(_lacking(spec, "calibrated_degrees", has["coefficients"]))
     return spec
 
 
 def _lacking(spec: AttentionSpec, what: str, has: list[int]) -> str:
-    return wording.NOT_STORED.format(name=spec, what=what, stored=", ".join(map(str, has)) or wording.NONE_STORED)
+    listed = ", ".join(map(str, has)) or wording.text("none_stored")
+    return wording.text("not_stored", name=spec, what=wording.text(what), stored=listed)
 
 
 def landmark_choices(name: str) -> list[int]:
     return stored(name)["landmarks"] or list(LANDMARKS)
 
 
+CHOICES = {
+    "method": {
+        "exact": "back_end_exact",
+        "poly": "back_end_poly",
+        "landmark": "back_end_landmark",
+        "pool": "back_end_pool",
+        "auto": "back_end_auto",
+    },
+    "polynomial": {
+        "2": "polynomial_2",
+        "2-calibrated": "polynomial_2_calibrated",
+        "4": "polynomial_4",
+        "4-calibrated": "polynomial_4_calibrated",
+    },
+    "factor": {2: "factor_2", 4: "factor_4"},
+}
+
+
+def choices(control: str, language: str = "en") -> list[tuple]:
+    """(shown name, value) of a control in one language."""
+    return [(wording.text(name, language), value) for value, name in CHOICES[control].items()]
+
+
 def controls(name: str) -> list[gr.Dropdown]:
     """The back end and its parameters, in the order of `checked`; only the fitting parameter is ever visible."""
-    method = gr.Dropdown(
-        wording.BACK_ENDS,
-        value="exact",
-        label=wording.BACK_END,
-        info=wording.BACK_END_NOTE,
-        filterable=False,
-        scale=3,
-        min_width=240,
-    )
     numbers = landmark_choices(name)
     offers = {
-        "polynomial": (wording.POLYNOMIAL, wording.POLYNOMIAL_NOTE, wording.POLYNOMIALS, "2"),
-        "landmarks": (wording.LANDMARKS, wording.LANDMARKS_NOTE, [(str(m), m) for m in numbers], numbers[-1]),
-        "factor": (wording.FACTOR, wording.FACTOR_NOTE, wording.FACTORS, 2),
+        "method": (choices("method"), "exact", "back_end"),
+        "polynomial": (choices("polynomial"), "2", "polynomial"),
+        "landmarks": ([(str(m), m) for m in numbers], numbers[-1], "landmarks"),
+        "factor": (choices("factor"), 2, "factor"),
     }
-    parameters = [
-        gr.Dropdown(choices, value=value, label=label, info=info, visible=False, filterable=False, scale=2, min_width=190)
-        for label, info, choices, value in offers.values()
+    return [
+        gr.Dropdown(
+            offered,
+            value=value,
+            label=wording.shown(label),
+            info=wording.shown(f"{label}_info"),
+            visible=control == "method",
+            filterable=False,
+            scale=2,
+            min_width=170,
+        )
+        for control, (offered, value, label) in offers.items()
     ]
-    return [method, *parameters]
 
 
 def visibility(method) -> list:

@@ -1,13 +1,13 @@
-"""What a low-rank back end changes: the exact picture from the same seed, the difference, and measured numbers.
+"""Two settings from one seed: both pictures, their difference, and measured numbers.
 
 Times come from warm runs of their own, in turns, so that a slow moment of the machine hits both; nothing is captured
-while they run. Errors come from one more pass over the exact run's own tokens.
+while they run. Errors of low-rank attention come from one more pass over the exact run's own tokens.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import gradio as gr
@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.fidelity import collect_qkv, output_errors
-from var_mini.generation import Sampling, ScaleStep
+from var_mini.generation import ScaleStep
 from var_mini.view.images import enlarge, to_uint8
 
-from . import backend, wording
+from . import models, runs, wording
 from .errors import readable
-from .models import Loaded, load_model
-from .stage import data_uri
+from .gallery import data_uri
 
-ROUNDS = 7  # measured runs of each back end, on models that are quick
+ROUNDS = 7  # measured runs of each side, on models that are quick
 SHOWN = 336  # pixels of a picture in the slider: 12 for each pixel of 28
+COLD = 0.3
+OTHERS = ("exact", "unguided", "cold", "nothing")  # what the other side is
 # The range input moves the edge of the upper picture; a range works by mouse, touch and keyboard alike.
 SLIDE = """
 element.addEventListener('input', (e) => {
@@ -39,8 +39,10 @@ element.addEventListener('input', (e) => {
 
 @dataclass(frozen=True)
 class Side:
-    """One back end's run, with what was timed."""
+    """One setting's run, with what was timed."""
 
+    name: str
+    settings: runs.Settings
     steps: list[ScaleStep]
     times: list[tuple[float, float]]  # seconds of attention and in all, of each timed run
 
@@ -57,59 +59,86 @@ class Side:
         return statistics.median(total for _, total in self.times)
 
 
-def compare(
-    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2
-) -> tuple:
-    """(area, HTML) after a low-rank run: both pictures from one seed, their difference and their numbers.
+def other_settings(settings: runs.Settings, versus) -> runs.Settings:
+    """The same run with one setting changed. Raises ValueError for an unknown name."""
+    if versus == "exact":
+        return replace(settings, attention=AttentionSpec())
+    if versus == "unguided":
+        return replace(settings, sampling=replace(settings.sampling, guidance=0.0))
+    if versus == "cold":
+        return replace(settings, sampling=replace(settings.sampling, temperature=COLD))
+    if versus == "nothing":
+        return settings
+    raise ValueError(f"compare with = {str(versus)[:40]!r}: must be one of {', '.join(OTHERS)}")
 
-    Hides the area where exact attention was asked for. Anything the browser sends out of range becomes a gr.Error.
+
+def compare(
+    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
+    versus="exact", request: gr.Request = None,
+) -> tuple:  # fmt: skip
+    """(area, HTML) after a run: the same seed with the setting `versus` changed, beside it.
+
+    Hides the area where both would be the same. Anything the browser sends out of range becomes a gr.Error.
     """
+    language = wording.language(request)
     try:
-        sampling = Sampling(guidance, temperature, top_k, top_p)
-        config = checkpoints.load_config(name)
-        spec = backend.checked(name, config, method, polynomial, landmarks, factor)
-        if spec.method == "exact":
+        settings = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        other = other_settings(settings, versus)
+        if other == settings:
             return gr.update(visible=False), ""
-        loaded = load_model(name)
-        chosen, reason = loaded.model.transformer.resolve(spec)
-        why = _paragraph(wording.AUTO_CHOSE.format(name=chosen, reason=reason)) if spec.method == "auto" else ""
-        if chosen.method == "exact":
+        loaded = models.load_model(settings.name)
+        chosen, reason = loaded.model.transformer.resolve(settings.attention)
+        automatic = settings.attention.method == "auto"
+        why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason)) if automatic else ""
+        settings = replace(settings, attention=chosen)
+        if other == settings:
             return gr.update(visible=True), _frame(why)
-        exact, low = _runs(loaded, int(label), seed, sampling, chosen)
-        errors = _errors(loaded.model, exact, int(label), chosen)
+        first = wording.text(f"compare_{versus}", language)
+        own = str(chosen) if versus == "exact" else _own_name(settings, versus, language)
+        left, right = _sides(loaded, (first, other), (own, settings))
+        errors = _errors(loaded.model, left, settings) if versus == "exact" else None
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
+    verdict = _paragraph(_verdict(left, right, settings, language)) if versus == "exact" else ""
     html = _frame(
-        why + _paragraph(_verdict(chosen, exact, low, config.pyramid.tokens)),
-        _slider(chosen, exact, low) + _difference(exact, low) + _table(loaded, sampling, chosen, exact, low, errors),
+        why + verdict, _slider(left, right, language) + _difference(left, right, language) + _table(left, right, errors, language)
     )
     return gr.update(visible=True), html
 
 
-def _runs(loaded: Loaded, label: int, seed: int, sampling: Sampling, spec: AttentionSpec) -> tuple[Side, Side]:
-    """Exact and low-rank from one seed, and, where the model is quick, both again several times for their times."""
-
-    def run(attention, details):
-        return list(loaded.model.generate(label, seed, sampling, attention=attention, details=details))
-
-    attentions = ("exact", spec)
-    drawn = [run(attention, True) for attention in attentions]
-    timed = [[run(attention, False) for attention in attentions] for _ in range(ROUNDS)] if loaded.quick else [drawn]
-    times = [[(sum(s.seconds_attention for s in one[i]), sum(s.seconds for s in one[i])) for one in timed] for i in (0, 1)]
-    return Side(drawn[0], times[0]), Side(drawn[1], times[1])
+def _own_name(settings: runs.Settings, versus: str, language: str) -> str:
+    s = settings.sampling
+    if versus == "unguided":
+        return f"{wording.text('guidance', language)} {s.guidance:g}"
+    return f"{wording.text('temperature', language)} {s.temperature:g}"
 
 
-def _errors(model, exact: Side, label: int, spec: AttentionSpec) -> torch.Tensor:
+def _sides(loaded: models.Loaded, *named: tuple[str, runs.Settings]) -> list[Side]:
+    """Both runs from one seed, and, where the model is quick, both again several times for their times."""
+
+    def run(s: runs.Settings, details: bool):
+        return list(loaded.model.generate(s.label, s.seed, s.sampling, attention=s.attention, details=details))
+
+    drawn = [run(settings, True) for _, settings in named]
+    timed = [[run(settings, False) for _, settings in named] for _ in range(ROUNDS)] if loaded.quick else [drawn]
+    sides = []
+    for i, (name, settings) in enumerate(named):
+        times = [(sum(s.seconds_attention for s in one[i]), sum(s.seconds for s in one[i])) for one in timed]
+        sides.append(Side(name, settings, drawn[i], times))
+    return sides
+
+
+def _errors(model, exact: Side, settings: runs.Settings) -> torch.Tensor:
     """Relative error of every layer, head and scale's attention output, on the exact run's tokens."""
     ids = torch.cat([step.token_ids for step in exact.steps], 1)
-    return torch.tensor(output_errors(model, collect_qkv(model, ids, torch.tensor([label])), spec)[0])
+    return torch.tensor(output_errors(model, collect_qkv(model, ids, torch.tensor([settings.label])), settings.attention)[0])
 
 
-def _verdict(spec: AttentionSpec, exact: Side, low: Side, tokens: int) -> str:
+def _verdict(exact: Side, low: Side, settings: runs.Settings, language: str) -> str:
     slower = low.attention >= exact.attention
     ratio = low.attention / exact.attention if slower else exact.attention / low.attention
-    text = wording.SLOWER_HERE if slower else wording.FASTER_HERE
-    return text.format(tokens=tokens, name=spec, ratio=f"{ratio:.1f}", rounds=len(exact.times))
+    values = {"tokens": settings.config.pyramid.tokens, "name": low.name, "ratio": f"{ratio:.1f}", "rounds": len(exact.times)}
+    return wording.text("slower_here" if slower else "faster_here", language, **values)
 
 
 # -- HTML ------------------------------------------------------------------------------------------------------------
@@ -123,65 +152,96 @@ def _paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def _slider(spec: AttentionSpec, exact: Side, low: Side) -> str:
-    """Both pictures in one place, exact left of the handle; enlarged by a whole number, so that pixels stay squares."""
+def _slider(left: Side, right: Side, language: str) -> str:
+    """Both pictures in one place, one on either side of the handle; enlarged by a whole number, so that pixels stay squares."""
     images = ""
-    for side, name in ((exact, "exact"), (low, str(spec))):
+    for side in (left, right):
         pixels = to_uint8(side.last.image[0])
         uri = data_uri(Image.fromarray(enlarge(pixels, len(pixels) * max(1, SHOWN // len(pixels)))))
-        images += f'<img src="{uri}" alt="{escape(wording.SLIDER_ALT.format(name=name))}">'
+        images += f'<img src="{uri}" alt="{escape(wording.text("slider_alt", language, name=side.name))}">'
+    label = escape(wording.text("slider_label", language))
+    caption = escape(wording.text("slider", language, other=left.name, name=right.name))
     return (
         f'<figure class="vm-compared"><div class="vm-slider">{images}<i></i>'
-        f'<input type="range" min="0" max="100" value="50" step="1" aria-label="{escape(wording.SLIDER_LABEL)}"></div>'
-        f"<figcaption>{escape(wording.SLIDER.format(name=spec))}</figcaption></figure>"
+        f'<input type="range" min="0" max="100" value="50" step="1" aria-label="{label}"></div>'
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
-def _difference(exact: Side, low: Side) -> str:
+def _difference(left: Side, right: Side, language: str) -> str:
     """Absolute difference, mean of the colour channels, dark blue to yellow (cividis, for colour-blind eyes too)."""
-    values = (exact.last.image[0] - low.last.image[0]).abs().mean(0).numpy()
+    values = (left.last.image[0] - right.last.image[0]).abs().mean(0).numpy()
     coloured = (matplotlib.colormaps["cividis"](values)[..., :3] * 255).round().astype(np.uint8)
     numbers = {"largest": f"{values.max():.2f}", "mean": f"{values.mean():.3f}"}
     return (
         f'<figure><img class="vm-picture" src="{data_uri(Image.fromarray(coloured))}" '
-        f'alt="{escape(wording.DIFFERENCE_ALT.format(**numbers))}">'
-        f"<figcaption>{escape(wording.DIFFERENCE_CAPTION.format(**numbers))}</figcaption></figure>"
+        f'alt="{escape(wording.text("difference_alt", language, **numbers))}">'
+        f"<figcaption>{escape(wording.text('difference_caption', language, **numbers))}</figcaption></figure>"
     )
 
 
-def _table(loaded: Loaded, sampling: Sampling, spec: AttentionSpec, exact: Side, low: Side, errors: torch.Tensor) -> str:
-    config, none = loaded.model.config, wording.NO_VALUE
-    equal = [(a.token_ids == b.token_ids)[0] for a, b in zip(exact.steps, low.steps, strict=True)]
-    t = config.transformer
-    outputs = t.depth * t.heads * len(low.steps) * (2 if sampling.guidance > 0 else 1)
-    denominator = low.last.smallest_denominator
+def _table(left: Side, right: Side, errors: torch.Tensor | None, language: str) -> str:
+    """Rows of both sides; those of low-rank attention only where that is what is compared."""
+    none = wording.NO_VALUE
+    equal = [(a.token_ids == b.token_ids)[0] for a, b in zip(left.steps, right.steps, strict=True)]
+    t, low = right.settings.config.transformer, right.last
     rows = [
-        (wording.ATTENTION_TIME, milliseconds(exact.attention), milliseconds(low.attention)),
-        (wording.TOTAL_TIME, milliseconds(exact.total), milliseconds(low.total)),
-        (wording.RANK, str(exact.last.rank), str(low.last.rank)),
-        (wording.STATE, size(exact.last.state_bytes), size(low.last.state_bytes)),
-        (wording.RESERVE, none, size(low.last.reserve_bytes) if low.last.reserve_bytes else none),
-        (wording.EQUAL_TOKENS, none, f"{torch.cat(equal).float().mean():.0%}"),
-        (wording.EQUAL_PER_SCALE, none, " · ".join(f"{scale.float().mean():.0%}" for scale in equal)),
-        (wording.ERROR, none, wording.MEDIAN_AND_LARGEST.format(median=f"{errors.median():.2g}", largest=f"{errors.max():.2g}")),
-        (wording.FALLBACKS, none, wording.COUNT_OF.format(done=low.last.fallbacks, all=outputs)),
-        (wording.SMALLEST, none, none if denominator is None else f"{denominator:.3g}"),
+        ("row_attention", _milliseconds(left.attention, language), _milliseconds(right.attention, language)),
+        ("row_total", _milliseconds(left.total, language), _milliseconds(right.total, language)),
+        ("row_equal", none, f"{torch.cat(equal).float().mean():.0%}"),
+        ("row_equal_scales", none, " · ".join(f"{scale.float().mean():.0%}" for scale in equal)),
     ]
-    body = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(a)}</td><td>{escape(b)}</td></tr>' for name, a, b in rows)
-    head = f'<thead><tr><td></td><th scope="col">exact</th><th scope="col">{escape(str(spec))}</th></tr></thead>'
-    return f"<table>{head}<tbody>{body}</tbody></table>"
+    if errors is not None:
+        outputs = t.depth * t.heads * len(right.steps) * (2 if right.settings.sampling.guidance > 0 else 1)
+        spread = {"median": f"{errors.median():.2g}", "largest": f"{errors.max():.2g}"}
+        smallest = none if low.smallest_denominator is None else f"{low.smallest_denominator:.3g}"
+        rows += [
+            ("row_rank", str(left.last.rank), str(low.rank)),
+            ("row_state", size(left.last.state_bytes), size(low.state_bytes)),
+            ("row_reserve", none, size(low.reserve_bytes) if low.reserve_bytes else none),
+            ("row_error", none, wording.text("median_and_largest", language, **spread)),
+            ("row_fallbacks", none, wording.text("count_of", language, done=low.fallbacks, all=outputs)),
+            ("row_smallest", none, smallest),
+        ]
+    body = "".join(
+        f'<tr data-row="{name}"><th scope="row">{escape(wording.text(name, language))}</th>'
+        f"<td>{escape(a)}</td><td>{escape(b)}</td></tr>"
+        for name, a, b in rows
+    )
+    names = "".join(f'<th scope="col">{escape(side.name)}</th>' for side in (left, right))
+    return f"<table><thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def milliseconds(seconds: float) -> str:
-    return wording.MILLISECONDS.format(value=f"{1000 * seconds:.2f}")
+def _milliseconds(seconds: float, language: str) -> str:
+    return wording.text("milliseconds", language, value=f"{1000 * seconds:.2f}")
 
 
 def size(count: int) -> str:
-    return wording.KILOBYTES.format(value=f"{count / 1000:.1f}")
+    return wording.text("kilobytes", value=f"{count / 1000:.1f}")
+
+
+# -- components ------------------------------------------------------------------------------------------------------
+
+
+def choices(language: str = "en") -> list[tuple[str, str]]:
+    return [(wording.text(f"compare_{name}", language), name) for name in OTHERS]
+
+
+def control() -> gr.Dropdown:
+    """What to compare a run with."""
+    return gr.Dropdown(
+        choices(),
+        value="exact",
+        label=wording.shown("compare"),
+        info=wording.shown("compare_info"),
+        filterable=False,
+        scale=2,
+        min_width=170,
+    )
 
 
 def build_area() -> list:
-    """What appears below a low-rank run."""
+    """What appears below a run that is compared with another."""
     with gr.Row(visible=False) as area:
         comparison = gr.HTML(elem_id="vm-compare", js_on_load=SLIDE, apply_default_css=False)
     return [area, comparison]

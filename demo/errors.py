@@ -8,12 +8,15 @@ import torch
 from . import wording
 
 
+def message(error: Exception) -> str:
+    """What to tell a visitor."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return wording.text("out_of_memory")
+    if isinstance(error, RuntimeError):
+        return wording.text("run_failed", error=(str(error).splitlines() or [type(error).__name__])[0])
+    return str(error)
+
+
 def readable(error: Exception) -> gr.Error:
     """The error to raise towards the page."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        text = wording.OUT_OF_MEMORY
-    elif isinstance(error, RuntimeError):
-        text = wording.RUN_FAILED.format(error=(str(error).splitlines() or [type(error).__name__])[0])
-    else:
-        text = str(error)
-    return gr.Error(text, print_exception=False)
+    return gr.Error(message(error), print_exception=False)

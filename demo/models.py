@@ -8,8 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
-from var_mini import checkpoints
+from var_mini import checkpoints, validate
+from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig
 from var_mini.cost.machine import machine_facts
 from var_mini.model import Model
@@ -30,17 +32,31 @@ class Loaded:
     device: str
     dtype: str
     quick: bool  # whether one more run takes so little time that warming up and repeating are worth it
-    warm: set[str] = field(default_factory=set)  # back ends that have run at least once
+    warm: set[AttentionSpec] = field(default_factory=set)  # back ends that have run at least once
 
-    def warm_up(self, attention: str) -> None:
+    def warm_up(self, attention: AttentionSpec) -> None:
         """Runs a back end once before its times are shown: the first run of a kind is slow and would pose as scale 1."""
         if self.quick and attention not in self.warm:
-            for _ in self.model.generate(0, 0, attention=attention, details=False):
+            for _ in self.model.generate(0, 0, attention=attention):
                 pass
             self.warm.add(attention)
 
 
 _LOADING = threading.Lock()  # two visitors who ask at once load a model once
+
+
+_DEFAULT = ["fashion-28"]  # the model that the page was started with
+
+
+def offer(name: str) -> None:
+    """Makes a model the page's first, and one that it may load even if it is a checkpoint folder on this machine."""
+    checkpoints.load_config(name)
+    _DEFAULT[0] = name
+
+
+def offered_config(name) -> ModelConfig:
+    """The configuration of a model on offer. A browser can name no other: no path of this machine is read for it."""
+    return checkpoints.load_config(validate.one_of("model", name, [*checkpoints.available(), PUBLISHED, *_DEFAULT]))
 
 
 def load_model(name: str) -> Loaded:
@@ -54,21 +70,38 @@ def _load(name: str) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = checkpoints.load(name, device)
     facts = machine_facts(device)
-    shown = facts["device"] if device == "cuda" else wording.DEVICE_CPU.format(**facts)
+    shown = facts["device"] if device == "cuda" else wording.text("device_cpu", **facts)
     dtype = str(next(model.transformer.parameters()).dtype).removeprefix("torch.")
     quick = device == "cuda" or model.num_parameters() <= QUICK_LIMIT
     loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype, quick)
-    loaded.warm_up("exact")
+    loaded.warm_up(AttentionSpec())
     return loaded
+
+
+@lru_cache(maxsize=8)
+def colours_of(name: str) -> np.ndarray:
+    """Code colours of a shipped model, read from its codebook alone: the rest of the weights stays unread."""
+    with safe_open(checkpoints.find(name) / checkpoints.WEIGHTS, framework="pt") as file:
+        return code_colours(file.get_tensor("tokenizer.quantize.embedding.weight").float())
+
+
+def no_colours(config: ModelConfig) -> np.ndarray:
+    """Stands for the colours of a model that has not been loaded: grey."""
+    return np.full((config.tokenizer.vocab_size, 3), 128, np.uint8)
+
+
+def default() -> str:
+    """The model that the page was started with."""
+    return _DEFAULT[0]
 
 
 def model_choices(default_model: str) -> list[tuple[str, str]]:
     """(shown name, value) of every model on offer: the shipped ones, the published one, and the one asked for."""
-    choices = [*((name, name) for name in checkpoints.available()), (wording.MODEL_PUBLISHED, PUBLISHED)]
+    choices = [*((name, name) for name in checkpoints.available()), (wording.text("model_published"), PUBLISHED)]
     if default_model not in dict(choices).values():
         name = checkpoints.load_config(default_model).name
         published = default_model in checkpoints.OFFICIAL
-        choices.insert(0, (name if published else wording.MODEL_IN_FOLDER.format(name=name), default_model))
+        choices.insert(0, (name if published else wording.text("model_in_folder", name=name), default_model))
     return choices
 
 

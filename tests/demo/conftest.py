@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from demo import app
+from demo import app, models
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini import checkpoints
 from var_mini.config import ModelConfig, Sampling
@@ -34,6 +34,7 @@ def tiny(tmp_path_factory) -> str:
     config = ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, NAMES, sampling=sampling)
     folder = tmp_path_factory.mktemp("model")
     checkpoints.save(Model.build(config), folder)
+    models.offer(str(folder))
     return str(folder)
 
 
@@ -61,7 +62,7 @@ def visit(browser, server):
     """Opens the page and records what it asks for and complains about."""
     contexts = []
 
-    def open_page(**options):
+    def open_page(path="", **options):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
@@ -69,8 +70,8 @@ def visit(browser, server):
         page.on("request", lambda request: page.requested.append(request.url))
         page.on("console", lambda entry: page.complaints.append(entry.text) if entry.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(server)
-        page.wait_for_selector(".vm-stage")
+        page.goto(server + path.lstrip("/"))
+        page.wait_for_selector(".vx[data-scales]")
         return page
 
     yield open_page

@@ -6,11 +6,12 @@ A tiny untrained model stands in for the shipped ones, so these tests need no we
 from __future__ import annotations
 
 import base64
-import io
+import json
 import math
 import re
 import threading
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import gradio as gr
 import numpy as np
@@ -19,19 +20,22 @@ import torch
 from PIL import Image
 
 from demo import __main__ as command
-from demo import draw_tab, models, stage, wording
+from demo import draw_tab, explorer, models, wording
 from tests.conftest import TINY_TOKENIZER
 from var_mini import checkpoints
 from var_mini.config import Sampling
+from var_mini.generation import Trace
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
 
-STAGE_DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('.vm-stage'))"
+DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
+PIXELS = """(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"""
+EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 
 
-def pixels(uri: str) -> np.ndarray:
-    """A data URI of the page as uint8 (h, w, 3)."""
-    return np.array(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+def colours(code: str) -> np.ndarray:
+    """Base64 of RGB bytes as uint8 (n, 3)."""
+    return np.frombuffer(base64.b64decode(code), np.uint8).reshape(-1, 3)
 
 
 def expected(tiny: str, label: int, seed: int, sampling: Sampling | None = None) -> np.ndarray:
@@ -43,33 +47,48 @@ def expected(tiny: str, label: int, seed: int, sampling: Sampling | None = None)
 
 
 def test_draw_streams_every_scale_and_ends_with_the_library_image(tiny):
-    stages = list(draw_tab.draw(tiny, 2, 7, 1.0, 0.8, 5, 0.9))
-    assert [re.search(r'data-drawn="(\d+)"', s)[1] for s in stages] == ["0", "1", "2", "3"]
-    for done, html in enumerate(stages):
-        assert html.count("vm-scale vm-drawn") == done
-        assert html.count('<li class="vm-scale') == 3  # drawn or waiting, every scale keeps its place
-    final = re.search(r'<img class="vm-picture vm-final" src="([^"]+)" alt="([^"]+)"', stages[-1])
-    assert np.array_equal(pixels(final[1]), expected(tiny, 2, 7, Sampling(1.0, 0.8, 5, 0.9)))
-    assert "last, seed 7" in final[2]
-    assert "14 of 14" in stages[-1] and "float32" in stages[-1]
+    shown = list(draw_tab.draw(tiny, 2, 7, 1.0, 0.8, 5, 0.9))
+    assert [len(run["scales"]) for run in shown] == [0, 1, 2, 3] and "Preparing tiny" in shown[0]["note"]
+    json.dumps(shown)
+    last, sampling = shown[-1], Sampling(1.0, 0.8, 5, 0.9)
+    assert np.array_equal(colours(last["scales"][-1]["image"]).reshape(12, 12, 3), expected(tiny, 2, 7, sampling))
+    assert last["subject"] == "last" and last["settings"]["seed"] == 7 and last["tokens"] == 14
+    trace = checkpoints.load(tiny).trace(2, 7, sampling)
+    for scale, step in zip(last["scales"], trace.steps, strict=True):
+        assert scale["ids"] == step.token_ids[0].tolist() and len(colours(scale["colours"])) == step.side**2
+        assert scale["entropy"] == pytest.approx(step.entropy[0].tolist(), abs=1e-4)
+        assert scale["probability"] == pytest.approx(step.probability[0].tolist(), abs=1e-4)
+        assert scale["top"] == step.top_ids[0].tolist()
 
 
-def test_token_maps_say_their_codes_as_text(tiny):
-    *_, html = draw_tab.draw(tiny, 0, 3, 0, 1, 0, 1)
-    for step in checkpoints.load(tiny).trace(0, 3, Sampling()).steps:
-        codes = " ".join(map(str, step.token_ids[0].tolist()))
-        assert f"Token map {step.side} by {step.side}, code numbers row by row: {codes}." in html
+def test_a_click_on_a_token_is_answered_with_the_run_s_own_attention(tiny):
+    *_, run = draw_tab.draw(tiny, 1, 3, 1.5, 0.9, 0, 1.0)
+    trace = checkpoints.load(tiny).trace(1, 3, Sampling(1.5, 0.9, 0, 1.0), capture="full")
+    answer = explorer.row({"settings": run["settings"], "scale": 2, "token": 4})
+    values = np.frombuffer(base64.b64decode(answer["weights"]), "<u2").reshape(answer["shape"]) / 65535
+    assert np.abs(values - trace.steps[2].attention[0, :, :, 4].numpy()).max() < 2e-5
+    table = explorer.blocks({"settings": run["settings"]})
+    assert table["shape"] == [2, 2, 3, 3]
 
 
-def test_everything_from_a_config_is_escaped(tiny):
-    *_, html = draw_tab.draw(tiny, 1, 0, 0, 1, 0, 1)
-    assert "&lt;b onclick=&quot;x&quot;&gt;bold" in html and "<b onclick" not in html
-
-
-def test_the_page_before_a_click_has_its_layout_and_a_hint(tiny):
-    html = stage.stage(stage.Run(checkpoints.load_config(tiny)))
-    assert html.count("vm-scale vm-waiting") == 3 and "vm-final" in html and "<img" not in html
-    assert wording.HINT.format(scales=3) in html
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (None, "query = None: must be a JSON object"),
+        ([1, 2], "must be a JSON object"),
+        ({}, "settings = None: must be a JSON object"),
+        ({"settings": {"model": "/etc"}}, "model = '/etc': must be one of"),
+        ({"scale": 9}, "scale = 9: must be a whole number from 0 to 2"),
+        ({"scale": 2, "token": 9}, "token = 9: must be a whole number from 0 to 8"),
+        ({"scale": "2"}, "scale = '2'"),
+        ({"token": math.nan}, "token = nan"),
+    ],
+)
+def test_forged_events_get_a_message(tiny, query, message):
+    *_, run = draw_tab.draw(tiny, 1, 3, 1.5, 0.9, 0, 1.0)
+    if isinstance(query, dict) and query and "settings" not in query:
+        query = {"settings": run["settings"], "scale": 0, "token": 0} | query
+    assert message in explorer.row(query)["error"]
 
 
 GOOD = {"name": None, "label": 0, "seed": 0, "guidance": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -108,15 +127,16 @@ def test_bad_input_is_a_readable_error(tiny, change, message):
     assert not caught.value.print_exception and "\n" not in caught.value.message
 
 
-def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path):
+def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path, monkeypatch):
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / checkpoints.CONFIG).write_text((Path(tiny) / checkpoints.CONFIG).read_text())
     (folder / checkpoints.WEIGHTS).write_bytes(b"not a tensor file")
+    monkeypatch.setattr(models, "_DEFAULT", [str(folder)])
     with pytest.raises(gr.Error, match="not a readable safetensors file"):
-        for html in draw_tab.draw(**{**GOOD, "name": str(folder)}):
-            last = html
-    assert "not a readable safetensors file" in last  # the page does not keep saying that it prepares the model
+        for run in draw_tab.draw(**{**GOOD, "name": str(folder)}):
+            last = run
+    assert "not a readable safetensors file" in last["note"]  # the page does not keep saying that it prepares the model
     (folder / checkpoints.CONFIG).write_text("{")
     with pytest.raises(gr.Error, match="not a readable JSON file"):
         list(draw_tab.draw(**{**GOOD, "name": str(folder)}))
@@ -125,9 +145,9 @@ def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (torch.OutOfMemoryError("x"), wording.OUT_OF_MEMORY),
-        (MemoryError(), wording.OUT_OF_MEMORY),
-        (RuntimeError("first\nsecond"), wording.RUN_FAILED.format(error="first")),
+        (torch.OutOfMemoryError("x"), EN["out_of_memory"]),
+        (MemoryError(), EN["out_of_memory"]),
+        (RuntimeError("first\nsecond"), EN["run_failed"].format(error="first")),
     ],
 )
 def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message):
@@ -144,15 +164,17 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
 
 
 def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
-    label, guidance, temperature, top_k, top_p, landmarks, html, area = draw_tab.choose_model(tiny)
+    label, guidance, temperature, top_k, top_p, landmarks, run, area = draw_tab.choose_model(tiny)
     assert label["choices"] == [("plain", 0), ('a <b onclick="x">bold</b> one', 1), ("last", 2)] and label["value"] == 0
     assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, TINY_TOKENIZER.vocab_size, 0.95)
-    assert html.count("vm-scale vm-waiting") == 3 and area["visible"] is False
+    assert run["scales"] == [] and run["sides"] == [1, 2, 3] and area["visible"] is False
     assert landmarks["choices"] == [("16", 16), ("32", 32), ("64", 64)]
-    *_, html, _ = draw_tab.choose_model("var_d16")  # shown without its weights
-    assert html.count("vm-scale vm-waiting") == 10 and wording.PUBLISHED_NEEDS in html
+    *_, run, _ = draw_tab.choose_model("var_d16")  # shown without its weights
+    assert len(run["sides"]) == 10 and run["note"] == EN["published_needs"]
     with pytest.raises(gr.Error, match="no-such-model"):
         draw_tab.choose_model("no-such-model")
+    with pytest.raises(gr.Error, match="must be one of"):  # a browser cannot name a folder of this machine
+        draw_tab.choose_model(str(Path(tiny).parent))
 
 
 def test_models_on_offer(tiny):
@@ -200,55 +222,187 @@ def test_command_names_an_unknown_model_and_exits_with_2(capsys, monkeypatch):
     assert "model = 'no-such-model': must be one of" in capsys.readouterr().err
 
 
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def test_both_languages_have_every_text_with_the_same_braces():
+    for name, pair in wording.TEXTS.items():
+        english, chinese = (sorted(re.findall(r"\{(\w+)\}", text)) for text in pair)
+        assert english == chinese and all(pair), name
+
+
+def test_every_text_is_used_and_every_used_text_exists():
+    sources = "".join(path.read_text() for path in Path(draw_tab.__file__).parent.glob("*.py") if path.name != "wording.py")
+    script = explorer.script()
+    for name in wording.TEXTS:
+        if name.startswith("explorer_") and f"words.{name.removeprefix('explorer_')}" in script:
+            continue
+        used = re.search(rf"[\"']{name}[\"']", sources)
+        built = any(name.startswith(prefix) for prefix in ("compare_", "export_")) or name.endswith("_info")
+        assert used or built, name
+
+
+@pytest.mark.parametrize(
+    ("header", "code"), [("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("en-US,zh;q=0.5", "en"), ("", "en"), ("fr", "en")]
+)
+def test_the_language_follows_the_browser(header, code):
+    request = type("Request", (), {"headers": {"accept-language": header}})
+    assert wording.language(request) == code and wording.language(None) == "en"
+
+
 # -- browser -------------------------------------------------------------------------------------------------------
 
 
 def height(page) -> float:
-    return page.locator(".vm-stage").bounding_box()["height"]
+    return page.locator("#vm-explorer .vx").bounding_box()["height"]
 
 
 def overflow(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
+def generate(page) -> None:
+    page.get_by_role("button", name=EN["generate"]).click()
+    page.wait_for_function(DONE)
+
+
 @pytest.mark.slow
 def test_visit_draws_what_the_library_draws(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 800})
-    assert page.locator(".vm-waiting").count() == 3  # not blank before the first click
-    assert page.get_by_text(wording.HINT.format(scales=3)).is_visible()
+    assert page.locator(".vx-waiting").count() == 3  # not blank before the first click
     before = height(page)
-    page.get_by_label(wording.SEED).fill("5")
-    page.get_by_role("button", name=wording.GENERATE).click()
-    page.wait_for_function(STAGE_DONE)
-    scales = page.locator(".vm-drawn")
-    assert scales.count() == 3
+    page.get_by_label(EN["seed"]).fill("5")
+    generate(page)
+    assert page.locator(".vx-scale:not(.vx-waiting)").count() == 3
     assert height(page) == before  # the layout does not jump
-    for k in range(3):
-        widths = scales.nth(k).locator("img").evaluate_all("images => images.map(i => i.naturalWidth)")
-        assert widths == [k + 1, 12]  # token map and image, both really decoded by the browser
-    shown = pixels(page.locator("img.vm-final").get_attribute("src"))
-    assert np.array_equal(shown, expected(tiny, 0, 5))  # the settings start at the model's own
-    outside = [url for url in page.requested if not url.startswith((server, "data:", "blob:"))]
-    assert outside == []
+    shown = np.array(page.locator(".vx-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
+    assert np.array_equal(shown[..., :3], expected(tiny, 0, 5, checkpoints.load_config(tiny).sampling))
+    assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == []
     assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_the_explorer_works_by_keyboard_alone(visit, tiny):
+    page = visit(viewport={"width": 1280, "height": 800})
+    generate(page)
+    frame = page.locator(".vx-frame").last
+    frame.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    trace = checkpoints.load(tiny).trace(0, 0)
+    code = trace.steps[2].token_ids[0, 8].item()
+    assert page.locator(".vx-token h3").inner_text() == "Row 3, column 3 of 3 \u00d7 3"
+    assert f"code {code} of 24" in page.locator(".vx-token").inner_text()
+    assert page.locator(".vx-top li").count() == 5
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".vx[data-attention='shown']")
+    shares = [float(text.removesuffix(" %")) for text in page.locator(".vx-mass").all_inner_texts()]
+    assert sum(shares) == pytest.approx(100, abs=1.5)
+    page.keyboard.press("Escape")
+    assert page.locator(".vx-mass").all_inner_texts() == ["", "", ""]
+    page.get_by_label(EN["explorer_scrubber"]).focus()
+    page.keyboard.press("Home")
+    assert "after scale 1 of 3" in page.locator(".vx-caption").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "after scale 2 of 3" in page.locator(".vx-caption").inner_text()
+    page.get_by_role("button", name=EN["explorer_added"]).press("Enter")
+    assert "Added by scale 2 of 3" in page.locator(".vx-caption").inner_text()
+    page.get_by_role("button", name=EN["explorer_play"]).press("Enter")
+    page.wait_for_function("document.querySelector('.vx-caption').innerText.includes('scale 3 of 3')")
+
+
+@pytest.mark.slow
+def test_the_table_from_scale_to_scale_is_the_library_s(visit, tiny):
+    page = visit()
+    generate(page)
+    page.locator(".vx-more summary").click()
+    page.locator(".vx-blocks table").wait_for()
+    trace = checkpoints.load(tiny).trace(0, 0, checkpoints.load_config(tiny).sampling, capture="blocks")
+    row = [int(text) for text in page.locator(".vx-blocks tbody tr").last.locator("td").all_inner_texts()]
+    assert row == pytest.approx((100 * trace.steps[2].attention[0, 0, 0]).tolist(), abs=0.51)
+
+
+@pytest.mark.slow
+def test_a_link_restores_the_run(visit, server, tiny):
+    page = visit()
+    page.get_by_label(EN["seed"]).fill("9")
+    generate(page)
+    link = page.evaluate("location.href")
+    query = parse_qs(urlparse(link).query)
+    assert query["seed"] == ["9"] and query["model"] == [tiny] and query["scale"] == ["3"]
+    other = visit(path=link.removeprefix(server))
+    other.wait_for_function(DONE)
+    assert other.get_by_label(EN["seed"]).input_value() == "9"
+    shown = np.array(other.locator(".vx-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
+    assert np.array_equal(shown[..., :3], expected(tiny, 0, 9, checkpoints.load_config(tiny).sampling))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "query", ["?model=/etc&label=0", "?model=fashion-28&label=999&seed=1", "?model=x%00&seed=<b>", "?seed=1e99"]
+)
+def test_a_spoilt_link_says_why_and_the_page_works(visit, query):
+    page = visit(path=query)
+    if "model=" in query:
+        page.get_by_text("must be").first.wait_for()
+    generate(page)
+
+
+@pytest.mark.slow
+def test_a_run_is_saved_and_opened_again(visit, tiny, tmp_path):
+    page = visit()
+    page.get_by_label(EN["seed"]).fill("4")
+    generate(page)
+    for kind in ("png", "gif", "trace"):
+        with page.expect_download() as caught:
+            page.get_by_role("button", name=EN[f"export_{kind}"]).click()
+        caught.value.save_as(tmp_path / f"run.{kind}")
+    assert Image.open(tmp_path / "run.gif").n_frames == 3 and Image.open(tmp_path / "run.png").width > 300
+    trace = Trace.load(tmp_path / "run.trace")
+    assert trace.settings["seed"] == 4 and np.array_equal(
+        to_uint8(trace.image[0]), expected(tiny, 0, 4, checkpoints.load_config(tiny).sampling)
+    )
+    other = visit()
+    other.locator("input[type=file]").set_input_files(tmp_path / "run.trace")
+    other.wait_for_function(DONE)
+    (tmp_path / "bad.trace").write_bytes(b"\x80\x04nonsense")
+    other.locator("input[type=file]").set_input_files(tmp_path / "bad.trace")
+    other.get_by_text("trace is not a file saved by this project").wait_for()
+
+
+@pytest.mark.slow
+def test_more_seeds_are_the_library_s(visit, tiny):
+    page = visit()
+    page.get_by_role("button", name=EN["more"]).click()
+    page.locator(".vm-gallery figure").nth(7).wait_for()
+    assert page.locator(".vm-gallery figcaption").all_inner_texts() == [str(i) for i in range(8)]
 
 
 @pytest.mark.slow
 def test_visit_with_a_bad_seed_shows_why(visit):
     page = visit()
-    page.get_by_label(wording.SEED).fill("-3")
-    page.get_by_role("button", name=wording.GENERATE).click()
+    page.get_by_label(EN["seed"]).fill("-3")
+    page.get_by_role("button", name=EN["generate"]).click()
     page.get_by_text("must be a whole number from 0 to 4294967295").wait_for()
-    assert page.locator(".vm-waiting").count() == 3
+    assert page.locator(".vx-waiting").count() == 3
 
 
 @pytest.mark.slow
 def test_visit_switches_the_model(visit):
     page = visit()
-    page.get_by_label(wording.MODEL).click()
-    page.get_by_role("option", name=wording.MODEL_PUBLISHED).click()
-    page.wait_for_selector(".vm-stage[data-scales='10']")
-    assert page.get_by_text(wording.PUBLISHED_NEEDS).is_visible()
+    page.get_by_label(EN["model"]).click()
+    page.get_by_role("option", name=EN["model_published"]).click()
+    page.wait_for_selector(".vx[data-scales='10']")
+    assert page.get_by_text(EN["published_needs"]).is_visible()
+
+
+@pytest.mark.slow
+def test_a_chinese_visitor_reads_chinese(visit):
+    page = visit(locale="zh-CN")
+    page.get_by_role("button", name=wording.TEXTS["generate"][1]).click()
+    page.wait_for_function(DONE)
+    assert page.locator(".vx-note").inner_text() == wording.text("explorer_done", "zh", scales=3, tokens=14)
+    assert page.get_by_role("tab", name=wording.TEXTS["tab_draw"][1]).is_visible()
 
 
 @pytest.mark.slow
@@ -260,41 +414,31 @@ def test_visit_stops_a_run_and_starts_another(visit, tiny, monkeypatch):
             yield step
             go_on.wait(60)
 
-    monkeypatch.setattr(loaded.model, "generate", halting)
     page = visit()
-    page.get_by_role("button", name=wording.GENERATE).click()
-    page.wait_for_selector(".vm-stage[data-drawn='1']")
-    page.get_by_role("button", name=wording.STOP).click()
-    page.get_by_text(wording.STOPPED).wait_for()
+    monkeypatch.setattr(loaded.model, "generate", halting)
+    page.get_by_label(EN["seed"]).fill("11")
+    page.get_by_role("button", name=EN["generate"]).click()
+    page.wait_for_selector(".vx[data-drawn='1']")
+    page.get_by_role("button", name=EN["stop"]).click()
+    page.get_by_text(EN["stopped"]).wait_for()
     go_on.set()
     monkeypatch.undo()
-    assert page.locator(".vm-drawn").count() == 1
+    assert page.locator(".vx-scale:not(.vx-waiting)").count() == 1
     seen = len(page.requested)
     while not any("queue/join" in url for url in page.requested[seen:]):  # Gradio drops a click until it has closed the
-        page.get_by_role("button", name=wording.GENERATE).click()  # stopped run, a moment after it says so
+        page.get_by_role("button", name=EN["generate"]).click()  # stopped run, a moment after it says so
         page.wait_for_timeout(200)
-    page.wait_for_function(STAGE_DONE)
+    page.wait_for_function(DONE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit, scheme, tiny, monkeypatch):
-    loaded = models.load_model(tiny)
-
-    def slow(*args, **options):  # long numbers once wrapped and made the page jump
-        for step in Model.generate(loaded.model, *args, **options):
-            step.seconds_attention = step.seconds_transformer = step.seconds_decoder = 12.3456
-            yield step
-
-    monkeypatch.setattr(loaded.model, "generate", slow)
+def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert overflow(page) <= 0
     before = height(page)
-    page.get_by_role("button", name=wording.GENERATE).click()
-    page.wait_for_function(STAGE_DONE)
+    generate(page)
     assert overflow(page) <= 0 and height(page) == before
-    strip = page.locator(".vm-strip")
-    assert strip.evaluate("e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === 'auto'")
-    background = page.evaluate("getComputedStyle(document.querySelector('.vm-card')).backgroundColor")
+    background = page.evaluate("getComputedStyle(document.querySelector('.vx-card')).backgroundColor")
     light = sum(map(float, re.findall(r"[\d.]+", background)[:3])) / 3 > 128
     assert light == (scheme == "light")

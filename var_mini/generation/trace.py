@@ -76,10 +76,8 @@ class Trace:
     def seconds(self) -> float:
         return sum(step.seconds for step in self.steps)
 
-    def save(self, path: Path | str) -> None:
-        """Writes one file, first under a temporary name."""
-        from ..checkpoints import atomic_write
-
+    def to_bytes(self) -> bytes:
+        """The trace as the content of a file."""
         tensors, numbers = {}, []
         for step in self.steps:
             for name in ARRAYS:
@@ -88,8 +86,14 @@ class Trace:
                     tensors[f"{step.index}.{name}"] = value.contiguous()
             numbers.append({name: getattr(step, name) for name in ("side", "attention_kind", *SECONDS, *COUNTS, *OTHERS)})
         meta = {"format": FORMAT, "settings": json.dumps(self.settings), "steps": json.dumps(numbers)}
+        return save_tensors(tensors, metadata=meta)
+
+    def save(self, path: Path | str) -> None:
+        """Writes one file, first under a temporary name."""
+        from ..checkpoints import atomic_write
+
         with atomic_write(path) as temporary:
-            temporary.write_bytes(save_tensors(tensors, metadata=meta))
+            temporary.write_bytes(self.to_bytes())
 
     @staticmethod
     def load(source: Path | str | bytes) -> Trace:

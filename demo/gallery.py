@@ -1,0 +1,222 @@
+"""Around a run: neighbouring seeds, nearest training images, exports, and a trace read back."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import torch
+from PIL import Image
+
+from var_mini import data as datasets
+from var_mini import neighbours, validate
+from var_mini.generation import Trace
+from var_mini.generation.sampling import MAX_SEED
+from var_mini.view.images import enlarge, strip, to_uint8
+from var_mini.view.payload import payload
+
+from . import models, runs, wording
+from .errors import message, readable
+
+SEEDS = 8
+NEAREST = 4
+EXPORTED = 256  # least side of an exported GIF, pixels
+GIF_MS, GIF_LAST_MS = 500, 2000
+MAX_TRACE_BYTES = 16 * 1024 * 1024
+ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A PNG inside the page itself: no file on the server, no further request."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figure(pixels: np.ndarray, alt: str, caption: str) -> str:
+    uri = data_uri(Image.fromarray(pixels))
+    return f'<figure><img src="{uri}" alt="{escape(alt)}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _row(title: str, figures: list[str], note: str = "") -> str:
+    tail = f"<p>{escape(note)}</p>" if note else ""
+    return f'<section class="vm-gallery"><h3>{escape(title)}</h3><div>{"".join(figures)}</div>{tail}</section>'
+
+
+def more_seeds(
+    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
+    request: gr.Request = None,
+) -> str:  # fmt: skip
+    """The next seeds of the same settings, drawn as one batch."""
+    language = wording.language(request)
+    try:
+        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        first = min(s.seed, MAX_SEED - SEEDS + 1)
+        seeds = list(range(first, first + SEEDS))
+        images = models.load_model(s.name).model.sample_images([s.label] * SEEDS, seeds, s.sampling, attention=s.attention)
+    except ERRORS as error:
+        raise readable(error) from None
+    subject = s.config.class_name(s.label)
+    figures = [_figure(to_uint8(image), f"{subject}, {seed}", str(seed)) for image, seed in zip(images, seeds)]
+    return _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
+
+
+def nearest(
+    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
+    request: gr.Request = None,
+) -> str:  # fmt: skip
+    """The run's image beside the training images nearest to it."""
+    language = wording.language(request)
+    try:
+        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        trace = runs.trace(s)
+        found = neighbours.nearest(trace, NEAREST, datasets.load(s.config.data) if s.config.data in datasets.REGISTRY else None)
+    except ERRORS as error:
+        raise readable(error) from None
+    drawn = wording.text("drawn", language)
+    figures = [_figure(to_uint8(trace.image[0]), drawn, drawn)]
+    for image, distance, name in zip(found.images[0], found.distances[0], found.names[0]):
+        figures.append(_figure(to_uint8(image.float() / 255), name, f"{name}, {distance:.2f}"))
+    return _row(wording.text("nearest_title", language), figures, wording.text("nearest_note", language))
+
+
+# -- exports ---------------------------------------------------------------------------------------------------------
+
+
+def export(query) -> dict:
+    """For the browser: a run as a file, {settings, kind} -> {name, type, data in base64}, or {error}."""
+    try:
+        if not isinstance(query, dict):
+            raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
+        kind, settings = str(query.get("kind")), runs.from_record(query.get("settings"))
+        trace, write = runs.trace(settings), {"png": _png, "gif": _gif, "trace": _trace}.get(kind)
+        if write is None:
+            raise ValueError(f"kind = {kind[:20]!r}: must be one of gif, png, trace")
+        content = base64.b64encode(write(settings, trace)).decode()
+    except ERRORS as error:
+        return {"error": message(error)}
+    types = {"png": "image/png", "gif": "image/gif", "trace": "application/octet-stream"}
+    name = f"{settings.config.name}-{settings.config.class_name(settings.label)}-{settings.seed}"
+    return {
+        "name": "".join(c if c.isalnum() or c in "-._" else "-" for c in name) + f".{kind}",
+        "type": types[kind],
+        "data": content,
+    }
+
+
+def _png(settings: runs.Settings, trace: Trace) -> bytes:
+    buffer = io.BytesIO()
+    codebook = models.load_model(settings.name).model.tokenizer.quantize.embedding.weight
+    Image.fromarray(strip(trace, codebook)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _gif(settings: runs.Settings, trace: Trace) -> bytes:
+    frames = []
+    for step in trace.steps:
+        pixels = to_uint8(step.image[0])
+        frames.append(Image.fromarray(enlarge(pixels, len(pixels) * -(-EXPORTED // len(pixels)))))
+    buffer = io.BytesIO()
+    times = [GIF_MS] * (len(frames) - 1) + [GIF_LAST_MS]
+    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    return buffer.getvalue()
+
+
+def _trace(settings: runs.Settings, trace: Trace) -> bytes:
+    return trace.to_bytes()
+
+
+def open_trace(content, request: gr.Request = None) -> dict:
+    """A trace file that a visitor opened, as the explorer shows it. Nothing of it is run; anything unsound is an error."""
+    language = wording.language(request)
+    try:
+        if isinstance(content, str):  # how Gradio hands over a file that it did not read itself
+            content = Path(content).read_bytes()
+        if not isinstance(content, bytes) or len(content) > MAX_TRACE_BYTES:
+            raise ValueError(f"trace: must be a file of at most {MAX_TRACE_BYTES:,} bytes")
+        trace = Trace.load(content)
+        config = _fitting(trace, language)
+        settings = runs.from_record(trace.settings)
+    except ERRORS as error:
+        raise readable(error) from None
+    runs.keep(settings, trace.steps)
+    colours = models.load_model(settings.name).colours
+    return payload(Trace(runs.record(settings), trace.steps), config, colours=colours)
+
+
+def _fitting(trace: Trace, language: str):
+    """The configuration of the trace's model. Raises ValueError unless the page offers it and every shape is its own."""
+    told = ValueError(wording.text("trace_model", language, name=str(trace.settings.get("model"))[:60]))
+    try:
+        config = models.offered_config(trace.settings.get("model"))
+    except ValueError:
+        raise told from None
+    t, size = config.tokenizer, config.tokenizer.image_size
+    sides = tuple(step.side for step in trace.steps)
+    ids = torch.cat([step.token_ids[0] for step in trace.steps])
+    images = all(step.image is not None and tuple(step.image.shape[1:]) == (t.image_channels, size, size) for step in trace.steps)
+    tops = [step.top_ids for step in trace.steps if step.top_ids is not None]
+    codes = all(bool(((values >= 0) & (values < t.vocab_size)).all()) for values in [ids, *tops])
+    if sides != config.pyramid.patch_nums or not images or not codes:
+        raise told
+    return config
+
+
+# -- the row of buttons ------------------------------------------------------------------------------------------------
+
+SAVE = """
+const words = props.words[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
+const box = element.querySelector('.vm-export'), say = box.querySelector('[role=status]');
+const shown = () => document.querySelector('#vm-explorer .vx-root').explorer?.run();
+for (const kind of ['png', 'gif', 'trace', 'link']) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.textContent = words[kind];
+  button.dataset.kind = kind;
+  button.addEventListener('click', async () => {
+    say.textContent = '';
+    if (kind === 'link') {
+      try { await navigator.clipboard.writeText(location.href); say.textContent = words.copied; }
+      catch (error) { say.textContent = location.href; } // no clipboard without a secure connection
+      return;
+    }
+    const run = shown();
+    if (!run || !run.settings.model) return;
+    const file = await server.export({ settings: run.settings, kind });
+    if (file.error) { say.textContent = file.error; return; }
+    const bytes = Uint8Array.from(atob(file.data), (c) => c.charCodeAt(0));
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob([bytes], { type: file.type }));
+    link.download = file.name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  });
+  box.insertBefore(button, say);
+}
+"""
+
+
+def build(inputs: list, view: gr.HTML) -> None:
+    """The buttons below the explorer and the place for what they bring."""
+    t = wording.shown
+    with gr.Row(elem_classes="vm-actions"):
+        more = gr.Button(t("more"), size="sm", min_width=130)
+        near = gr.Button(t("nearest"), size="sm", min_width=130)
+        opened = gr.UploadButton(t("load_trace"), type="binary", file_types=[".trace"], size="sm", min_width=130)
+    gr.HTML(
+        html_template='<div class="vm-export"><span role="status"></span></div>',
+        js_on_load=SAVE,
+        server_functions=[export],
+        words=wording.part("export_"),
+        apply_default_css=False,
+        elem_id="vm-export",
+    )
+    brought = gr.HTML(apply_default_css=False, elem_id="vm-gallery")
+    one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+    more.click(more_seeds, inputs, brought, **one_at_a_time)
+    near.click(nearest, inputs, brought, **one_at_a_time)
+    opened.upload(open_trace, opened, view, **one_at_a_time)

@@ -1,0 +1,103 @@
+"""What the page shows before a click: the run of the link it was opened with, or a recorded one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import gradio as gr
+
+from var_mini import checkpoints
+from var_mini.generation import Trace
+from var_mini.view.payload import payload
+
+from . import backend, compare, models, runs, wording
+from .errors import message
+
+RECORDED = checkpoints.ASSETS / "traces"
+NUMBERS = {"label": int, "seed": int, "guidance": float, "temperature": float, "top_k": int, "top_p": float}
+
+
+@lru_cache(maxsize=8)
+def recorded(name: str) -> dict | None:
+    """The recorded run of a shipped model, as the explorer shows it; None where there is none. Loads no model."""
+    path = RECORDED / f"{name}.trace"
+    if name not in checkpoints.available() or not path.exists():
+        return None
+    colours = models.colours_of(name)
+    return payload(Trace.load(path), checkpoints.load_config(name), colours=colours)
+
+
+def first_run(name: str, language: str = "en") -> dict:
+    """What stands on the page before the first click."""
+    found = recorded(name)
+    if found is not None:
+        return found | {"note": wording.text("explorer_recorded", language)}
+    config = checkpoints.load_config(name)
+    needs = wording.text("published_needs", language) if name in checkpoints.OFFICIAL else ""
+    return payload(Trace({}), config, colours=models.no_colours(config)) | {"note": needs}
+
+
+def first_choice(name: str) -> tuple[int, int]:
+    """Class and seed that stand in the controls at first: those of the recorded run, so that Generate repeats it."""
+    settings = (recorded(name) or {}).get("settings", {})
+    return settings.get("label", 0), settings.get("seed", 0)
+
+
+def parse(query: dict[str, str]) -> runs.Settings:
+    """Settings from a link's parameters. Raises ValueError that names what is wrong with them."""
+    record = {"model": query.get("model"), "attention": query.get("attention", "exact")}
+    for name, kind in NUMBERS.items():
+        try:
+            record[name] = kind(query.get(name, ""))
+        except ValueError:
+            raise ValueError(f"link: {name} = {query.get(name, '')[:40]!r}: must be a number") from None
+    return runs.from_record(record)
+
+
+def open_page(request: gr.Request) -> list:
+    """Controls and run of the link, in the visitor's language; without a link, or with a spoilt one, the defaults.
+
+    The last value says whether the run of the link is still to be drawn.
+    """
+    language, query = wording.language(request), dict(request.query_params) if request else {}
+    words = [gr.update(choices=backend.choices(name, language)) for name in ("method", "polynomial")]
+    factor, versus = gr.update(choices=backend.choices("factor", language)), gr.update(choices=compare.choices(language))
+    unchanged = [gr.skip()] * 7
+    if "model" not in query:
+        shown = gr.skip() if language == "en" else first_run(models.default(), language)
+        return [*unchanged, *words, gr.skip(), factor, versus, shown, False]
+    try:
+        settings = parse(query)
+    except (ValueError, OSError) as error:
+        return [
+            *unchanged,
+            *words,
+            gr.skip(),
+            factor,
+            versus,
+            first_run(models.default(), language) | {"note": message(error)},
+            False,
+        ]
+    s, spec, config = settings.sampling, settings.attention, settings.config
+    numbers = backend.landmark_choices(settings.name)
+    polynomial = f"{spec.degree}-calibrated" if spec.calibrated else str(spec.degree)
+    values = [settings.name, gr.update(choices=models.class_choices(config), value=settings.label), settings.seed, s.guidance,
+              s.temperature, gr.update(maximum=config.tokenizer.vocab_size, value=s.top_k), s.top_p]  # fmt: skip
+    return [
+        *values,
+        gr.update(choices=backend.choices("method", language), value=spec.method),
+        gr.update(choices=backend.choices("polynomial", language), value=polynomial, visible=spec.method == "poly"),
+        gr.update(choices=[(str(m), m) for m in numbers], value=spec.landmarks, visible=spec.method == "landmark"),
+        gr.update(choices=backend.choices("factor", language), value=spec.factor, visible=spec.method == "pool"),
+        versus,
+        first_run(settings.name, language),
+        True,
+    ]
+
+
+def restore(draw, inputs: list, versus: gr.Dropdown, view: gr.HTML) -> None:
+    """Lets the page open as its link says; `draw(pending, *inputs)` draws the run of the link."""
+    pending = gr.State(False)
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    opened = gr.context.Context.root_block.load(open_page, None, [*inputs, versus, view, pending], queue=False, **quiet)
+    opened.then(draw, [pending, *inputs], view, concurrency_id="model", concurrency_limit=1, **quiet)

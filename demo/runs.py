@@ -1,0 +1,113 @@
+"""Runs that visitors have drawn, kept for a while: what a click on a token, an export or a comparison needs of them.
+
+A run is a pure function of its settings, so one that was dropped is drawn again, and nothing is kept per visitor.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from var_mini import checkpoints, validate
+from var_mini.attention import AttentionSpec
+from var_mini.config import ModelConfig, Sampling
+from var_mini.generation import ScaleStep, Trace
+from var_mini.generation.sampling import MAX_SEED
+
+from . import backend, models
+
+KEPT = 32  # runs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run depends on, checked."""
+
+    name: str  # of the model, as the page offers it
+    label: int
+    seed: int
+    sampling: Sampling
+    attention: AttentionSpec
+
+    @property
+    def config(self) -> ModelConfig:
+        return checkpoints.load_config(self.name)
+
+
+def checked(
+    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2
+) -> Settings:
+    """Settings from whatever the browser sends. Raises ValueError that names what is out of range."""
+    config = models.offered_config(name)
+    return Settings(
+        name,
+        validate.integer("class", label, 0, config.transformer.num_classes - 1),
+        validate.integer("seed", seed, 0, MAX_SEED),
+        Sampling(guidance, temperature, top_k, top_p),
+        backend.checked(name, config, method, polynomial, landmarks, factor),
+    )
+
+
+def from_record(record) -> Settings:
+    """Settings from a run's own record of them, as traces, links and the browser give it. Raises ValueError as `checked` does."""
+    if not isinstance(record, dict):
+        raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
+    name, config = record.get("model"), models.offered_config(record.get("model"))
+    return Settings(
+        name,
+        validate.integer("class", record.get("label"), 0, config.transformer.num_classes - 1),
+        validate.integer("seed", record.get("seed"), 0, MAX_SEED),
+        Sampling(*(record.get(key) for key in ("guidance", "temperature", "top_k", "top_p"))),
+        backend.supported(name, config, AttentionSpec.parse(record.get("attention", "exact"))),
+    )
+
+
+_RUNS: OrderedDict[Settings, list[ScaleStep]] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+def draw(settings: Settings) -> Iterator[ScaleStep]:
+    """The steps of a run as they are drawn; a whole one is kept."""
+    loaded = models.load_model(settings.name)
+    loaded.warm_up(settings.attention)
+    steps = []
+    for step in loaded.model.generate(settings.label, settings.seed, settings.sampling, attention=settings.attention):
+        steps.append(step)
+        yield step
+    keep(settings, steps)
+
+
+def keep(settings: Settings, steps: list[ScaleStep]) -> None:
+    with _LOCK:
+        _RUNS[settings] = steps
+        _RUNS.move_to_end(settings)
+        while len(_RUNS) > KEPT:
+            _RUNS.popitem(last=False)
+
+
+def trace(settings: Settings) -> Trace:
+    """The whole run, drawn again if it has been dropped."""
+    with _LOCK:
+        steps = _RUNS.get(settings)
+        if steps is not None:
+            _RUNS.move_to_end(settings)
+    if steps is None:
+        steps = list(draw(settings))
+    return Trace(record(settings), steps)
+
+
+def record(settings: Settings) -> dict:
+    """The JSON values that reproduce a run on this page; see `from_record`."""
+    s = settings.sampling
+    return {
+        "model": settings.name,
+        "label": settings.label,
+        "seed": settings.seed,
+        "guidance": s.guidance,
+        "temperature": s.temperature,
+        "top_k": s.top_k,
+        "top_p": s.top_p,
+        "attention": str(settings.attention),
+    }

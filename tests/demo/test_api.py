@@ -1,0 +1,91 @@
+"""The endpoints for programs, through a real server: right images for many visitors at once, and errors that can be read."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from var_mini import checkpoints
+from var_mini.config import Sampling
+from var_mini.view.images import to_uint8
+
+gradio_client = pytest.importorskip("gradio_client")
+
+VISITORS, TURNS = 30, 3
+GROWTH = 150_000_000  # bytes
+
+
+def pixels(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return gradio_client.Client(server, verbose=False)
+
+
+def test_generate_returns_the_library_s_image(client, tiny):
+    run = client.predict(tiny, 2, 7, 1.0, 0.8, 5, 0.9, "poly-2", api_name="/generate")
+    trace = checkpoints.load(tiny).trace(2, 7, Sampling(1.0, 0.8, 5, 0.9), attention="poly-2")
+    assert np.array_equal(pixels(run["image"]), to_uint8(trace.image[0]))
+    assert [scale["ids"] for scale in run["scales"]] == [step.token_ids[0].tolist() for step in trace.steps]
+    assert run["settings"]["attention"] == "poly-2"
+
+
+def test_compare_counts_equal_tokens(client, tiny):
+    both = client.predict(tiny, 1, 3, "poly-2", "exact", api_name="/compare")
+    own, other = ([i for scale in both[side]["scales"] for i in scale["ids"]] for side in ("own", "other"))
+    assert both["equal_tokens"] == pytest.approx(np.mean(np.array(own) == np.array(other)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("/etc/passwd", 0, 0), "must be one of"),
+        (("fashion-28", 99, 0), "class = 99"),
+        (("fashion-28", 0, -1), "seed = -1"),
+        (("fashion-28", 0, 0, 1e9), "guidance = 1000000000"),
+        (("fashion-28", 0, 0, -1, -1, -1, -1, "poly-3"), "degree = 3"),
+        (("fashion-28", 0, 0, -1, -1, -1, -1, "x" * 10_000), "attention = 'xxx"),
+        (([1], {"a": 1}, None), "must be"),
+    ],
+)
+def test_bad_calls_get_one_sentence(client, arguments, message):
+    with pytest.raises(Exception, match=message) as caught:
+        client.predict(*arguments, api_name="/generate")
+    assert "Traceback" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+@pytest.mark.slow
+def test_thirty_visitors_at_once_get_ninety_right_images(server, tiny):
+    model, process = checkpoints.load(tiny), psutil.Process()
+    sampling = checkpoints.load_config(tiny).sampling
+    results, failures = {}, []
+    clients = [gradio_client.Client(server, verbose=False) for _ in range(VISITORS)]
+    clients[0].predict(tiny, 0, 10_000, api_name="/generate")
+    before = process.memory_info().rss
+
+    def visit(i: int) -> None:
+        try:
+            for turn in range(TURNS):
+                seed = TURNS * i + turn
+                results[seed] = clients[i].predict(tiny, i % 3, seed, api_name="/generate")["image"]
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=visit, args=(i,)) for i in range(VISITORS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    grown = process.memory_info().rss - before
+    assert not failures and len(results) == VISITORS * TURNS
+    for seed, image in results.items():
+        assert np.array_equal(pixels(image), to_uint8(model.trace(seed // TURNS % 3, seed, sampling).image[0])), seed
+    assert grown < GROWTH
