@@ -6,13 +6,22 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import api, draw_tab, explorer, models, wording
+from . import api, cost_tab, draw_tab, edit_tab, explorer, lowrank_tab, masks_tab, models, tokenize_tab, tour, wording
 
 TITLE = "VAR Mini"
 MAX_FILE_SIZE = "16mb"  # of an upload
 QUEUE_SIZE = 64  # visitors who may wait; one model serves all of them in turn
 
 STYLE = Path(__file__).with_name("style.css")
+# In the order of a lesson; each builds its own tab, and nothing in one tab knows of another.
+TABS = {
+    "draw": draw_tab,
+    "tokenize": tokenize_tab,
+    "masks": masks_tab,
+    "lowrank": lowrank_tab,
+    "cost": cost_tab,
+    "edit": edit_tab,
+}
 
 
 def theme() -> gr.themes.ThemeClass:
@@ -32,8 +41,11 @@ def build(default_model: str) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
         gr.Markdown(wording.shown("sentence"))
-        with gr.Tabs(), gr.Tab(wording.shown("tab_draw"), id="draw"):
-            draw_tab.build_tab(default_model)
+        tour.build()
+        with gr.Tabs(elem_id="vm-tabs"):
+            for name, tab in TABS.items():
+                with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}"):
+                    tab.build_tab(default_model)
         api.build()
     return page
 

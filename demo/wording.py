@@ -20,6 +20,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "下一尺度预测：模型一次画出一整张词元图，先最粗，再逐级变细；每张图都补上前面各图还缺的细节。",
     ),
     "tab_draw": ("Watch it draw", "看它作画"),
+    "tab_tokenize": ("Tokenize a picture", "把图片变成词元"),
+    "tab_masks": ("Masks and memory", "掩码与记忆"),
+    "tab_lowrank": ("Exact or low-rank", "精确还是低秩"),
+    "tab_cost": ("How the cost grows", "代价如何增长"),
+    "tab_edit": ("Edit", "编辑"),
     # -- controls of a run
     "model": ("Model", "模型"),
     "model_in_folder": ("{name} (from a folder)", "{name}（来自文件夹）"),

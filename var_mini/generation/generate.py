@@ -95,6 +95,7 @@ def generate(
     partial_images: bool = True,
     keep_logits: bool = False,
     timed: bool = True,
+    forced: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
 
@@ -105,6 +106,7 @@ def generate(
     partial_images  whether to decode f_hat after every scale, or after the last one only
     keep_logits   whether to keep each scale's guided logits (B, n, V)
     timed         whether to wait for a GPU before every reading of the clock; without it its times mean nothing
+    forced        per scale (ids int64 (n_k,), where bool (n_k,)): tokens that are given instead of drawn; see editing.py
     Raises ValueError on any argument out of its range, before anything is drawn.
     """
     labels, seeds = normalise(label, seed, transformer.config.num_classes)
@@ -112,8 +114,19 @@ def generate(
     spec, _ = transformer.resolve(attention)
     generators = noise_generators(seeds)
     sampling = sampling or Sampling()
+    if forced is not None:
+        _check_forced(forced, transformer)
     record = _Record(capture, details, partial_images, keep_logits, timed)
-    return _draw_scales(tokenizer, transformer, labels, generators, sampling, spec, record)
+    return _draw_scales(tokenizer, transformer, labels, generators, sampling, spec, record, forced)
+
+
+def _check_forced(forced: list, transformer: VAR) -> None:
+    counts, codes = transformer.pyramid.counts, transformer.vocab_size
+    shapes = [(tuple(ids.shape), tuple(where.shape)) for ids, where in forced]
+    if shapes != [((n,), (n,)) for n in counts]:
+        raise ValueError(f"forced has shapes {validate.shown(shapes)}: must be two of (n,) per scale, n = {counts}")
+    if any(bool(((ids < 0) | (ids >= codes)).any()) or where.dtype != torch.bool for ids, where in forced):
+        raise ValueError(f"forced: ids must be codes from 0 to {codes - 1}, and where must be bool")
 
 
 @torch.no_grad()  # not inference_mode: whoever reads a record may go on computing with it, gradients included
@@ -125,6 +138,7 @@ def _draw_scales(
     sampling: Sampling,
     attention: AttentionSpec,
     record: _Record,
+    forced: list[tuple[torch.Tensor, torch.Tensor]] | None,
 ) -> Iterator[ScaleStep]:
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
     device = transformer.pos_1LC.device
@@ -150,6 +164,9 @@ def _draw_scales(
             logits = guide(logits[:B], logits[B:], sampling.guidance * pyramid.progress(k))
         filtered = filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
         ids = filtered.argmax(-1) if sampling.top_k == 1 else draw(filtered, generators)  # (B, n_k)
+        if forced is not None:
+            given, where = (part.to(device) for part in forced[k])
+            ids = torch.where(where, given, ids)
         f_hat = f_hat + quantizer.contribution(ids, k)
         drawn = clock()
         image = None
