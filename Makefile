@@ -1,17 +1,21 @@
-# make demo | lab | test | train | bench | clean: each makes .venv and installs what it needs.
+# make demo | lab | notebooks | test | train | bench | clean: each makes .venv and installs what it needs.
 PYTHON ?= python3
 PORT ?= 7860
 HOST ?= 127.0.0.1
+SHARE ?=
 PRESET ?= fashion-28-quick
 BIN := .venv/bin
 
-.PHONY: demo lab test lint train bench clean
+.PHONY: demo lab notebooks test lint train bench clean
 
 demo: .venv/.demo
-	$(BIN)/python -m demo --host $(HOST) --port $(PORT)
+	$(BIN)/python -m demo --host $(HOST) --port $(PORT) $(if $(filter-out 0 no false,$(SHARE)),--share)
 
 lab: .venv/.demo
-	$(BIN)/jupyter lab --notebook-dir=.
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+
+notebooks: .venv/.dev
+	$(BIN)/python -m notebooks.build
 
 test: .venv/.dev
 	$(BIN)/ruff check .
@@ -35,7 +39,7 @@ bench: .venv/.demo
 	touch $@
 
 .venv/.dev: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt --editable .
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt --editable .[peers]
 	touch $@
 
 clean:

@@ -138,6 +138,9 @@ def _generate(options) -> None:
     defaults = model.config.sampling
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
+    spec, reason = model.transformer.resolve(options.attention)
+    if spec.method != "exact" or options.attention == "auto":
+        print(f"attention {spec}: {reason}")
     trace = Trace(model.trace_settings(label, options.seed, sampling, options.attention))
     for step in model.generate(label, options.seed, sampling, attention=options.attention):
         trace.steps.append(step)
@@ -147,6 +150,12 @@ def _generate(options) -> None:
             f"{step.seconds_transformer * 1e3:.1f}, decoder {step.seconds_decoder * 1e3:.1f})  "
             f"mean entropy {step.entropy.mean():.2f} nats",
             flush=True,
+        )
+    if spec.method != "exact":
+        smallest = "unknown" if step.smallest_denominator is None else f"{step.smallest_denominator:.3g}"
+        print(
+            f"state of {step.rank} rows a layer, {step.state_bytes / 1000:,.1f} kB in all, and {step.reserve_bytes / 1000:,.1f} kB of "
+            f"keys and values in reserve; smallest denominator {smallest}; {step.fallbacks} outputs of a head computed exactly instead"
         )
     if options.out:
         save_png(trace.image[0], options.out, options.enlarge)

@@ -1,7 +1,8 @@
 """Where the tokens of a finished run attend: one row of the attention matrix, or the mass from scale to scale.
 
 Both repeat the conditional pass of the run from its token ids (guidance adds an unconditional one), so that drawing itself
-is never slowed by capture. A polynomial's weights can be negative where it leaves its range.
+is never slowed by capture. Weights of landmarks and of fitted polynomials can be negative and above 1; where a head fell back
+to exact attention, they are those of exact attention.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def attention_row(
 
     def look(index, state, q):
         if index == scale:
-            rows.append(state.weights(q[:, :, token : token + 1])[0, :, 0])
+            rows.append(state.weights(q)[0, :, token])  # all queries: one of them decides whether the head falls back
 
     _replay(model, ids, label, attention, scale + 1, look)  # finer scales do not matter to it
     return torch.stack(rows).float().cpu()

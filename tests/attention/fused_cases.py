@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -86,11 +87,11 @@ def through_states(device) -> dict:
     from var_mini.attention import kernels, new_state
 
     found = {}
-    for name in ("poly-2", "landmark-64"):
-        q, k, v, s, marks = made(14, 8, 64, torch.float32, device)
-        outs = []
+    for name, dtype in product(("poly-2", "landmark-64"), TYPES):
+        q, k, v, s, marks = made(14, 8, 64, TYPES[dtype], device)
+        outs, refused = [], ""
         for kind in ("triton", "torch"):
-            with kernels.override(kind):
+            with kernels.override(kind), torch.no_grad():
                 state, out, start = new_state(name, 2, s, 8, 14, landmarks=marks), [], 0
                 assert (state.fused is not None) is (kind == "triton")
                 for n in (1, 4, 9):
@@ -99,7 +100,15 @@ def through_states(device) -> dict:
                     out.append(state.attend(q[:, :, part]))
                     start += n
                 outs.append((torch.cat(out, 2), state.smallest_denominator, state.fallbacks))
-        found[name] = {
+            if kind == "triton":
+                try:  # gradients would be lost without a word
+                    state.extend(k[:, :, :1].clone().requires_grad_(), v[:, :, :1])
+                except ValueError as error:
+                    refused = str(error).partition(": ")[0].partition("kernels, ")[2]
+        found[f"{name} {dtype}"] = {
+            "dtype": dtype,
+            "type": str(outs[0][0].dtype),
+            "refused": refused,
             "out": (outs[0][0] - outs[1][0]).abs().max().item(),
             "denominator": abs(outs[0][1] - outs[1][1]),
             "fallbacks": [outs[0][2], outs[1][2]],

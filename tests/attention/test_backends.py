@@ -235,6 +235,61 @@ def test_a_denominator_that_is_not_positive_falls_back_to_exact_in_that_head_and
     assert state.fallbacks == B * PYRAMID.num_scales and state.smallest_denominator < 0
     with pytest.raises(ValueError, match=r"denominator = -.*must be above 0"):
         loop("poly-2-calibrated", q, k, v, coefficients=negative, reserve=False)
+    state = state_of("poly-2-calibrated", coefficients=negative)
+    state.extend(k, v)
+    weights = state.weights(q)  # those that were used: exact ones in head 1
+    torch.testing.assert_close(weights @ v, state.attend(q), atol=1e-5, rtol=0)
+    t = (SCALE.view(1, -1, 1, 1) * q @ k.transpose(-1, -2)).double()
+    torch.testing.assert_close(weights[:, 1].double(), t[:, 1].softmax(-1), atol=1e-6, rtol=0)
+
+
+def test_weights_are_finite_where_every_feature_vanishes(qkv):
+    state = state_of("landmark-16", scale=torch.full((H,), 500.0))
+    state.extend(*qkv[1:])
+    assert state.weights(qkv[0]).isfinite().all()
+
+
+@pytest.mark.parametrize(("degree", "allowed", "too_much"), [(2, 400.0, 500.0), (4, 37.0, 40.0), (8, 15.0, 16.0)])
+def test_a_scale_at_which_float32_loses_the_small_weights_is_refused(degree, allowed, too_much):
+    """The allowed one is right for the worst pair, q . k = -1; float32 is wrong somewhere above."""
+    spec = AttentionSpec("poly", degree=degree)
+    key = unit(1, 1, 1, 4, seed=0)
+    state = new_state(spec, 1, torch.tensor([allowed]), 4, 1)
+    state.extend(key, torch.ones_like(key))
+    torch.testing.assert_close(state.attend(-key), torch.ones_like(key), atol=0.05, rtol=0)
+    with pytest.raises(ValueError, match=f"attention = 'poly-{degree}': the model's logits reach {too_much:g}: must be at most"):
+        new_state(spec, 1, torch.tensor([too_much]), 4, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bit_inputs_are_summed_in_float32(qkv, name, dtype):
+    """The same as float32 on the rounded inputs, but for the rounding of the output."""
+    rounded = [x.to(dtype) for x in qkv]
+    out, state = loop(name, *rounded)
+    assert out.dtype == dtype and state.fallbacks == 0
+    wanted, _ = loop(name, *(x.float() for x in rounded))
+    torch.testing.assert_close(out.float(), wanted, atol=2 * torch.finfo(dtype).eps, rtol=torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_that_do_not_fit_are_refused_by_name(qkv, name):
+    q, k, v = (x[:, :, :4] for x in qkv)
+    state = state_of(name)
+    with pytest.raises(ValueError, match="attend before extend: the state has taken in 0 keys"):
+        state.attend(q)
+    for keys, values, message in (
+        (k, v[:, :, :3], r"v has shape \(2, 3, 3, 8\): must be \(2, 3, 4, 8\)"),
+        (k[:1], v[:1], r"k has shape \(1, 3, 4, 8\)"),
+        (k[:, :, :0], v[:, :, :0], r"k has shape \(2, 3, 0, 8\): must be \(2, 3, 1, 8\)"),
+        (k[..., :7], v[..., :7], r"k has shape \(2, 3, 4, 7\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            state.extend(keys, values)
+    state.extend(k, v)
+    with pytest.raises(ValueError, match=r"q has shape \(2, 2, 4, 8\)"):
+        state.attend(q[:, :2])
+    state.extend(k, torch.full_like(v, 3e37))  # finite, though their sum is not
 
 
 def test_far_landmarks_never_give_a_nan_picture(qkv):
@@ -309,7 +364,7 @@ def test_names_and_specs_say_the_same(name):
 def test_auto_follows_the_stored_times():
     """Where `auto` says that a constant-size state pays off, it was measured to; a third of that, and it was not."""
     rows = json.loads((ASSETS / "results" / "scaling.json").read_text())["rows"]
-    ranks = {(8, "poly-2"): 45, (16, "poly-2"): 153, (8, "landmark-64"): 64, (16, "landmark-32"): 32, (16, "landmark-64"): 64}
+    ranks = {(8, "poly-2"): 45, (16, "poly-2"): 153} | {(d, f"landmark-{m}"): m for d in (8, 16) for m in (32, 64)}
     seen = set()
     for row in rows:
         rank = ranks.get((row["head_dim"], row["method"]))
@@ -328,6 +383,9 @@ def test_auto_follows_the_stored_times():
 def test_auto_chooses_by_tokens_rank_and_bound():
     assert choose(88, 8, 2.0, [16, 64])[0].method == "exact"
     assert str(choose(9451, 64, 4.0, [16, 64])[0]) == "landmark-64"
+    assert choose(767, 16, 2.0, [16])[0].method == "exact" and str(choose(768, 16, 2.0, [16])[0]) == "landmark-16"
+    spec, reason = choose(9451, 16, 11.6, [16, 64])
+    assert spec.method == "exact" and "logits reach 11.6, too much for landmarks" in reason
     assert str(choose(9451, 8, 2.0, [])[0]) == "poly-2"
     spec, reason = choose(9451, 8, 4.0, [])
     assert spec.method == "exact" and "logits reach 4" in reason

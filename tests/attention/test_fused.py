@@ -27,8 +27,10 @@ def check(result, tensor_cores=False):
         assert case["denominator"] <= (SOLVE if method == "landmark" else 2e-3 if tensor_cores else 2e-6), case
         assert method == "landmark" or case["steady"] == 1, case
     for name, found in result["states"].items():
-        assert found["out"] < (5e-3 if name.startswith("landmark") else 2e-5), found
+        rounding = 0 if found["dtype"] == "float32" else 2 * TOLERANCE[found["dtype"]]
+        assert found["out"] < (5e-3 if name.startswith("landmark") else 2e-5) + rounding, found
         assert found["fallbacks"][0] == found["fallbacks"][1]
+        assert found["type"] == f"torch.{found['dtype']}" and found["refused"] == "which know no gradients"
     for found in result["alone"].values():
         assert found["elsewhere"] == 0 and found["there"] > 0.05 and found["permuted"] < 1e-2
 
@@ -50,10 +52,12 @@ def test_without_a_gpu_plain_torch_computes_and_says_why():
     if not torch.cuda.is_available():
         assert not kernels.capable()
     assert kernels.fused("poly", scale, 8) is None
-    assert kernels.why_not("poly", scale, 8) == "the kernels need a GPU, the tensors are on cpu"
-    with kernels.override("torch"):
-        assert kernels.why_not("poly", scale, 8) == "plain torch was asked for"
-    assert kernels.why_not("poly", scale.clone().requires_grad_(), 8) == "the kernels know no gradients"
+    with torch.no_grad():
+        assert kernels.why_not("poly", scale, 8) == "the kernels need a GPU, the tensors are on cpu"
+        with kernels.override("torch"):
+            assert kernels.why_not("poly", scale, 8) == "plain torch was asked for"
+    with kernels.override("triton"):  # keys may need gradients even where the scale does not
+        assert kernels.why_not("poly", scale, 8).startswith("the kernels know no gradients")
     with pytest.raises(ValueError, match="kernels = 'fast': must be one of torch, triton"), kernels.override("fast"):
         pass
 

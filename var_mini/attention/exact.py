@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from .state import check_finite
+from .state import check_keys, check_queries
 
 
 class ExactState:
@@ -23,8 +23,8 @@ class ExactState:
         self.length = 0
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        check_finite("k", k)
-        check_finite("v", v)
+        batch, heads, _, head_dim = self.keys.shape
+        check_keys(k, v, batch, heads, head_dim)
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"k has {k.shape[2]} tokens: {self.capacity - self.length} of {self.capacity} places are left")
@@ -37,9 +37,11 @@ class ExactState:
         self.length = end
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
-        check_finite("q", q)
+        batch, heads, _, head_dim = self.keys.shape
+        check_queries(q, batch, heads, head_dim, self.length > 0)
         keys, values = self.keys[:, :, : self.length], self.values[:, :, : self.length]
-        return F.scaled_dot_product_attention(q * self.scale, keys, values, scale=1.0)  # 4-D: the fast path on CPU
+        queries = (q * self.scale).to(keys.dtype)
+        return F.scaled_dot_product_attention(queries, keys, values, scale=1.0).to(q.dtype)  # 4-D: the fast path on CPU
 
     def weights(self, q: torch.Tensor) -> torch.Tensor:
         return ((q * self.scale) @ self.keys[:, :, : self.length].transpose(-1, -2)).softmax(-1)

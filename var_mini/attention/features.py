@@ -8,11 +8,12 @@ number (arXiv 2302.13214, arXiv 2501.04377).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import ModuleType
 
 import torch
 
 from .exact import ExactState
-from .state import check_finite, tensor_bytes
+from .state import check_keys, check_queries, tensor_bytes
 
 TILE_BYTES = 2 << 20  # features of a tile stay in a core's second-level cache: above and below it is measurably slower
 
@@ -23,12 +24,16 @@ class FeatureState(ABC):
 
     `reserve` keeps keys and values beside the state. They are used for `weights`, and for a head in which some query's
     denominator is not positive: the whole head is then computed exactly and counted in `fallbacks`. Without a reserve such
-    a denominator raises ValueError.
+    a denominator raises ValueError. (Where `positive` rules it out but for rounding, a GPU is not made to wait for the check.)
+
+    Keys, queries and values may be 16-bit; sums are float32 at least, and the output has the type of the queries.
     """
 
     def __init__(self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int, rank: int, reserve: bool):
+        scale = scale.float() if scale.dtype in (torch.float16, torch.bfloat16) else scale
         self.scale = scale
         self.rank = rank
+        self.seen = False  # whether there is any key to attend to
         self.state = scale.new_zeros(batch, scale.numel(), rank, head_dim + 1)
         self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
         self.smallest: torch.Tensor | None = None  # stays on the device until somebody asks
@@ -37,6 +42,7 @@ class FeatureState(ABC):
     # -- what a method defines -------------------------------------------------------------------------------------
 
     positive: bool  # whether the method itself rules out denominators that are not positive
+    fused: ModuleType | None = None  # the GPU kernels where they compute this state, else plain torch does
 
     @abstractmethod
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,38 +55,41 @@ class FeatureState(ABC):
     def take_in(self, k: torch.Tensor, v: torch.Tensor) -> None:
         """S += phi(k) [v, 1]^T, tile by tile."""
         state = self.state
-        ones = v.new_ones(*v.shape[:2], 1, 1)
+        ones = state.new_ones(*v.shape[:2], 1, 1)
         for where in self._tiles(k.shape[2]):
-            values = v[:, :, where]
+            values = v[:, :, where].to(state.dtype)
             values = torch.cat([values, ones.expand(-1, -1, values.shape[2], 1)], -1)
-            state = state + self.features(k[:, :, where]) @ values
+            state = state + self.features(k[:, :, where].to(state.dtype)) @ values
         self.state = state
 
     def give_out(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Output (B, H, n, d) and denominators (B, H, n)."""
         mixed = self.mix(self.state).transpose(-1, -2)  # (B, H, d + 1, r)
-        sums = torch.cat([mixed @ self.features(q[:, :, where]) for where in self._tiles(q.shape[2])], -1)  # (B, H, d + 1, n)
+        tiles = [q[:, :, where].to(mixed.dtype) for where in self._tiles(q.shape[2])]
+        sums = torch.cat([mixed @ self.features(tile) for tile in tiles], -1)  # (B, H, d + 1, n)
         denominator = sums[:, :, -1]
-        return (sums[:, :, :-1] / denominator.unsqueeze(2)).transpose(-1, -2), denominator
+        return (sums[:, :, :-1] / denominator.unsqueeze(2)).transpose(-1, -2).to(q.dtype), denominator
 
     # -- the interface of every state ------------------------------------------------------------------------------
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        check_finite("k", k)
-        check_finite("v", v)
+        batch, heads, *_, columns = self.state.shape
+        check_keys(k, v, batch, heads, columns - 1)
+        self._refuse_gradients(k, v)
         if self.reserve is not None:
             self.reserve.extend(k, v)
         self.take_in(k, v)
+        self.seen = True
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
-        check_finite("q", q)
+        batch, heads, *_, columns = self.state.shape
+        check_queries(q, batch, heads, columns - 1, self.seen)
+        self._refuse_gradients(q)
         out, denominator = self.give_out(q)
         lowest = denominator.detach().amin(-1)  # (B, H)
         self.smallest = lowest.min() if self.smallest is None else torch.minimum(self.smallest, lowest.min())
-        if self.positive or lowest.is_meta:
-            return out
-        bad = ~(lowest > 0)  # also NaN
-        if bad.any():
+        bad = self._failed(lowest)
+        if bad is not None:
             if self.reserve is None:
                 raise ValueError(f"denominator = {lowest.min().item():g}: must be above 0; keep a reserve to fall back to exact")
             self.fallbacks += int(bad.sum())
@@ -88,11 +97,30 @@ class FeatureState(ABC):
         return out
 
     def weights(self, q: torch.Tensor) -> torch.Tensor:
+        """q must be all queries of one `attend`, for a head falls back as a whole."""
         if self.reserve is None:
             raise ValueError("reserve = False: weights need the keys; make the state with reserve = True")
         keys = self.reserve.keys[:, :, : self.reserve.length]
-        weights = self.features(q).transpose(-1, -2) @ self.mix(self.features(keys))
-        return weights / weights.sum(-1, keepdim=True)
+        weights = self.features(q.to(keys.dtype)).transpose(-1, -2) @ self.mix(self.features(keys))
+        weights = weights / weights.sum(-1, keepdim=True)
+        bad = self._failed(self.give_out(q)[1].detach().amin(-1))
+        return weights if bad is None else torch.where(bad[:, :, None, None], self.reserve.weights(q), weights)
+
+    def _failed(self, lowest: torch.Tensor) -> torch.Tensor | None:
+        """Heads, bool (B, H), with a denominator that is not positive (or NaN); None where there are none."""
+        if lowest.is_meta or (self.positive and lowest.is_cuda):
+            return None
+        bad = ~(lowest > 0)
+        return bad if bad.any() else None
+
+    def _refuse_gradients(self, *inputs: torch.Tensor) -> None:
+        if self.fused and torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+            raise ValueError("this state uses fused kernels, which know no gradients: make it with gradients enabled")
+
+    @property
+    def implementation(self) -> str:
+        """What computes it: `triton` or `torch`."""
+        return "triton" if self.fused else "torch"
 
     @property
     def state_bytes(self) -> int:

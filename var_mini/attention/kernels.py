@@ -48,8 +48,8 @@ def why_not(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> 
     chosen = choice()
     if chosen == "torch":
         return "plain torch was asked for"
-    if torch.is_grad_enabled() and scale.requires_grad:
-        return "the kernels know no gradients"
+    if torch.is_grad_enabled():  # whether or not the scale needs them: q, k and v may
+        return "the kernels know no gradients; make the state under torch.no_grad()"
     if chosen == "auto" and scale.device.type != "cuda":
         return f"the kernels need a GPU, the tensors are on {scale.device.type}"
     if chosen == "auto" and not capable():

@@ -24,6 +24,7 @@ class LandmarkState(FeatureState):
         self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int, landmarks: torch.Tensor, reserve: bool = True
     ):
         super().__init__(batch, scale, head_dim, capacity, landmarks.shape[1], reserve)
+        scale, landmarks = self.scale, landmarks.to(self.scale.dtype)
         self.landmarks = landmarks
         self.directions = landmarks * scale[:, None, None]  # s L, so that a feature costs one product, one shift, one exp
         exact = landmarks.double()  # in float32 the factorisation of many close landmarks would fail in spite of the ridge

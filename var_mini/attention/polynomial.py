@@ -16,6 +16,8 @@ import torch
 from . import kernels
 from .features import FeatureState
 
+LOST = 0.01  # rounding error of s^g / g! that is small beside the least value of an even Taylor polynomial, 0.25 to 0.5
+
 
 def taylor(degree: int) -> torch.Tensor:
     """Coefficients 1/j! for j from 0 to `degree`, float64 (g + 1,)."""
@@ -63,6 +65,18 @@ def monomials(x: torch.Tensor, degree: int) -> torch.Tensor:
     return phi
 
 
+def _check_precision(scale: torch.Tensor, degree: int) -> None:
+    """Raises ValueError where the highest power is so large that a sum of the whole polynomial loses its smallest values."""
+    if scale.device.type != "cpu" or not scale.numel():  # elsewhere the host would have to wait
+        return
+    largest = (LOST * factorial(degree) / torch.finfo(scale.dtype).eps) ** (1 / degree)
+    if scale.detach().max() > largest:
+        raise ValueError(
+            f"attention = 'poly-{degree}': the model's logits reach {scale.max().item():g}: must be at most {largest:.3g}, or "
+            f"{scale.dtype} cannot tell the small weights from rounding"
+        )
+
+
 class PolyState(FeatureState):
     """r = C(d + g, g) features. `coefficients` (H, g + 1) stand in for Taylor's, which are positive without a reserve."""
 
@@ -77,13 +91,15 @@ class PolyState(FeatureState):
         reserve: bool = False,
     ):
         super().__init__(batch, scale, head_dim, capacity, comb(head_dim + degree, degree), reserve)
+        scale = self.scale
         self.degree = degree
         self.positive = coefficients is None
+        _check_precision(scale, degree)
         powers, orders = torch.tensor(_multiplicities(head_dim, degree), device=scale.device).unbind(1)
         if coefficients is None:
             coefficients = taylor(degree).to(scale).expand(len(scale), -1)
         # s^j belongs to the pair, so it is applied here once instead of to every query and key
-        self.mixing = coefficients[:, powers] * scale[:, None] ** powers * orders  # (H, r)
+        self.mixing = coefficients.to(scale.dtype)[:, powers] * scale[:, None] ** powers * orders  # (H, r)
         self.fused = kernels.fused("poly", scale, head_dim) if degree == 2 and self.positive else None
         if self.fused:
             self.state = self.fused.poly2_state(batch, len(scale), head_dim, scale.device)

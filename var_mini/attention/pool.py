@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .exact import ExactState
-from .state import check_finite, tensor_bytes
+from .state import check_keys, check_queries, tensor_bytes
 
 EXACT_SIDE = 4
 
@@ -32,8 +32,9 @@ class PoolState:
         self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        check_finite("k", k)
-        check_finite("v", v)
+        batch, heads, _, head_dim = self.keys.shape
+        check_keys(k, v, batch, heads, head_dim)
+        k, v = k.to(self.keys.dtype), v.to(self.keys.dtype)
         tokens = k.shape[2]
         side = isqrt(tokens)
         if side * side != tokens:
@@ -50,9 +51,11 @@ class PoolState:
         self.bias = torch.cat([self.bias, bias])
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
-        check_finite("q", q)
+        batch, heads, keys, head_dim = self.keys.shape
+        check_queries(q, batch, heads, head_dim, keys > 0)
         mask = self.bias.view(1, 1, 1, -1).expand(1, 1, q.shape[2], -1)
-        return F.scaled_dot_product_attention(q * self.scale, self.keys, self.values, attn_mask=mask, scale=1.0)
+        queries = (q * self.scale).to(self.keys.dtype)
+        return F.scaled_dot_product_attention(queries, self.keys, self.values, attn_mask=mask, scale=1.0).to(q.dtype)
 
     def weights(self, q: torch.Tensor) -> torch.Tensor:
         pooled = ((q * self.scale) @ self.keys.transpose(-1, -2) + self.bias).softmax(-1)

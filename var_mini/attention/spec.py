@@ -12,7 +12,7 @@ METHODS = ("auto", "exact", "landmark", "poly", "pool")
 DEGREES = (2, 4, 6, 8)
 FACTORS = (2, 4)
 MIN_LANDMARKS, MAX_LANDMARKS = 16, 256
-MAX_RANK = 4096  # above it a state of r * (d + 1) numbers is larger than the caches it replaces
+MAX_RANK = 4096  # a state of r * (d + 1) numbers, as large as a cache of r * (d + 1) / 2d tokens
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AttentionSpec:
     poly      exp replaced by a polynomial of even `degree`, with Taylor or calibrated coefficients
     landmark  Nystrom approximation with `landmarks` centres per head, calibrated on training images
     pool      keys and values of every fine scale averaged over `factor` x `factor` cells
-    auto      the fastest of these that the model's shape allows, chosen by `choose.resolve`
+    auto      one of these by tokens, rank and logit bound, see `choose`
     """
 
     method: str = "exact"
@@ -73,6 +73,6 @@ class AttentionSpec:
         if rank > MAX_RANK:
             raise ValueError(
                 f"attention = {str(self)!r}: has C({head_dim} + {self.degree}, {self.degree}) = {rank:,} features at head "
-                f"dimension {head_dim}: must be at most {MAX_RANK:,}, or the state outgrows the cache that it replaces"
+                f"dimension {head_dim}: must be at most {MAX_RANK:,}, or the state is larger than the cache of most token maps"
             )
         return rank

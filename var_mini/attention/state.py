@@ -50,12 +50,29 @@ class AttentionState(Protocol):
         ...
 
 
-def check_finite(name: str, x: torch.Tensor) -> None:
-    """Raises ValueError where x holds NaN or infinity, found by one sum.
+def check_keys(k: torch.Tensor, v: torch.Tensor, batch: int, heads: int, head_dim: int) -> None:
+    """Raises ValueError unless k and v are finite and of shape (batch, heads, n >= 1, head_dim), n the same for both."""
+    wanted = (batch, heads, max(k.shape[2], 1) if k.ndim == 4 else 1, head_dim)
+    for name, x in (("k", k), ("v", v)):
+        _check(name, x, wanted)
 
-    Only on the CPU: on a GPU the host would have to wait for the answer; there `generate` checks each scale's logits.
+
+def check_queries(q: torch.Tensor, batch: int, heads: int, head_dim: int, seen: bool) -> None:
+    """Raises ValueError unless q is finite and of shape (batch, heads, n >= 1, head_dim), and there is a key to attend to."""
+    _check("q", q, (batch, heads, max(q.shape[2], 1) if q.ndim == 4 else 1, head_dim))
+    if not seen:
+        raise ValueError("attend before extend: the state has taken in 0 keys, must be at least 1")
+
+
+def _check(name: str, x: torch.Tensor, shape: tuple[int, ...]) -> None:
+    """Finiteness is found by one sum, and only on the CPU: on a GPU the host would have to wait for the answer; there
+    `generate` checks each scale's logits.
     """
-    if x.device.type == "cpu" and not math.isfinite(x.detach().sum(dtype=torch.float32)):
+    if tuple(x.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: must be {shape}")
+    if x.device.type != "cpu" or math.isfinite(x.detach().sum(dtype=torch.float32)):
+        return
+    if not torch.isfinite(x).all():  # or the sum alone is too large
         raise ValueError(f"{name} has values that are not finite: every entry must be a finite number")
 
 

@@ -41,8 +41,16 @@ def pairs(pyramid: ScalePyramid, method: str) -> int:
     if spec.method == "landmark":
         return pyramid.tokens * 2 * spec.landmarks
     if spec.method == "pool":
-        return sum(queries * keys for queries, keys in zip(pyramid.counts, _pooled_ends(pyramid, spec.factor)))
+        return sum(queries * keys for queries, keys in zip(pyramid.counts, pooled_ends(pyramid, spec.factor)))
     raise ValueError(f"method = {method!r}: must be exact, exact-uncached, landmark-M or pool-F")
+
+
+def feature_pairs(pyramid: ScalePyramid, method: str, head_dim: int) -> int:
+    """What a constant-size state meets in place of keys: r features of every key and r of every query, 2 r per token."""
+    spec, _ = _parse(method)
+    if spec.method not in ("poly", "landmark"):
+        raise ValueError(f"method = {method!r}: must have a state of constant size, poly-G or landmark-M")
+    return pyramid.tokens * 2 * spec.rank(validate.integer("head_dim", head_dim, 1, 1024))
 
 
 def raster_pairs(side: int, cached: bool) -> int:
@@ -124,7 +132,7 @@ def _parse(method: str) -> tuple[AttentionSpec, bool]:
     return spec, cached
 
 
-def _pooled_ends(pyramid: ScalePyramid, factor: int) -> list[int]:
+def pooled_ends(pyramid: ScalePyramid, factor: int) -> list[int]:
     """Keys that each scale's queries meet when fine scales are pooled."""
     ends, total = [], 0
     for side in pyramid.patch_nums:

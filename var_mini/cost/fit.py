@@ -22,3 +22,14 @@ def fit_exponent(sides: list[float], seconds: list[float]) -> dict:
     line = stats.linregress(np.log(x), np.log(y))
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * line.stderr
     return {"exponent": float(line.slope), "low": float(line.slope - half), "high": float(line.slope + half)}
+
+
+def fit_upper(sides: list[float], seconds: list[float]) -> dict:
+    """`fit_exponent` over the upper half of the sides, but at least three, and `sides`, those that it used.
+
+    Small sides are overhead, not growth. Raises ValueError as `fit_exponent` does.
+    """
+    pairs = sorted(zip(sides, seconds, strict=True))
+    upper = pairs[min(len(pairs) // 2, max(len(pairs) - 3, 0)) :]
+    x, y = [side for side, _ in upper], [time for _, time in upper]
+    return {"sides": x, **fit_exponent(x, y)}

@@ -23,7 +23,7 @@ from ..config import TransformerConfig
 from ..pyramid import ScalePyramid
 from ..transformer import VAR
 from .complexity import pairs, raster_pairs
-from .fit import fit_exponent
+from .fit import fit_upper
 from .ladder import official_like
 
 SIDES = (4, 6, 8, 12, 16, 24, 32)
@@ -177,10 +177,8 @@ def bench_raster(sides: tuple[int, ...] = SIDES, methods: tuple[str, ...] = METH
     exponents = []
     for method in methods:
         measured = [(r["side"], r["seconds"]) for r in rows if r["method"] == method and r["seconds"] is not None]
-        upper = measured[min(len(measured) // 2, max(len(measured) - 3, 0)) :]
-        if len(upper) >= 3:
-            x, y = zip(*upper)
-            exponents.append({"method": method, "sides": x, **fit_exponent(x, y), "theory": THEORY[method]})
+        if len(measured) >= 3:
+            exponents.append({"method": method, **fit_upper(*zip(*measured)), "theory": THEORY[method]})
     seconds = {(r["side"], r["method"]): r["seconds"] for r in rows}
     ratios = {
         str(side): seconds[side, "raster-cached"] / seconds[side, "var-cached"]
@@ -207,7 +205,7 @@ def _measure(sides: list[int], methods: tuple[str, ...], row_seconds: float) -> 
         raster, var = RasterModel(side), VarModel(pyramid)
         for method in methods:
             print(f"bench raster: side {side}, {method}", file=sys.stderr, flush=True)
-            run, closed = _runner(method, raster, var)
+            run, closed = runner(method, raster, var)
             row = {"side": side, "method": method, "steps": raster.tokens if method.startswith("raster") else pyramid.num_scales}
             row |= {"pairs": closed, "pairs_counted": None, "seconds": None, "rounds": 0}
             expected = last[method][1] * (side / last[method][0]) ** THEORY[method] if method in last else 0.0
@@ -229,7 +227,7 @@ def _measure(sides: list[int], methods: tuple[str, ...], row_seconds: float) -> 
     return rows
 
 
-def _runner(method: str, raster: RasterModel, var: VarModel) -> tuple[Callable[[Counter], torch.Tensor], int | None]:
+def runner(method: str, raster: RasterModel, var: VarModel) -> tuple[Callable[[Counter], torch.Tensor], int | None]:
     """What draws one image, and the closed form of its pairs."""
     if method.startswith("raster"):
         cached = method.endswith("cached")

@@ -30,6 +30,7 @@ class Device:
 # 132 multiprocessors at 1.83 GHz, 16 special function results per cycle each
 H100 = Device("NVIDIA H100 SXM", 989e12, 33.5e12, 132 * 16 * 1.83e9, 3.35e12)
 A100 = Device("NVIDIA A100 SXM", 312e12, 9.75e12, 108 * 16 * 1.41e9, 2.0e12)
+DEVICES = {"H100": H100, "A100": A100}
 PAD = 16  # tensor cores take products in multiples of this
 
 
@@ -65,6 +66,16 @@ def roofline(tokens: int, head_dim: int, method: str, batch_heads: int = 128, de
         work = {"tensor": tensor, "special": 2 * N * m, "vector": 2 * 2 * N * m, "bytes": 2 * 4 * N * d + 4 * 4 * m * (d + 1)}
         return _seconds(work, BH, device, kernels=3)
     raise ValueError(f"method = {method!r}: the model covers exact, poly-2 and landmark-M")
+
+
+def overtakes_from(method: str, head_dim: int, batch_heads: int = 128, device: Device = H100) -> int | None:
+    """The least number of tokens, in steps of 16, from which `method` is modelled faster than exact; None up to 65,536."""
+    least = None
+    for tokens in range(1 << 16, 0, -16):
+        if roofline(tokens, head_dim, method, batch_heads, device) >= roofline(tokens, head_dim, "exact", batch_heads, device):
+            break
+        least = tokens
+    return least
 
 
 def _seconds(work: dict[str, float], batch_heads: int, device: Device, kernels: int) -> float:

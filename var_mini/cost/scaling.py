@@ -67,7 +67,7 @@ def bench_scaling(
         rows = []
         for head_dim in head_dims:
             for side in sides:
-                for what, prepare in (("attention", _attention_loops), ("transformer", _transformer_loops)):
+                for what, prepare in (("attention", attention_loops), ("transformer", transformer_loops)):
                     print(f"bench scaling: head dimension {head_dim}, side {side}, {what}", file=sys.stderr, flush=True)
                     rows += _rows(what, official_like(side), SHAPES[head_dim], prepare, methods, device, peak)
     finally:
@@ -101,7 +101,8 @@ def _rows(what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, method
     seconds: dict[str, list[float]] = {method: [] for method in methods}
     states, peaks = {}, {}
     with torch.no_grad():
-        for method in methods:  # the first run warms up and measures memory
+        for method in methods:
+            loops(method)  # warms up: what libraries allocate once is not the method's
             peaks[method], states[method] = peak_bytes(lambda method=method: loops(method), device)
         for _ in range(MAX_ROUNDS):
             for method in methods:
@@ -130,6 +131,7 @@ def _rows(what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, method
             "reserve_bytes": states[method].reserve_bytes if states[method] else 0,
             "fallbacks": states[method].fallbacks if states[method] else 0,
             "peak_bytes": peaks[method],
+            "implementation": getattr(states[method], "implementation", "torch"),
         }
         if what == "attention":
             flops = shape.heads * complexity.attention_flops(pyramid, method, shape.head_dim)
@@ -138,8 +140,11 @@ def _rows(what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, method
     return rows
 
 
-def _attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[[str], AttentionState | None]:
-    """A function that runs one layer's loop over all scales with a method and returns its state."""
+def attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[..., AttentionState | None]:
+    """A function that runs one layer's loop over all scales with a method and returns its state.
+
+    Its second argument, if any, is called before every scale, so that a long loop can be left with an exception.
+    """
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 1, shape.heads, pyramid.tokens, shape.head_dim, generator=generator).to(device)
     q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
@@ -148,15 +153,17 @@ def _attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: st
 
     mask = pyramid.block_causal_mask(device)
 
-    def run(method: str) -> AttentionState | None:
+    def run(method: str, before_scale: Callable[[], None] = _nothing) -> AttentionState | None:
         if method == "exact-uncached":  # every scale computes all coarser ones anew, in one masked pass
             for where in pyramid.slices:
+                before_scale()
                 end = slice(where.stop)
                 masked("exact", q[:, :, end], k[:, :, end], v[:, :, end], scale, mask[end, end])
             return None
         spec = AttentionSpec.parse(method)
         state = new_state(spec, 1, scale, shape.head_dim, pyramid.tokens, marks.get(spec.landmarks))
         for where in pyramid.slices:
+            before_scale()
             state.extend(k[:, :, where], v[:, :, where])
             state.attend(q[:, :, where])
         return state
@@ -164,7 +171,7 @@ def _attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: st
     return run
 
 
-def _transformer_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[[str], AttentionState | None]:
+def transformer_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[..., AttentionState | None]:
     """The same for a whole transformer with random weights; the state of its first layer."""
     torch.manual_seed(0)
     model = VAR(shape, pyramid, VOCAB, Z_CHANNELS).eval().to(device)
@@ -173,18 +180,24 @@ def _transformer_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: 
     label = torch.zeros(1, dtype=torch.long, device=device)
     inputs = [None, *(torch.zeros(1, count, Z_CHANNELS, device=device) for count in pyramid.counts[1:])]
 
-    def run(method: str) -> AttentionState | None:
+    def run(method: str, before_scale: Callable[[], None] = _nothing) -> AttentionState | None:
         condition = model.condition(label)
         if method == "exact-uncached":
             for scale in range(pyramid.num_scales):
+                before_scale()
                 prefix_pass(model, inputs[: scale + 1], condition)
             return None
         states = model.new_states(1, method)
         for scale in range(pyramid.num_scales):
+            before_scale()
             model.step(scale, inputs[scale], condition, states)
         return states[0]
 
     return run
+
+
+def _nothing() -> None:
+    pass
 
 
 def _landmarks(shape: TransformerConfig, m: int) -> torch.Tensor:

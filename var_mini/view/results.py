@@ -26,6 +26,7 @@ SPEED = (
     ("share of the machine's GEMM peak", "gemm_peak_share", "{:.0%}", ""),
 )
 
+MEMORY = ("state_bytes", "reserve_bytes", "peak_bytes")
 
 # of the emoji models: targets of emoji-64
 EMOJI_QUALITY = (
@@ -124,6 +125,19 @@ def scaling_table(folder: Path | str, what: str, head_dim: int) -> str:
     return "\n".join(lines)
 
 
+def memory_table(folder: Path | str, side: int = 64) -> str:
+    """What one layer's state, its reserve and the whole loop take at one side, from `scaling.json`."""
+    rows = [r for r in _stored(folder, "scaling")["rows"] if r["what"] == "attention" and r["side"] == side]
+    dims, methods = sorted({r["head_dim"] for r in rows}), list(dict.fromkeys(r["method"] for r in rows))
+    columns = [f"d = {d}: {name}" for d in dims for name in ("state", "reserve", "peak of the loop")]
+    lines = [f"| side {side} ({rows[0]['tokens']:,} tokens) | " + " | ".join(columns) + " |"]
+    lines.append("| --- |" + " --- |" * len(columns))
+    for method in methods:
+        sizes = [r[key] for d in dims for r in rows if (r["head_dim"], r["method"]) == (d, method) for key in MEMORY]
+        lines.append(f"| `{method}` | " + " | ".join("" if not size else f"{size / 1000:,.0f} kB" for size in sizes) + " |")
+    return "\n".join(lines)
+
+
 def raster_table(folder: Path | str) -> str:
     """Raster order against next-scale prediction, from `raster.json`."""
     result = _stored(folder, "raster")
@@ -181,7 +195,8 @@ def all_tables(folder: Path | str, models: list[str]) -> list[str]:
     """Every table of the README and of assets/results/README.md."""
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
-    return [table(folder, models), *errors, *scaling, raster_table(folder), peers_table(folder)]
+    memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
+    return [table(folder, models), *errors, *scaling, memory, raster, peers]
 
 
 def _stored(folder: Path | str, name: str) -> dict:
