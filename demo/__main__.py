@@ -10,6 +10,7 @@ COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by 
 HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other machines (default: %(default)s)"
 PORT_HELP = "port to listen on (default: %(default)s)"
 MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
+SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
 COMMAND_ERROR = "demo: {error}"
 
 
@@ -19,12 +20,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help=HOST_HELP)
     parser.add_argument("--port", default=7860, type=int, help=PORT_HELP)
     parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
+    parser.add_argument("--share", action="store_true", help=SHARE_HELP)
     options = parser.parse_args(argv)
     try:
         check_address(options.host, options.port)
         from .app import launch  # gradio and torch take seconds to import, so a typing error is reported before
 
-        launch(options.model, options.host, options.port)
+        launch(options.model, options.host, options.port, options.share)
     except (ValueError, OSError) as error:
         print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2

@@ -1,9 +1,10 @@
-"""Typed endpoints for programs (gradio_client): generate and compare.
+"""Typed endpoints for programs (gradio_client): generate, compare and tokenize.
 
     from gradio_client import Client
     client = Client("http://127.0.0.1:7860")
     run = client.predict("fashion-28", 7, 0, api_name="/generate")
     run["image"]   # a PNG as a data URI; run["scales"][k]["ids"] are the token ids of scale k
+    client.predict("fashion-28", run["image"], api_name="/tokenize")["psnr_db"]
 
 Errors come as one readable sentence, as on the page.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 import gradio as gr
 from PIL import Image
 
+from var_mini import pictures
+from var_mini.generation.editing import scale_errors, tokenize_picture
 from var_mini.view.images import to_uint8
 
 from . import compare, models, runs
@@ -70,8 +73,42 @@ def compare_runs(model: str, label: int, seed: int, attention: str = "poly-2", v
     return sides | {"equal_tokens": sum(a == b for a, b in pairs) / len(pairs)}
 
 
+def tokenize(model: str, image: str, fit: str = "crop", invert: str = "no") -> dict:
+    """Takes a picture apart into token maps and puts it together again.
+
+    `image` is a data URI (data:image/png;base64,...; JPEG, WEBP, GIF, BMP too) of at most 2 MiB: no path and no address is read.
+    `fit` is crop or whole, `invert` yes, no, or auto (grey models only: where the picture's edge is bright). Returns
+    scales (side, ids, residual, psnr_db, mean_absolute_error), psnr_db, and original and reconstruction as PNG data URIs.
+    """
+    try:
+        t = models.offered_config(model).tokenizer
+        picture = pictures.read_picture(pictures.from_data_uri(image), t.image_size, t.image_channels, fit, invert)
+        loaded = models.load_model(model)
+        trace = tokenize_picture(loaded.model, picture.image)
+        errors = scale_errors(loaded.model, picture.image, trace)
+    except ERRORS as error:
+        raise readable(error) from None
+    return {
+        "scales": [
+            {
+                "side": step.side,
+                "ids": step.token_ids[0].tolist(),
+                "residual": error.residual,
+                "psnr_db": error.psnr_db,
+                "mean_absolute_error": error.mean_absolute,
+            }
+            for step, error in zip(trace.steps, errors, strict=True)
+        ],
+        "psnr_db": errors[-1].psnr_db,
+        "inverted": picture.inverted,
+        "original": data_uri(Image.fromarray(to_uint8(picture.image))),
+        "reconstruction": data_uri(Image.fromarray(to_uint8(trace.image[0]))),
+    }
+
+
 def build() -> None:
     """Adds the endpoints to the Blocks being built."""
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1}
     gr.api(generate, api_name="generate", **one_at_a_time)
     gr.api(compare_runs, api_name="compare", **one_at_a_time)
+    gr.api(tokenize, api_name="tokenize", **one_at_a_time)

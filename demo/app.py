@@ -5,12 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from . import api, cost_tab, draw_tab, edit_tab, explorer, lowrank_tab, masks_tab, models, tokenize_tab, tour, wording
+from . import (
+    api,
+    cost_tab,
+    draw_tab,
+    edit_tab,
+    explorer,
+    guard,
+    lowrank_tab,
+    masks_tab,
+    models,
+    tokenize_tab,
+    tour,
+    waiting,
+    wording,
+)
 
 TITLE = "VAR Mini"
 MAX_FILE_SIZE = "16mb"  # of an upload
 QUEUE_SIZE = 64  # visitors who may wait; one model serves all of them in turn
+SESSIONS = 1000  # visitors whose state is kept
+UPLOADS_KEPT = (600, 3600)  # every so many seconds, uploads older than so many are deleted
 
 STYLE = Path(__file__).with_name("style.css")
 # In the order of a lesson; each builds its own tab, and nothing in one tab knows of another.
@@ -25,39 +42,54 @@ TABS = {
 
 
 def theme() -> gr.themes.ThemeClass:
-    """System fonts only: nothing is fetched from anywhere."""
-    subdued = {"body_text_color_subdued": "*neutral_500", "block_info_text_color": "*neutral_500"}  # by default too pale
+    """System fonts only: nothing is fetched from anywhere. Colours that Gradio has too pale are darker, for 4.5 to 1 as text."""
+    readable = {
+        "body_text_color_subdued": "*neutral_500",
+        "block_info_text_color": "*neutral_500",
+        "color_accent": "#5b5ef0",  # between indigo 500 and 600; as text on white, and under white text
+        "button_primary_background_fill": "*primary_600",
+        "button_primary_background_fill_hover": "*primary_700",
+    }
     return gr.themes.Default(
         primary_hue="indigo",
         neutral_hue="slate",
         font=("ui-sans-serif", "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "Consolas", "monospace"),
-    ).set(**subdued)
+    ).set(**readable)
 
 
 def build(default_model: str) -> gr.Blocks:
     """The page, not yet served. Raises ValueError where `default_model` is neither a model's name nor a checkpoint folder."""
     models.offer(default_model)
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
         gr.Markdown(wording.shown("sentence"))
-        tour.build()
+        tour.build(list(TABS))
         with gr.Tabs(elem_id="vm-tabs"):
             for name, tab in TABS.items():
                 with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}"):
                     tab.build_tab(default_model)
+        waiting.build()
         api.build()
     return page
 
 
-def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None, **options) -> gr.Blocks:
-    """Builds and serves the page; `options` go to Blocks.launch. Without `prevent_thread_lock` it returns on Ctrl-C."""
-    page = build(default_model).queue(max_size=QUEUE_SIZE)
+def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None, share: bool = False, **options) -> gr.Blocks:
+    """Builds and serves the page; `options` go to Blocks.launch. Without `prevent_thread_lock` it returns on Ctrl-C.
+
+    `share` asks Gradio's server for a public link that lives a week and leads through it to this machine.
+    """
+    guard.private_folder()
+    page = build(default_model).queue(max_size=QUEUE_SIZE, api_open=False)  # no way past the queue
     page.launch(
         server_name=host,
         server_port=port,
-        share=False,
+        share=share,
         ssr_mode=False,
+        enable_monitoring=False,
+        show_error=False,
+        state_session_capacity=SESSIONS,
+        app_kwargs={"middleware": [Middleware(guard.Guard, page=page)]},
         footer_links=[],
         theme=theme(),
         css=STYLE.read_text() + explorer.CSS.read_text(),

@@ -86,11 +86,11 @@ def choices(control: str, language: str = "en") -> list[tuple]:
     return [(wording.text(name, language), value) for value, name in CHOICES[control].items()]
 
 
-def controls(name: str) -> list[gr.Dropdown]:
-    """The back end and its parameters, in the order of `checked`; only the fitting parameter is ever visible."""
+def controls(name: str, first: str = "exact") -> list[gr.Dropdown]:
+    """The back end, `first` at first, and its parameters, in the order of `checked`; only the fitting parameter is visible."""
     numbers = landmark_choices(name)
     offers = {
-        "method": (choices("method"), "exact", "back_end"),
+        "method": (choices("method"), first, "back_end"),
         "polynomial": (choices("polynomial"), "2", "polynomial"),
         "landmarks": ([(str(m), m) for m in numbers], numbers[-1], "landmarks"),
         "factor": (choices("factor"), 2, "factor"),
@@ -101,7 +101,7 @@ def controls(name: str) -> list[gr.Dropdown]:
             value=value,
             label=wording.shown(label),
             info=wording.shown(f"{label}_info"),
-            visible=control == "method",
+            visible=control in ("method", PARAMETERS.get(first)),
             filterable=False,
             scale=2,
             min_width=170,
@@ -112,4 +112,4 @@ def controls(name: str) -> list[gr.Dropdown]:
 
 def visibility(method) -> list:
     """Shows the parameter of the chosen method and hides the others."""
-    return [gr.update(visible=PARAMETERS.get(method) == name) for name in PARAMETERS.values()]
+    return [gr.update(visible=PARAMETERS.get(str(method)) == name) for name in PARAMETERS.values()]

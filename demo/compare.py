@@ -240,8 +240,8 @@ def control() -> gr.Dropdown:
     )
 
 
-def build_area() -> list:
+def build_area(elem_id: str = "vm-compare") -> list:
     """What appears below a run that is compared with another."""
     with gr.Row(visible=False) as area:
-        comparison = gr.HTML(elem_id="vm-compare", js_on_load=SLIDE, apply_default_css=False)
+        comparison = gr.HTML(elem_id=elem_id, js_on_load=SLIDE, apply_default_css=False)
     return [area, comparison]

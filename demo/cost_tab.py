@@ -1,7 +1,255 @@
-"""The tab that measures time as resolution grows."""
+"""The tab that measures time as resolution grows: recorded curves, a measurement by the visitor, closed forms, a roofline."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from html import escape
+
+import gradio as gr
+
+from var_mini import validate
+from var_mini.cost import live
+from var_mini.cost.roofline import DEVICES
+
+from . import cost_ladder, cost_view, wording
+from .errors import message, readable
+
+SECONDS = 20.0  # of one measurement: others wait for the worker
+SIDES = (8, 12, 16, 24, 32)  # chosen at first; live.SIDES has all
+CHOSEN = {
+    "attention": ("exact", "exact-uncached", "poly-2", "landmark-32"),
+    "transformer": ("exact", "exact-uncached", "poly-2", "landmark-32"),
+    "raster": ("raster", "raster-cached", "var-cached", "var-poly-2"),
+}
+FIRST = ("attention", 8)  # what is shown at first: kind and head dimension
+FINAL_SIDES = (4, 96)
+FINAL_SIDE = 32
+KEPT = 256  # visitors whose measurement can be stopped
+
+_STOPS: OrderedDict[str, threading.Event] = OrderedDict()  # session -> set when its visitor wants to stop
+_LOCK = threading.Lock()
+
+
+# -- a measurement ---------------------------------------------------------------------------------------------------
+
+
+def prepare(what, head_dim, sides, methods, request: gr.Request = None) -> str:
+    """Checks what is asked for and makes it stoppable before its turn comes; the status line."""
+    try:
+        asked = live.Sweep.checked(what, head_dim, sides, methods)
+    except ValueError as error:
+        raise readable(error) from None
+    with _LOCK:
+        _STOPS[_session(request)] = threading.Event()
+        while len(_STOPS) > KEPT:
+            _STOPS.popitem(last=False)
+    return _status(wording.text("cost_waiting", wording.language(request)), 0, len(asked.sides) * len(asked.methods))
+
+
+def stop(request: gr.Request = None) -> None:
+    """Ends this visitor's measurement at the next scale; the measurement itself then says so."""
+    with _LOCK:
+        wish = _STOPS.get(_session(request))
+    if wish is not None:
+        wish.set()
+
+
+def measure(what, head_dim, sides, methods, kept, request: gr.Request = None) -> Iterator[tuple[str, str, dict]]:
+    """Yields the chart with what is measured so far, the status line, and all that this visitor has measured."""
+    language, session = wording.language(request), _session(request)
+    try:
+        asked = live.Sweep.checked(what, head_dim, sides, methods)
+    except ValueError as error:
+        raise readable(error) from None
+    with _LOCK:
+        wish = _STOPS.setdefault(session, threading.Event())
+    kept, begin, progress = dict(kept or {}), time.monotonic(), live.Progress(len(asked.sides) * len(asked.methods))
+
+    def shown(text: str) -> tuple[str, str, dict]:
+        rows = kept[_key(what, head_dim)] = progress.rows
+        done = progress.done if progress.finished else len(rows)
+        return cost_view.measured(what, head_dim, rows, language), _status(text, done, progress.total), kept
+
+    try:
+        for progress in live.sweep(asked, SECONDS, wish.is_set, cost_view.device(what)):
+            if progress.rows:
+                yield shown(_so_far(progress, language))
+        yield shown(_outcome(progress, time.monotonic() - begin, language))
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        yield shown(message(error))
+        raise readable(error) from None
+    finally:
+        with _LOCK:
+            if _STOPS.get(session) is wish:
+                del _STOPS[session]
+
+
+def _session(request: gr.Request | None) -> str:
+    return str(getattr(request, "session_hash", None))
+
+
+def _key(what: str, head_dim: int) -> str:
+    return f"{what}-{head_dim}"
+
+
+def _so_far(progress: live.Progress, language: str) -> str:
+    row = progress.rows[-1]
+    values = {"side": row["side"], "tokens": f"{row['tokens']:,}", "milliseconds": cost_view.number(1000 * row["median_s"])}
+    name = cost_view.method_name(row["method"], language)
+    return wording.text("cost_progress", language, done=progress.done, total=progress.total, name=name, **values)
+
+
+def _outcome(progress: live.Progress, seconds: float, language: str) -> str:
+    name = "cost_stopped" if progress.stopped else "cost_finished" if progress.finished else "cost_time_up"
+    values = {"done": len(progress.rows), "total": progress.total, "seconds": f"{seconds:.1f}"}
+    told = [wording.text(name, language, **values)]
+    if progress.left_out and not progress.stopped:
+        sides: dict[str, list[str]] = {}
+        for point in progress.left_out:
+            sides.setdefault(point["method"], []).append(str(point["side"]))
+        points = [
+            wording.text("cost_left_point", language, name=cost_view.method_name(method, language), sides=", ".join(found))
+            for method, found in sides.items()
+        ]
+        told.append(wording.text("cost_left_out", language, points=" \u00b7 ".join(points)))
+    return " ".join(told)
+
+
+def _status(text: str, done: int, total: int) -> str:
+    share = f'<progress max="{total}" value="{done}" aria-label="{done} / {total}"></progress>' if total else ""
+    return f'<div class="vm-cost-status" role="status">{share}<p>{escape(text)}</p></div>'
+
+
+# -- what the controls show ------------------------------------------------------------------------------------------
+
+
+def show(what, head_dim, kept, request: gr.Request = None) -> tuple:
+    """Another kind or head dimension: its chart, with what this visitor measured of it, and the methods on offer."""
+    language = wording.language(request)
+    try:
+        what = validate.one_of("what", what, live.METHODS)
+        dims = live.HEAD_DIMS[what]
+        head_dim = dims[0] if len(dims) == 1 else int(validate.one_of("head_dim", str(head_dim), [str(d) for d in dims]))
+    except ValueError as error:
+        raise readable(error) from None
+    here = (kept or {}).get(_key(what, head_dim), [])
+    methods = gr.update(choices=_method_choices(what, language), value=list(CHOSEN[what]))
+    return cost_view.measured(what, head_dim, here, language), gr.update(value=head_dim, visible=len(dims) > 1), methods
+
+
+def show_dimension(what, head_dim, kept, request: gr.Request = None) -> str:
+    """The chart alone: the methods stay as they are chosen."""
+    return show(what, head_dim, kept, request)[0]
+
+
+def show_counts(side, request: gr.Request = None) -> str:
+    """The closed forms at one final side."""
+    try:
+        return cost_view.counted(validate.integer("n", side, *FINAL_SIDES), wording.language(request))
+    except ValueError as error:
+        raise readable(error) from None
+
+
+def show_roofline(device, head_dim, request: gr.Request = None) -> str:
+    """The roofline of a device at a head dimension."""
+    try:
+        name = validate.one_of("device", device, DEVICES)
+        head_dim = int(validate.one_of("head_dim", str(head_dim), [str(d) for d in cost_view.ROOFLINE_HEAD_DIMS]))
+    except ValueError as error:
+        raise readable(error) from None
+    return cost_view.modelled(name, head_dim, wording.language(request))
+
+
+def open_tab(request: gr.Request = None) -> list:
+    """Everything that Python writes, in the visitor's language."""
+    language, (what, head_dim) = wording.language(request), FIRST
+    return [
+        gr.update(choices=_what_choices(language)),
+        gr.update(choices=_method_choices(what, language)),
+        cost_view.measured(what, head_dim, [], language),
+        _status(wording.text("cost_ready", language, seconds=f"{SECONDS:g}"), 0, 0),
+        cost_view.counted(FINAL_SIDE, language),
+        cost_view.modelled(next(iter(DEVICES)), FIRST[1], language),
+    ]
+
+
+def _what_choices(language: str = "en") -> list[tuple[str, str]]:
+    return [(wording.text(name, language), what) for what, name in cost_view.WHAT.items()]
+
+
+def _method_choices(what: str, language: str = "en") -> list[tuple[str, str]]:
+    return [(cost_view.method_name(method, language), method) for method in live.METHODS[what]]
+
+
+# -- components ------------------------------------------------------------------------------------------------------
+
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    """Adds the tab to the Blocks being built. It needs no model, except for the ladder of trained ones."""
+    t, (first_what, first_dim) = wording.shown, FIRST
+    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    with gr.Column(elem_id="vm-cost"):
+        gr.Markdown(f"### {t('cost_measured')}")
+        gr.Markdown(t("cost_measured_intro"))
+        with gr.Row(elem_classes="vm-controls"):
+            what = gr.Radio(_what_choices(), value=first_what, label=t("cost_what"), scale=4, min_width=260)
+            dims = list(live.HEAD_DIMS[first_what])
+            head_dim = gr.Radio(dims, value=first_dim, label=t("cost_head_dim"), scale=1, min_width=140)
+        with gr.Row(elem_classes="vm-controls"):
+            methods = gr.CheckboxGroup(
+                _method_choices(first_what),
+                value=list(CHOSEN[first_what]),
+                label=t("cost_methods"),
+                scale=4,
+                min_width=260,
+                elem_id="vm-cost-methods",
+            )
+            sides = gr.CheckboxGroup(
+                list(live.SIDES),
+                value=list(SIDES),
+                label=t("cost_sides"),
+                scale=2,
+                min_width=260,
+                elem_id="vm-cost-sides",
+            )
+        with gr.Row(elem_classes="vm-controls"):
+            run_button = gr.Button(t("cost_measure"), variant="primary", scale=2, min_width=140, elem_id="vm-cost-measure")
+            stop_button = gr.Button(t("stop"), scale=1, min_width=80, elem_id="vm-cost-stop")
+        status = gr.HTML(elem_id="vm-cost-progress", apply_default_css=False)
+        chart = gr.HTML(elem_id="vm-cost-measured", elem_classes="vm-cost-part", apply_default_css=False)
+        kept = gr.State({})
+
+        gr.Markdown(f"### {t('cost_counted')}")
+        gr.Markdown(t("cost_counted_intro"))
+        side = gr.Slider(*FINAL_SIDES, FINAL_SIDE, step=1, label=t("cost_final_side"), info=t("cost_final_side_info"))
+        counts = gr.HTML(elem_id="vm-cost-counted", elem_classes="vm-cost-part", apply_default_css=False)
+
+        gr.Markdown(f"### {t('cost_modelled')}")
+        gr.Markdown(t("cost_modelled_intro"))
+        with gr.Row(elem_classes="vm-controls"):
+            gpu = gr.Radio([(d.name, key) for key, d in DEVICES.items()], value=next(iter(DEVICES)), label=t("cost_device"))
+            gpu_dim = gr.Radio(list(cost_view.ROOFLINE_HEAD_DIMS), value=first_dim, label=t("cost_head_dim"))
+        model = gr.HTML(elem_id="vm-cost-modelled", elem_classes="vm-cost-part", apply_default_css=False)
+        cost_ladder.build()
+
+    asked = [what, head_dim, sides, methods]
+    prepared = run_button.click(prepare, asked, status, **quiet)
+    prepared.success(
+        measure,
+        [*asked, kept],
+        [chart, status, kept],
+        concurrency_id="model",
+        concurrency_limit=1,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    stop_button.click(stop, **quiet)
+    what.input(show, [what, head_dim, kept], [chart, head_dim, methods], **quiet)
+    head_dim.input(show_dimension, [what, head_dim, kept], chart, **quiet)
+    side.change(show_counts, side, counts, trigger_mode="always_last", **quiet)
+    for control in (gpu, gpu_dim):
+        control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
+    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model], **quiet)

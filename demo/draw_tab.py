@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 
@@ -28,6 +29,23 @@ def draw(
         settings = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
     except ValueError as error:
         raise readable(error) from None
+    yield from _stream(settings, request)
+
+
+def draw_link(link, request: gr.Request = None) -> Iterator[dict]:
+    """Draws the run of the link that the page was opened with: its record as JSON, or nothing."""
+    try:
+        settings = runs.from_record(json.loads(link)) if link else None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise readable(error) from None
+    if settings is None:
+        yield gr.skip()  # a generator without a value would empty the picture
+    else:
+        yield from _stream(settings, request)
+
+
+def _stream(settings: runs.Settings, request: gr.Request | None) -> Iterator[dict]:
+    """The run so far, after every scale."""
     language, config = wording.language(request), settings.config
     trace = Trace(runs.record(settings))
     shown = partial(payload, trace, config)
@@ -44,19 +62,6 @@ def draw(
             "note": wording.text("explorer_failed", language, error=told.message)
         }
         raise told from None
-
-
-def draw_link(
-    pending, name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor,
-    request: gr.Request = None,
-) -> Iterator[dict]:  # fmt: skip
-    """Draws the run that the page was opened with, if there is one."""
-    if pending is True:
-        yield from draw(
-            name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, request
-        )  # fmt: skip
-    else:
-        yield gr.skip()  # a generator without a value would empty the picture
 
 
 def choose_model(name, request: gr.Request = None) -> tuple:

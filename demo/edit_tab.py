@@ -1,7 +1,275 @@
-"""The tab that redraws a part of a picture."""
+"""The tab that redraws a part of a picture: tokens outside a brushed mask are given, those inside are drawn.
+
+As in the tab that takes pictures apart, the server keeps nothing: the browser sends the token maps of the start picture
+along with the mask.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import torch
+from PIL import Image
+
+from var_mini import checkpoints, samples, validate
+from var_mini.attention import AttentionSpec
+from var_mini.config import ModelConfig, Sampling
+from var_mini.generation import Trace
+from var_mini.generation.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
+from var_mini.generation.sampling import MAX_SEED
+from var_mini.view.images import enlarge, to_uint8
+from var_mini.view.payload import payload
+
+from . import explorer, models, runs, wording
+from .errors import message, readable
+from .gallery import data_uri
+from .tokenize_tab import ERRORS, event_field, picker_value, sample_image
+
+HERE = Path(__file__).parent
+SHOWN = 336  # pixels of a picture in the result
+STRIPE = 12  # pixels from stripe to stripe over the masked part
+VEIL = np.array([230, 159, 0], np.uint8)  # colour of the stripes, of Okabe and Ito
+
+SCRIPT = """
+{module}
+const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
+const other = (id) => document.querySelector(`#${{id}} .vx-root`)?.explorer?.run();
+const editor = mount(element.querySelector('.ve'), {{
+  words: props.words[language],
+  plan: async (query) => {{
+    const answer = await server.plan(query);
+    if (answer.error) throw new Error(answer.error);
+    return answer;
+  }},
+  sources: {{
+    draw: () => trigger('draw'),
+    sample: (name) => trigger('sample', {{ name }}),
+    run: () => other('vm-explorer'),
+    picture: () => other('vm-tokenize'),
+    result: () => other('vm-edit-run'),
+    take: (run) => trigger('take', {{ model: run.settings.model, subject: run.subject, ids: run.scales.map((s) => s.ids) }}),
+  }},
+  redraw: (query) => trigger('redraw', query),
+}});
+watch('value', () => editor.show(props.value));
+editor.show(props.value);
+trigger('first');
+"""
+
+
+# -- the start picture -----------------------------------------------------------------------------------------------------
+
+
+def start(name: str, trace: Trace, subject: str) -> dict:
+    """A picture as the mask's board shows it, with its token maps."""
+    offered = picker_value(name)
+    return {
+        "model": name,
+        "subject": subject,
+        "sides": [step.side for step in trace.steps],
+        "ids": [step.token_ids[0].tolist() for step in trace.steps],
+        "image": data_uri(Image.fromarray(to_uint8(trace.image[0]))),
+        "samples": offered["samples"],
+    }
+
+
+def _of_ids(name: str, ids: list[torch.Tensor], subject: str) -> dict:
+    return start(name, picture_of_ids(models.load_model(name).model, ids), subject)
+
+
+def start_first(name):
+    """What stands on the tab when it is first opened: a sample where the model has any, otherwise nothing is drawn unasked."""
+    try:
+        found = samples.load_samples(models.offered_config(name))
+        if not found:
+            return gr.skip()
+        return _tokenized(name, found[-1])
+    except ERRORS as error:
+        raise readable(error) from None
+
+
+def _tokenized(name: str, sample: samples.Sample) -> dict:
+    return start(name, tokenize_picture(models.load_model(name).model, sample.image), sample.name)
+
+
+def start_drawn(name, label, seed) -> dict:
+    """A picture drawn by the model itself."""
+    try:
+        s = models.offered_config(name).sampling
+        settings = runs.checked(name, label, seed, s.guidance, s.temperature, s.top_k, s.top_p)
+        return start(name, runs.trace(settings), settings.config.class_name(settings.label))
+    except ERRORS as error:
+        raise readable(error) from None
+
+
+def start_sample(name, event: gr.EventData) -> dict:
+    """A sample that was clicked."""
+    try:
+        chosen = event_field(event, "name")
+        return _tokenized(name, samples.Sample(chosen, sample_image(models.offered_config(name), chosen)))
+    except ERRORS as error:
+        raise readable(error) from None
+
+
+def start_taken(current, event: gr.EventData) -> tuple:
+    """A picture that another explorer of the page shows, by its model and token maps; the controls follow its model."""
+    try:
+        name, subject = event_field(event, "model"), event_field(event, "subject")
+        config = models.offered_config(name)
+        taken = _of_ids(name, runs.checked_ids(config, event_field(event, "ids")), str(subject)[:80])
+        return (taken, *[gr.skip()] * 4) if name == current else (taken, name, *_controls(config))
+    except ERRORS as error:
+        raise readable(error) from None
+
+
+def choose_model(name) -> tuple:
+    """What changes with the model: its start picture, its classes and its guidance."""
+    try:
+        config = models.offered_config(name)
+        first = start_first(name) if samples.load_samples(config) else _nothing(name, config)
+        return first, *_controls(config)
+    except ERRORS as error:
+        raise readable(error) from None
+
+
+def _controls(config: ModelConfig) -> tuple:
+    classes, label = models.class_choices(config), _first_label(config)
+    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=label), config.sampling.guidance
+
+
+def _first_label(config: ModelConfig) -> int:
+    """The class of the picture that `start_first` shows."""
+    found = samples.load_samples(config)
+    return config.class_names.index(found[-1].name) if found and found[-1].name in config.class_names else 0
+
+
+def _nothing(name: str, config: ModelConfig) -> dict:
+    sides = list(config.pyramid.patch_nums)
+    return {"model": name, "subject": "", "sides": sides, "ids": [], "image": "", "samples": picker_value(name)["samples"]}
+
+
+# -- the mask and what is drawn inside it ----------------------------------------------------------------------------------
+
+
+def checked_mask(config: ModelConfig, mask: object) -> torch.Tensor:
+    """A list of 0 and 1 from the browser -> bool (side, side). Raises ValueError for anything else."""
+    side = config.pyramid.side
+    fits = isinstance(mask, list) and len(mask) == side * side
+    if not fits or any(type(value) is not int or value not in (0, 1) for value in mask):  # type: no booleans, no 1.0
+        raise ValueError(f"mask = {validate.shown(mask)}: must be a list of {side * side} numbers, 0 or 1")
+    return torch.tensor(mask, dtype=torch.bool).reshape(side, side)
+
+
+def plan(query) -> dict:
+    """For the browser: which tokens of every scale a mask redraws, {model, mask} -> {scales: lists of 0 and 1}, or {error}."""
+    try:
+        if not isinstance(query, dict):
+            raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
+        config = models.offered_config(query.get("model"))
+        inside = masks_per_scale(checked_mask(config, query.get("mask")), config.pyramid.patch_nums)
+    except ERRORS as error:
+        return {"error": message(error)}
+    return {"scales": [where.int().tolist() for where in inside]}
+
+
+def redraw(label, seed, guidance, event: gr.EventData, request: gr.Request = None) -> Iterator[tuple]:
+    """Yields the edited run so far, as the explorer shows it, and at its end the picture before and after."""
+    language = wording.language(request)
+    try:
+        name = event_field(event, "model")
+        config = models.offered_config(name)
+        ids = runs.checked_ids(config, event_field(event, "ids"))
+        mask = checked_mask(config, event_field(event, "mask"))
+        own = config.sampling
+        sampling = Sampling(guidance, own.temperature, own.top_k, own.top_p)
+        label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
+        settings = runs.Settings(name, label, validate.integer("seed", seed, 0, MAX_SEED), sampling, AttentionSpec())
+        loaded = models.load_model(name)
+        before = picture_of_ids(loaded.model, ids)
+        steps, inside = [], masks_per_scale(mask, config.pyramid.patch_nums)
+        trace = Trace(runs.record(settings), steps)
+        for step in edit(loaded.model, ids, mask, label, settings.seed, sampling):
+            steps.append(step)
+            shown = payload(trace, config, colours=loaded.colours) | {"edited": True}
+            for scale, where in zip(shown["scales"], inside):
+                scale["given"] = (~where).int().tolist()
+            yield shown | {"note": _note(config, inside, len(steps), language)}, gr.skip()
+    except ERRORS as error:
+        raise readable(error) from None
+    yield gr.skip(), result(before.image[0], trace.image[0], mask, config.class_name(label), language)
+
+
+def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: str) -> str:
+    if done < len(inside):
+        return wording.text("explorer_drawing", language, done=done, scales=len(inside))
+    drawn = sum(int(where.sum()) for where in inside)
+    return wording.text("edit_done", language, drawn=drawn, given=config.pyramid.tokens - drawn)
+
+
+def result(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, subject: str, language: str) -> str:
+    """The start picture with its mask, the edited one, and by how much either part changed."""
+    size = before.shape[-1]
+    large = size * max(1, SHOWN // size)
+    covered = enlarge(mask.numpy()[..., None], size)[..., 0]  # (size, size)
+    change = (after - before).abs().mean(0).numpy()
+    stripes = np.add.outer(np.arange(large), np.arange(large)) % STRIPE < STRIPE // 2  # so that the picture shows through
+    veil = enlarge(covered[..., None], large) & stripes[..., None]
+    masked = np.where(veil, VEIL, enlarge(to_uint8(before), large))
+    numbers = {
+        "inside": f"{100 * change[covered].mean():.1f}",
+        "outside": f"{100 * change[~covered].mean():.1f}" if not covered.all() else wording.NO_VALUE,
+    }
+    figures = "".join(
+        f'<figure><img src="{data_uri(Image.fromarray(pixels))}" data-figure="{name}" '
+        f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+        for name, pixels, caption in (
+            ("before", enlarge(to_uint8(before), large), wording.text("edit_before", language)),
+            ("masked", masked, wording.text("edit_masked_picture", language)),
+            ("after", enlarge(to_uint8(after), large), wording.text("edit_after", language, subject=subject)),
+        )
+    )
+    return f'<div class="ve-result"><div>{figures}</div><p>{escape(wording.text("edit_change", language, **numbers))}</p></div>'
+
+
+# -- components ------------------------------------------------------------------------------------------------------------
 
 
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    t, config = wording.shown, checkpoints.load_config(default_model)
+    classes, own = models.class_choices(config), _first_label(config)
+    gr.Markdown(t("edit_explain"))
+    drop = partial(gr.Dropdown, scale=3, min_width=150)
+    with gr.Row(elem_classes="vm-controls"):
+        model = drop(models.model_choices(default_model), value=default_model, label=t("model"), elem_id="vm-edit-model")
+        first_label = drop(classes, value=own, label=t("edit_first_class"), elem_id="vm-edit-first")
+        first_seed = gr.Number(0, label=t("edit_first_seed"), scale=2, min_width=90)
+    with gr.Row(elem_classes="vm-controls"):
+        label = drop(classes, value=own, label=t("edit_class"), elem_id="vm-edit-class")
+        seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
+        guidance = gr.Slider(0, 10, config.sampling.guidance, step=0.1, label=t("guidance"), scale=3, min_width=150)
+    board = gr.HTML(
+        _nothing(default_model, config),
+        html_template='<div class="ve"></div>',
+        js_on_load=SCRIPT.format(module=explorer.inline(HERE / "mask.js")),
+        server_functions=[plan],
+        words=wording.part("edit_"),
+        apply_default_css=False,
+        elem_id="vm-edit",
+    )
+    shown = gr.HTML(apply_default_css=False, elem_id="vm-edit-result")
+    empty = payload(Trace({}), config, colours=models.no_colours(config)) | {"note": ""}  # out of sight until something is drawn
+    view = explorer.component(empty, "vm-edit-run")
+
+    options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
+    board.first(start_first, model, board, **options)
+    board.draw(start_drawn, [model, first_label, first_seed], board, **options)
+    board.sample(start_sample, model, board, trigger_mode="always_last", **options)
+    board.take(start_taken, model, [board, model, first_label, label, guidance], **options)
+    board.redraw(redraw, [label, seed, guidance], [view, shown], **options)
+    model.input(choose_model, model, [board, first_label, label, guidance], **options)

@@ -20,17 +20,18 @@ CSS = VIEW / "explorer.css"
 
 # The module is one file for page and notebooks; a page without a second request has it inside, without its `export`.
 GLUE = """
-const mount = (() => {{ {module}; return mount; }})();
+{module}
 const texts = props.words[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
 const checked = async (promise) => {{
   const answer = await promise;
   if (answer && answer.error) throw new Error(answer.error);
   return answer;
 }};
+const given = (run) => (run.edited ? run.scales.map((s) => s.ids) : null); // an edited run does not follow from its settings
 const explorer = mount(element.querySelector('.vx-root'), {{
   words: texts,
-  row: (run, scale, token) => checked(server.row({{ settings: run.settings, scale, token }})),
-  blocks: (run) => checked(server.blocks({{ settings: run.settings }})),
+  row: (run, scale, token) => checked(server.row({{ settings: run.settings, ids: given(run), scale, token }})),
+  blocks: (run) => checked(server.blocks({{ settings: run.settings, ids: given(run) }})),
   changed: (run, state) => {{ {changed} }},
 }});
 element.querySelector('.vx-root').explorer = explorer;
@@ -38,19 +39,25 @@ watch('value', () => explorer.show(props.value));
 explorer.show(props.value);
 """
 
-# The link of the page reproduces the run that it shows.
+# The link of the page reproduces the run that it shows. A recorded run leaves it alone: it is shown before the page has
+# read the link that it was opened with.
 LINK = """
-if (run.scales.length < run.sides.length || !run.settings.model) return;
+if (run.recorded || run.scales.length < run.sides.length || !run.settings.model) return;
 const query = new URLSearchParams({ ...run.settings, scale: state.scale + 1 });
 for (const [name, value] of new URLSearchParams(location.search)) if (name.startsWith('__')) query.set(name, value);
 history.replaceState(null, '', '?' + query);
 """
 
 
+def inline(path: Path, name: str = "mount") -> str:
+    """A script of one exported function `mount`, for use inside a component under another name."""
+    body = path.read_text(encoding="utf-8").replace("export function", "function")
+    return f"const {name} = (() => {{ {body}; return mount; }})();"
+
+
 def script(changed: str = "") -> str:
     """What the browser runs once for an explorer; `changed` runs whenever another scale or token is chosen."""
-    module = (VIEW / "explorer.js").read_text(encoding="utf-8").replace("export function", "function")
-    return GLUE.format(module=module, changed=changed)
+    return GLUE.format(module=inline(VIEW / "explorer.js"), changed=changed)
 
 
 def component(value: dict | None, elem_id: str, link: bool = False) -> gr.HTML:
@@ -83,7 +90,10 @@ def _answer(query, compute) -> dict:
         if not isinstance(query, dict):
             raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
         settings = runs.from_record(query.get("settings"))
-        ids = torch.cat([step.token_ids[0] for step in runs.trace(settings).steps])
+        if query.get("ids") is None:
+            ids = torch.cat([step.token_ids[0] for step in runs.trace(settings).steps])
+        else:
+            ids = torch.cat(runs.checked_ids(settings.config, query["ids"]))
         return weights_payload(compute(models.load_model(settings.name).model, ids, settings))
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         return {"error": message(error)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 
 import gradio as gr
@@ -31,7 +32,7 @@ def first_run(name: str, language: str = "en") -> dict:
     """What stands on the page before the first click."""
     found = recorded(name)
     if found is not None:
-        return found | {"note": wording.text("explorer_recorded", language)}
+        return found | {"note": wording.text("explorer_recorded", language), "recorded": True}
     config = checkpoints.load_config(name)
     needs = wording.text("published_needs", language) if name in checkpoints.OFFICIAL else ""
     return payload(Trace({}), config, colours=models.no_colours(config)) | {"note": needs}
@@ -57,7 +58,7 @@ def parse(query: dict[str, str]) -> runs.Settings:
 def open_page(request: gr.Request) -> list:
     """Controls and run of the link, in the visitor's language; without a link, or with a spoilt one, the defaults.
 
-    The last value says whether the run of the link is still to be drawn.
+    The last value is the record of the link's run as JSON, which is still to be drawn, or empty.
     """
     language, query = wording.language(request), dict(request.query_params) if request else {}
     words = [gr.update(choices=backend.choices(name, language)) for name in ("method", "polynomial")]
@@ -65,7 +66,7 @@ def open_page(request: gr.Request) -> list:
     unchanged = [gr.skip()] * 7
     if "model" not in query:
         shown = gr.skip() if language == "en" else first_run(models.default(), language)
-        return [*unchanged, *words, gr.skip(), factor, versus, shown, False]
+        return [*unchanged, *words, gr.skip(), factor, versus, shown, ""]
     try:
         settings = parse(query)
     except (ValueError, OSError) as error:
@@ -76,7 +77,7 @@ def open_page(request: gr.Request) -> list:
             factor,
             versus,
             first_run(models.default(), language) | {"note": message(error)},
-            False,
+            "",
         ]
     s, spec, config = settings.sampling, settings.attention, settings.config
     numbers = backend.landmark_choices(settings.name)
@@ -91,13 +92,16 @@ def open_page(request: gr.Request) -> list:
         gr.update(choices=backend.choices("factor", language), value=spec.factor, visible=spec.method == "pool"),
         versus,
         first_run(settings.name, language),
-        True,
+        json.dumps(runs.record(settings)),
     ]
 
 
 def restore(draw, inputs: list, versus: gr.Dropdown, view: gr.HTML) -> None:
-    """Lets the page open as its link says; `draw(pending, *inputs)` draws the run of the link."""
-    pending = gr.State(False)
+    """Lets the page open as its link says; `draw(link)` draws the run of a link's record."""
+    # hidden, and not a gr.State, since the browser tells of the change of a component alone; and it holds the whole record,
+    # since the controls may not have their new values yet
+    link = gr.Textbox("", visible="hidden")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    opened = gr.context.Context.root_block.load(open_page, None, [*inputs, versus, view, pending], queue=False, **quiet)
-    opened.then(draw, [pending, *inputs], view, concurrency_id="model", concurrency_limit=1, **quiet)
+    gr.context.Context.root_block.load(open_page, None, [*inputs, versus, view, link], queue=False, **quiet)
+    # on a change only: a page that has nothing to draw must not take a place in the queue
+    link.change(draw, link, view, concurrency_id="model", concurrency_limit=1, **quiet)

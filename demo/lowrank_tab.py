@@ -2,6 +2,214 @@
 
 from __future__ import annotations
 
+import json
+from html import escape
+
+import gradio as gr
+import matplotlib
+import numpy as np
+import torch
+
+from var_mini import checkpoints
+from var_mini.attention import AttentionSpec
+from var_mini.config import ModelConfig
+from var_mini.fidelity import collect_qkv, output_errors
+from var_mini.view.svg import number
+
+from . import backend, compare, links, lowrank_limits, models, runs, wording
+from .errors import readable
+
+RECORDED = checkpoints.ASSETS / "results"
+LEAST, LARGEST = 1e-4, 1.0  # errors at the ends of the colour map
+EVEN_CONTRAST = 0.179  # relative luminance on which black and white text stand out equally (WCAG 2)
+FIRST_BACK_END = "poly"
+
+
+def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr.Request = None) -> tuple:
+    """(area, comparison, heat table) of the same run with exact attention and with the chosen one, by the model's own sampling.
+
+    Anything the browser sends out of range becomes a gr.Error.
+    """
+    language = wording.language(request)
+    chosen = method, polynomial, landmarks, factor
+    try:
+        s = models.offered_config(name).sampling
+        sampling = s.guidance, s.temperature, s.top_k, s.top_p
+        settings = runs.checked(name, label, seed, *sampling, *chosen)
+        if settings.attention == AttentionSpec():
+            return gr.update(visible=False), "", _hint(wording.text("lowrank_same", language))
+    except ValueError as error:
+        raise readable(error) from None
+    area, comparison = compare.compare(name, label, seed, *sampling, *chosen, "exact", request)
+    try:
+        model = models.load_model(settings.name).model
+        spec, _ = model.transformer.resolve(settings.attention)
+        if spec == AttentionSpec():
+            return area, comparison, _hint(wording.text("lowrank_auto_same", language))
+        errors = measured_errors(model, settings, spec)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        raise readable(error) from None
+    return area, comparison, heat(errors, spec, wording.text("lowrank_heat_measured", language), language)
+
+
+def measured_errors(model, settings: runs.Settings, spec: AttentionSpec) -> np.ndarray:
+    """Relative errors (layers, heads, scales) on the tokens that exact attention draws with these settings."""
+    exact = runs.Settings(settings.name, settings.label, settings.seed, settings.sampling, AttentionSpec())
+    ids = torch.cat([step.token_ids for step in runs.trace(exact).steps], 1)
+    return np.array(output_errors(model, collect_qkv(model, ids, torch.tensor([settings.label])), spec)[0])
+
+
+def recorded(name, method, polynomial, landmarks, factor, request: gr.Request = None) -> str:
+    """The heat table that is stored for a model and a back end, or a line that says how to get one. Runs no model."""
+    language = wording.language(request)
+    try:
+        config = models.offered_config(name)
+        spec = backend.checked(name, config, method, polynomial, landmarks, factor)
+    except ValueError as error:
+        return _hint(str(error))
+    errors = _stored(config, name, spec)
+    if errors is None:
+        return _hint(wording.text("lowrank_heat_none", language))
+    return heat(errors, spec, wording.text("lowrank_heat_recorded", language), language)
+
+
+def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray | None:
+    path = RECORDED / f"error-{config.name}.json"
+    if name not in checkpoints.available() or not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))["backends"].get(str(spec))
+    return np.array(found["error"]) if found and str(spec) != "exact" else None
+
+
+# -- the heat table --------------------------------------------------------------------------------------------------
+
+
+def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str) -> str:
+    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all. Colours are cividis, values are text."""
+    tables = [("lowrank_heat_last", errors[:, :, -1]), ("lowrank_heat_all", errors.mean(-1))]
+    body = "".join(_table(wording.text(name, language), values, language) for name, values in tables)
+    title = escape(wording.text("lowrank_heat_title", language, name=spec))
+    return f'<section class="vm-heat"><h2>{title}</h2><p>{escape(note)}</p><div>{body}</div></section>'
+
+
+def _hint(text: str) -> str:
+    return f'<section class="vm-heat"><p>{escape(text)}</p></section>'
+
+
+def _table(caption: str, values: np.ndarray, language: str) -> str:
+    heads = "".join(
+        f'<th scope="col">{escape(wording.text("lowrank_heat_head", language, number=h + 1))}</th>'
+        for h in range(values.shape[1])
+    )
+    rows = ""
+    for layer, row in enumerate(values):
+        cells = "".join(_cell(value) for value in row)
+        rows += f'<tr><th scope="row">{escape(wording.text("lowrank_heat_layer", language, number=layer + 1))}</th>{cells}</tr>'
+    scrolled = f'<div tabindex="0" role="group" aria-label="{escape(caption)}">'
+    table = f"<table><caption>{escape(caption)}</caption><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"{scrolled}{table}</div>"
+
+
+def _cell(value: float) -> str:
+    """A cell in the colour of the logarithm of its error, with black or white text, whichever stands out more."""
+    place = np.log(max(value, LEAST) / LEAST) / np.log(LARGEST / LEAST)
+    colour = np.array(matplotlib.colormaps["cividis"](float(min(place, 1.0)))[:3])
+    luminance = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    text = "#000" if luminance > EVEN_CONTRAST else "#fff"
+    rgb = ",".join(str(round(255 * part)) for part in colour)
+    return f'<td style="background:rgb({rgb});color:{text}">{number(float(f"{value:.2g}"))}</td>'
+
+
+# -- components ------------------------------------------------------------------------------------------------------
+
+
+def choose_model(name, method, polynomial, landmarks, factor, request: gr.Request = None) -> tuple:
+    """What changes with the model: classes, seed, landmarks on offer, layers, the stored heat table; no comparison."""
+    try:
+        config = models.offered_config(name)
+    except ValueError as error:
+        raise readable(error) from None
+    numbers = backend.landmark_choices(name)
+    label, seed = links.first_choice(name)
+    return (
+        gr.update(choices=models.class_choices(config), value=label),
+        seed,
+        gr.update(choices=[(str(m), m) for m in numbers], value=numbers[-1]),
+        gr.update(maximum=config.transformer.depth, value=1),
+        gr.update(visible=False),
+        recorded(name, method, polynomial, numbers[-1], factor, request),
+    )
+
+
+def source_choices(language: str = "en") -> list[tuple[str, str]]:
+    return [(wording.text(f"lowrank_source_{name}", language), name) for name in lowrank_limits.SOURCES]
+
+
+def open_page(request: gr.Request = None) -> list:
+    """Names of choices and the stored heat table in the visitor's language."""
+    language, name = wording.language(request), models.default()
+    choices = [gr.update(choices=backend.choices(control, language)) for control in ("method", "polynomial", "factor")]
+    heat_table = recorded(name, FIRST_BACK_END, "2", backend.landmark_choices(name)[-1], 2, request)
+    return [*choices, gr.update(choices=source_choices(language)), heat_table]
+
+
+def open_tab(shown, name, label, seed, source, layer, bound, degree, count, request: gr.Request = None):
+    """The first curves, on vectors that need no model, when a visitor comes to this tab; later visits keep what is shown."""
+    if shown or source != "unit":
+        return gr.skip()
+    return lowrank_limits.curves(name, label, seed, source, layer, bound, degree, count, request)
+
 
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    config, t = checkpoints.load_config(default_model), wording.shown
+    tab = gr.context.Context.block  # the gr.Tab around this: its curves wait until somebody comes to see them
+    first_label, first_seed = links.first_choice(default_model)
+    with gr.Column(elem_id="vm-lowrank"):
+        gr.Markdown(t("lowrank_lead"))
+        with gr.Row(elem_classes="vm-controls"):
+            offered = models.model_choices(default_model)
+            model = gr.Dropdown(offered, value=default_model, label=t("model"), scale=3, min_width=200)
+            label = gr.Dropdown(models.class_choices(config), value=first_label, label=t("class"), scale=3, min_width=150)
+            seed = gr.Number(first_seed, label=t("seed"), scale=2, min_width=90)
+            run = gr.Button(t("lowrank_run"), variant="primary", scale=2, min_width=120, elem_id="vm-lowrank-run")
+        with gr.Row(elem_classes="vm-controls"):
+            chosen = backend.controls(default_model, FIRST_BACK_END)
+        area = compare.build_area("vm-lowrank-compare")
+        heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat")
+        gr.Markdown(t("lowrank_breaks"), elem_classes="vm-heading")
+        gr.Markdown(t("lowrank_breaks_lead"))
+        source, sliders = _limit_controls(config)
+        charts = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits")
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, **quiet}
+    inputs, sample = [model, label, seed, *chosen], [model, label, seed, source, *sliders]
+    chosen[0].change(backend.visibility, chosen[0], chosen[1:], queue=False, **quiet)
+    for control in chosen:
+        control.input(recorded, [model, *chosen], heat_table, queue=False, trigger_mode="always_last", **quiet)
+    ran = run.click(toggle, inputs, [*area, heat_table], **one_at_a_time)
+    ran.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
+    changes = [control.input for control in (source, *sliders)]
+    gr.on(changes, lowrank_limits.curves, sample, charts, trigger_mode="always_last", **one_at_a_time)
+    outputs = [label, seed, chosen[2], sliders[0], area[0], heat_table]
+    changed = model.input(choose_model, [model, *chosen], outputs, queue=False, **quiet)
+    changed.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
+    named = [chosen[0], chosen[1], chosen[3], source, heat_table]
+    gr.context.Context.root_block.load(open_page, None, named, queue=False, **quiet)
+    tab.select(open_tab, [charts, *sample], charts, queue=False, **quiet)
+
+
+def _limit_controls(config: ModelConfig) -> tuple[gr.Radio, list]:
+    """What the curves are measured on, and the sliders in the order of `lowrank_limits.curves`."""
+    t, first, low = wording.shown, lowrank_limits.FIRST, lowrank_limits
+    with gr.Row(elem_classes="vm-controls"):
+        source = gr.Radio(source_choices(), value=first["source"], label=t("lowrank_source"), scale=3, min_width=260)
+        depth = config.transformer.depth
+        layer = gr.Slider(1, depth, first["layer"], step=1, label=t("lowrank_layer"), scale=2, min_width=150)
+    with gr.Row(elem_classes="vm-controls"):
+        bound = gr.Slider(
+            low.SMALLEST_BOUND, low.LARGEST_BOUND, first["bound"], step=0.25, label=t("lowrank_bound"), min_width=180
+        )
+        degree = gr.Slider(low.DEGREES[0], low.DEGREES[-1], first["degree"], step=1, label=t("lowrank_degree"), min_width=180)
+        count = gr.Slider(low.COUNTS[0], low.COUNTS[-1], first["count"], step=16, label=t("lowrank_count"), min_width=180)
+    return source, [layer, bound, degree, count]

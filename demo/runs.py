@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from var_mini import checkpoints, validate
 from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
@@ -62,6 +64,14 @@ def from_record(record) -> Settings:
         Sampling(*(record.get(key) for key in ("guidance", "temperature", "top_k", "top_p"))),
         backend.supported(name, config, AttentionSpec.parse(record.get("attention", "exact"))),
     )
+
+
+def checked_ids(config: ModelConfig, ids) -> list[torch.Tensor]:
+    """Token maps from the browser, a list of codes per scale -> int64 (n_k,) each. Raises ValueError where they do not fit."""
+    counts, codes = config.pyramid.counts, config.tokenizer.vocab_size
+    if not isinstance(ids, list) or [len(part) if isinstance(part, list) else None for part in ids] != list(counts):
+        raise ValueError(f"ids = {validate.shown(ids)}: must be {len(counts)} lists of {', '.join(map(str, counts))} codes")
+    return [torch.tensor([validate.integer("code", code, 0, codes - 1) for code in part]) for part in ids]
 
 
 _RUNS: OrderedDict[Settings, list[ScaleStep]] = OrderedDict()

@@ -1,7 +1,80 @@
-"""The guided tour: about ten steps through the tabs, each with a question to answer before anything moves."""
+"""The guided tour: about ten steps through the tabs, each with a question to answer before anything moves.
+
+The steps stand here, their words in wording.py (`tour_<name>_...`), what happens in the browser in tour.js. The server
+learns nothing of the answers: they stay in the visitor's browser.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-def build() -> None:
-    """Adds the tour to the Blocks being built."""
+import gradio as gr
+
+from var_mini.config import TokenizerConfig
+
+from . import explorer, wording
+
+SCRIPT = Path(__file__).with_name("tour.js")
+TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every step
+GLUE = """
+{module}
+const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
+const {{ words, values, steps, tabs }} = props;
+mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps, tabs }});
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    tab: str
+    target: str  # selector, inside the tab, of what to look at
+    right: int  # index of the right answer
+
+
+STEPS = (
+    Step("input", "draw", "#vm-explorer .vx-strip", 1),
+    Step("together", "draw", "#vm-explorer .vx-more", 0),
+    Step("mask", "masks", "#vm-masks", 2),
+    Step("codebook", "draw", "#vm-explorer .vx-strip", 0),
+    Step("phi", "tokenize", "#vm-tokenize", 1),
+    Step("coarse", "draw", "#vm-explorer .vx-strip", 1),
+    Step("count", "draw", "#vm-explorer .vx-head", 2),
+    Step("diffusion", "draw", "#vm-explorer .vx-right", 2),
+    Step("lowrank", "lowrank", "#vm-lowrank", 1),
+    Step("cost", "cost", "#vm-cost", 2),
+    Step("edit", "edit", "#vm-edit", 1),
+)
+
+
+def values(language: str) -> dict[str, str]:
+    """What fills the braces of the texts: numbers of the published 256-pixel VAR, and names as the page shows them."""
+    published = TokenizerConfig()
+    pyramid = published.pyramid
+    return {
+        "side": str(pyramid.side),
+        "last": str(pyramid.counts[-1]),
+        "tokens": str(pyramid.tokens),
+        "scales": str(pyramid.num_scales),
+        "ratio": f"{published.phi_ratio:g}",
+        "phis": str(published.phi_count),
+        "generate": wording.text("generate", language),
+        "added": wording.text("explorer_added", language),
+        "blocks": wording.text("explorer_blocks", language),
+        "both": wording.text("lowrank_run", language),
+    }
+
+
+def build(tabs: list[str]) -> None:
+    """Adds the tour to the Blocks being built; `tabs` are the names of all tabs in their order."""
+    gr.HTML(
+        html_template="<section></section>",
+        js_on_load=GLUE.format(module=explorer.inline(SCRIPT)),
+        words=wording.part("tour_"),
+        values={language: values(language) for language in wording.LANGUAGES},
+        steps=[asdict(step) for step in STEPS],
+        tabs=tabs,
+        apply_default_css=False,
+        elem_id="vm-tour",
+    )

@@ -74,7 +74,7 @@ def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool 
     if str(name) in OFFICIAL:
         return load_official(str(name), device=device)
     config, folder = load_config(name), find(name)
-    with torch.device("meta"):
+    with _values_from_file():
         model = Model.build(config)
     parts = _read_parts(folder)
     for part, module in (("tokenizer", model.tokenizer), ("transformer", model.transformer)):
@@ -82,6 +82,16 @@ def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool 
     if calibrated and (folder / CALIBRATION).is_file():
         _load_calibration(model, folder / CALIBRATION)
     return model.eval().to(device)
+
+
+@contextlib.contextmanager
+def _values_from_file() -> Iterator[None]:
+    """Modules built here have initial values that a file replaces; the global generator is left as it was.
+
+    On the meta device they would have none, but torch imports its compiler for arithmetic there, which takes seconds.
+    """
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        yield
 
 
 def load_config(name: str | Path) -> ModelConfig:
@@ -98,7 +108,7 @@ def load_tokenizer(name: str | Path) -> VQVAE:
     folder = find(name)
     config = _read_config(folder)
     config = TokenizerConfig.from_dict(config.get("tokenizer") if isinstance(config, dict) else None)
-    with torch.device("meta"):
+    with _values_from_file():
         tokenizer = VQVAE(config)
     _load_checked(tokenizer, _read_parts(folder)["tokenizer"], f"{folder / WEIGHTS} (tokenizer)")
     return tokenizer.eval()

@@ -240,12 +240,18 @@ class VAR(nn.Module):
 
     # -- training ----------------------------------------------------------------------------------------------
 
-    def forward(self, label: torch.Tensor, var_input: torch.Tensor, attention: str | AttentionSpec = "exact") -> torch.Tensor:
+    def forward(
+        self,
+        label: torch.Tensor,
+        var_input: torch.Tensor,
+        attention: str | AttentionSpec = "exact",
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Teacher-forced logits of all tokens at once, (B, L, V).
 
         label int64 (B,); var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`. Inside a scale
         every token sees every other one and all coarser scales: the block-causal mask. A back end that has no masked pass
-        goes through its states, scale by scale.
+        goes through its states, scale by scale. Another `mask`, bool (L, L), shows what a wrong one would do.
         """
         expected = (self.pyramid.tokens - self.pyramid.counts[0], self.z_channels)
         if var_input.ndim != 3 or tuple(var_input.shape[1:]) != expected:
@@ -255,7 +261,7 @@ class VAR(nn.Module):
             return self.forward_by_scale(label, var_input, spec)
         condition = self.condition(label)
         x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()
-        mask = self.pyramid.block_causal_mask(x.device)
+        mask = self.pyramid.block_causal_mask(x.device) if mask is None else mask
         coefficients = self.calibrated("coefficients").get(spec.degree)
         for layer, (block, c) in enumerate(zip(self.blocks, condition.blocks)):
             scale = block.attn.logit_scale()

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 from var_mini import checkpoints
@@ -60,6 +61,52 @@ def test_bad_calls_get_one_sentence(client, arguments, message):
     with pytest.raises(Exception, match=message) as caught:
         client.predict(*arguments, api_name="/generate")
     assert "Traceback" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def grey_png(values: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_tokenize_returns_the_tokenizer_s_ids_and_its_picture(client, tiny):
+    values = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
+    found = client.predict(tiny, grey_png(values), api_name="/tokenize")
+    tokenizer = checkpoints.load(tiny).tokenizer
+    with torch.inference_mode():
+        quantized = tokenizer.tokenize(torch.from_numpy(values).float()[None, None] / 127.5 - 1)
+        image = (tokenizer.decode(quantized.f_hat[-1])[0] + 1) / 2
+    assert [scale["ids"] for scale in found["scales"]] == [ids[0].tolist() for ids in quantized.token_ids]
+    assert [scale["side"] for scale in found["scales"]] == [1, 2, 3]
+    assert np.array_equal(pixels(found["reconstruction"]), to_uint8(image))
+    assert np.array_equal(pixels(found["original"])[..., 0], values) and found["inverted"] is False
+    mse = ((image[0].double().numpy() - values / 255) ** 2).mean()
+    assert found["psnr_db"] == pytest.approx(10 * np.log10(1 / mse), abs=1e-3) == found["scales"][-1]["psnr_db"]
+    other = client.predict(tiny, grey_png(255 - values), "whole", "yes", api_name="/tokenize")
+    assert other["scales"] == found["scales"] and other["inverted"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("/etc", "data:image/png;base64,AAAA"), "model = '/etc': must be one of"),
+        (("fashion-28", "/etc/passwd"), "must begin with data:image/png"),
+        (("fashion-28", "file:///etc/passwd"), "must begin with data:image/png"),
+        (("fashion-28", "http://127.0.0.1/x.png"), "must begin with data:image/png"),
+        (("fashion-28", "data:image/png;base64,AAAA"), "not a readable picture"),
+        (("fashion-28", "data:image/svg+xml;base64,PHN2Zy8+"), "not a readable picture"),
+        (("fashion-28", "data:image/png;base64," + "A" * 2_900_000), "at most 2,097,152 bytes"),
+        (("fashion-28", None), "image = None|must be"),
+        (("fashion-28", 7), "image = 7|must begin"),
+        (("fashion-28", {"path": "/etc/passwd"}), "must be"),
+        (("fashion-28", grey_png(np.zeros((9, 9), np.uint8)), "stretch"), "fit = 'stretch'"),
+        (("fashion-28", grey_png(np.zeros((9, 9), np.uint8)), "crop", 1), "invert = "),
+    ],
+)
+def test_bad_pictures_get_one_sentence(client, arguments, message):
+    with pytest.raises(Exception, match=message) as caught:
+        client.predict(*arguments, api_name="/tokenize")
+    assert "Traceback" not in str(caught.value) and "root:" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 @pytest.mark.slow

@@ -232,14 +232,19 @@ def test_both_languages_have_every_text_with_the_same_braces():
 
 
 def test_every_text_is_used_and_every_used_text_exists():
-    sources = "".join(path.read_text() for path in Path(draw_tab.__file__).parent.glob("*.py") if path.name != "wording.py")
-    script = explorer.script()
+    """In Python by its whole name, in a script without its prefix; or by a name that is put together from a part of it."""
+    page = Path(draw_tab.__file__).parent
+    sources = "".join(path.read_text() for path in page.glob("*.py") if path.name != "wording.py")
+    scripts = "".join(path.read_text() for folder in (page, explorer.VIEW) for path in folder.glob("*.js")) + sources
+    assembled = re.findall(r'f"(\w+_)\{', sources)  # wording.text(f"edit_{name}")
+    prefixes = set(re.findall(r'wording\.part\("(\w+)"\)', sources))
     for name in wording.TEXTS:
-        if name.startswith("explorer_") and f"words.{name.removeprefix('explorer_')}" in script:
-            continue
-        used = re.search(rf"[\"']{name}[\"']", sources)
-        built = any(name.startswith(prefix) for prefix in ("compare_", "export_")) or name.endswith("_info")
-        assert used or built, name
+        prefix = next((p for p in prefixes if name.startswith(p)), None)
+        rest = name.removeprefix(prefix or "")
+        pieces = [rest, *(rest.partition("_")[::2] if "_" in rest else ())]
+        in_script = prefix and any(re.search(rf"\b_?{piece}\b", scripts) for piece in pieces)
+        in_python = re.search(rf"[\"']{name}[\"']", sources) or name.startswith(tuple(assembled)) or name.endswith("_info")
+        assert in_script or in_python, name
 
 
 @pytest.mark.parametrize(

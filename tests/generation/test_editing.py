@@ -1,9 +1,17 @@
 """Editing: masks by brute force, given tokens stay, nothing outside changes what it should not; pictures as token maps."""
 
+import numpy as np
 import pytest
 import torch
 
-from var_mini.generation.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
+from var_mini.generation.editing import (
+    edit,
+    masks_per_scale,
+    neighbouring_codes,
+    picture_of_ids,
+    scale_errors,
+    tokenize_picture,
+)
 
 
 def ids_of(trace):
@@ -52,6 +60,35 @@ def test_a_picture_comes_apart_and_together_again(tiny, tiny_images):
     other = [ids.clone() for ids in ids_of(trace)]
     other[2][4] = (other[2][4] + 1) % 24
     assert not torch.equal(picture_of_ids(tiny, other).image, trace.image)
+
+
+def test_errors_per_scale_are_those_computed_by_hand(tiny, tiny_images):
+    image = (tiny_images[0] + 1) / 2
+    trace = tokenize_picture(tiny, image)
+    with torch.no_grad():
+        f = tiny.tokenizer.encode(tiny_images[:1]).double().numpy()
+    for step, error in zip(trace.steps, scale_errors(tiny, image, trace), strict=True):
+        rest = f - step.f_hat.double().numpy()
+        assert error.residual == pytest.approx(np.sqrt((rest**2).sum() / (f**2).sum()), rel=1e-4)
+        difference = step.image[0].double().numpy() - image.double().numpy()
+        assert error.psnr_db == pytest.approx(10 * np.log10(1 / (difference**2).mean()), abs=1e-4)
+        assert error.mean_absolute == pytest.approx(np.abs(difference).mean(), rel=1e-4)
+
+
+def test_a_perfect_picture_has_a_finite_psnr(tiny):
+    trace = tiny.trace(0, 1)
+    assert scale_errors(tiny, trace.image[0], trace)[-1].psnr_db == pytest.approx(100)
+
+
+def test_neighbouring_codes_are_sorted_by_distance_and_leave_out_the_code_itself(tiny):
+    codebook = tiny.tokenizer.quantize.embedding.weight
+    order, distances = neighbouring_codes(codebook, 5)
+    codes = codebook.detach().double().numpy()
+    by_hand = np.sqrt(((codes - codes[5]) ** 2).sum(1))
+    assert sorted(order.tolist()) == [i for i in range(24) if i != 5]
+    assert np.allclose(distances, by_hand[order.numpy()]) and np.all(np.diff(distances.numpy()) >= 0)
+    with pytest.raises(ValueError, match="code = 24: must be a whole number from 0 to 23"):
+        neighbouring_codes(codebook, 24)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ generalisation); only mask and class differ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,6 +67,39 @@ def picture_of_ids(model: Model, ids: list[torch.Tensor]) -> Trace:
             ScaleStep(k, pyramid.patch_nums[k], ids[k][None].cpu(), f_hat.cpu(), image.cpu(), 0.0, 0.0, 0.0, 0, backend="none")
         )
     return Trace({"model": model.config.name}, steps)
+
+
+@dataclass(frozen=True)
+class ScaleError:
+    """How far a picture taken apart is from the picture itself, after one scale."""
+
+    residual: float  # |f - f_hat| / |f|, the share of the features' norm that is still missing
+    psnr_db: float
+    mean_absolute: float  # of the pixels, in [0, 1]
+
+
+@torch.inference_mode()
+def scale_errors(model: Model, image: torch.Tensor, trace: Trace) -> list[ScaleError]:
+    """The error left after every scale of `trace`, a picture's own or one with other codes, against `image` in [0, 1]."""
+    device = model.transformer.pos_1LC.device
+    f = model.tokenizer.encode(image[None].to(device) * 2 - 1).cpu()
+    errors = []
+    for step in trace.steps:
+        difference = step.image[0] - image
+        mse = difference.square().mean().item()
+        missing = ((f - step.f_hat).norm() / f.norm().clamp_min(1e-12)).item()
+        errors.append(ScaleError(missing, -10 * math.log10(max(mse, 1e-10)), difference.abs().mean().item()))
+    return errors
+
+
+def neighbouring_codes(codebook: torch.Tensor, code: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """All codes by their distance from `code` in the codebook (V, Cvae), nearest first, itself left out; the distances."""
+    validate.integer("code", code, 0, len(codebook) - 1)
+    codes = codebook.detach().double().cpu()
+    distances = (codes - codes[code]).norm(dim=1)
+    order = distances.argsort(stable=True)
+    order = order[order != code]
+    return order, distances[order]
 
 
 def edit(

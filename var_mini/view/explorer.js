@@ -1,12 +1,12 @@
 // The token-map explorer: a strip of all scales, a scrubber, and the token under the cursor. One module for two hosts, the
 // page (gr.HTML) and notebooks (anywidget); no dependencies, nothing fetched.
 //
-//   const explorer = mount(element, { words, row(run, scale, token), blocks(run), changed(run, state) });
+//   const explorer = mount(element, { words, row(run, scale, token), blocks(run), changed(run, state), chosen(run, state) });
 //   explorer.show(run);   // the JSON of var_mini.view.payload; again with more scales while a run goes on
 //
 // `words` are all texts, {} of name -> text. `row` and `blocks` return promises of {shape, weights} as
 // var_mini.view.payload.weights_payload makes them: (layers, heads, keys) of one token, (layers, heads, scales, scales).
-// They, and `changed`, may be missing.
+// They, `changed` (another scale or token is shown) and `chosen` (a token was clicked, or Enter pressed on it), may be missing.
 
 const PLAY_MS = 900;
 const SHOWN_CODES = 64; // code numbers read out before "and more"
@@ -48,7 +48,7 @@ function paint(canvas, side, source) {
 
 export function mount(root, host) {
   const words = host.words;
-  const state = { scale: 0, token: null, layer: 0, head: 0, added: false, playing: null };
+  const state = { scale: 0, token: null, pinned: false, layer: 0, head: 0, added: false, playing: null };
   let run = null, columns = [], row = null, shares = null, asked = 0; // row, shares: {shape, values} of the two answers
 
   root.classList.add('vx');
@@ -62,17 +62,17 @@ export function mount(root, host) {
   const layer = make('select', { 'aria-label': words.layer, onchange: () => { state.layer = +layer.value; describe(); overlay(); table(); } });
   const head = make('select', { 'aria-label': words.head, onchange: () => { state.head = +head.value; describe(); overlay(); table(); } });
   const strip = make('ol', { class: 'vx-strip', tabindex: 0, 'aria-label': words.strip });
-  const canvas = make('canvas', { class: 'vx-big', role: 'img' });
+  const canvas = make('canvas', { class: 'vx-big', role: 'img', 'aria-label': words.image_empty });
   const caption = make('p', { class: 'vx-caption' });
   const detail = make('div', { class: 'vx-token', 'aria-live': 'polite' });
   const blocks = make('div', { class: 'vx-blocks' });
   root.append(
     make('section', { class: 'vx-card vx-left' },
       make('div', { class: 'vx-head' }, note, facts),
-      make('div', { class: 'vx-controls' }, play, scrubber, added,
-        make('label', {}, make('span', {}, words.layer), layer), make('label', {}, make('span', {}, words.head), head)),
+      make('div', { class: 'vx-controls' }, play, scrubber, added, ...(host.row
+        ? [make('label', {}, make('span', {}, words.layer), layer), make('label', {}, make('span', {}, words.head), head)] : [])),
       strip,
-      make('details', { class: 'vx-more', ontoggle: (e) => { if (e.target.open) askBlocks(); } }, make('summary', {}, words.blocks), make('p', { class: 'vx-hint' }, words.blocks_note), blocks)),
+      make('details', { class: 'vx-more', ...(host.blocks ? {} : { hidden: '' }), ontoggle: (e) => { if (e.target.open) askBlocks(); } }, make('summary', {}, words.blocks), make('p', { class: 'vx-hint' }, words.blocks_note), blocks)),
     make('section', { class: 'vx-card vx-right' }, canvas, caption, detail));
 
   // -- a run, or more of one
@@ -105,7 +105,7 @@ export function mount(root, host) {
 
   function build() {
     stop();
-    Object.assign(state, { scale: 0, token: null });
+    Object.assign(state, { scale: 0, token: null, pinned: false });
     row = shares = null;
     columns = run.sides.map((side, k) => {
       const map = make('canvas', { class: 'vx-map' });
@@ -114,7 +114,7 @@ export function mount(root, host) {
       const frame = make('div', { class: 'vx-frame', tabindex: 0, role: 'application', 'aria-label': fill(words.map_empty, { side }),
         onpointermove: (e) => hover(k, e), onpointerdown: (e) => { hover(k, e); ask(); }, onfocus: () => focusMap(k),
         onkeydown: (e) => key(k, e) }, map, overlay, cursor);
-      const image = make('canvas', { class: 'vx-image', role: 'img' });
+      const image = make('canvas', { class: 'vx-image', role: 'img', 'aria-label': words.image_empty });
       const mass = make('span', { class: 'vx-mass' });
       const total = make('b', { class: 'vx-total' }, '\u2013');
       const bar = make('div', { class: 'vx-bar', 'aria-hidden': 'true' });
@@ -135,6 +135,7 @@ export function mount(root, host) {
     c.drawn = true;
     c.item.classList.remove('vx-waiting');
     paint(c.map, s.side, bytes(s.colours));
+    if (s.given) markGiven(c, s);
     const codes = s.ids.slice(0, SHOWN_CODES).join(' ') + (s.ids.length > SHOWN_CODES ? ` \u2026` : '');
     c.frame.setAttribute('aria-label', fill(words.map, { side: s.side, codes }));
     drawImage(k);
@@ -147,6 +148,15 @@ export function mount(root, host) {
         make('i', { class: `vx-phase-${i}`, style: `width:${(100 * part) / slowest}%` }))));
     }
     if (s.entropy) c.entropy.textContent = fill(words.entropy_of, { value: mean(s.entropy).toFixed(2) });
+  }
+
+  // of an edited picture: a veil over the tokens that were given, so that those drawn anew stand out
+  function markGiven(c, s) {
+    const cell = 100 / s.side;
+    s.given.forEach((given, i) => given && c.frame.insertBefore(make('i', { class: 'vx-given',
+      style: `left:${(i % s.side) * cell}%;top:${Math.floor(i / s.side) * cell}%;width:${cell}%;height:${cell}%` }), c.overlay));
+    const drawn = s.given.filter((given) => !given).length;
+    c.item.insertBefore(make('span', { class: 'vx-redrawn' }, fill(words.redrawn, { drawn, count: s.given.length })), c.mass);
   }
 
   const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -188,7 +198,7 @@ export function mount(root, host) {
   function go(scale, keepToken = false) {
     if (!run || !run.scales.length) return;
     state.scale = Math.max(0, Math.min(scale, run.scales.length - 1));
-    if (!keepToken && state.token && state.token.scale !== state.scale) state.token = null;
+    if (!keepToken && state.token && state.token.scale !== state.scale) Object.assign(state, { token: null, pinned: false });
     refresh();
     host.changed?.(run, state);
   }
@@ -236,7 +246,7 @@ export function mount(root, host) {
   }
 
   function hover(k, event) {
-    if (event.type === 'pointermove' && row) return; // after a click the picture stays until the next one
+    if (event.type === 'pointermove' && (row || state.pinned)) return; // after a click the picture stays until the next one
     const box = columns[k].frame.getBoundingClientRect(), side = run.sides[k];
     const place = (offset, length) => Math.max(0, Math.min(side - 1, Math.floor((offset / length) * side)));
     select(k, place(event.clientY - box.top, box.height) * side + place(event.clientX - box.left, box.width));
@@ -255,7 +265,7 @@ export function mount(root, host) {
       event.preventDefault();
       select(k, Math.max(0, Math.min(side - 1, target[0])) * side + Math.max(0, Math.min(side - 1, target[1])));
     } else if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); ask(); }
-    else if (event.key === 'Escape') { row = null; overlay(); describe(); }
+    else if (event.key === 'Escape') { row = null; state.pinned = false; overlay(); describe(); }
   }
 
   // -- the token under the cursor
@@ -268,7 +278,8 @@ export function mount(root, host) {
     const place = { row: Math.floor(index / s.side) + 1, column: (index % s.side) + 1, side: s.side };
     const rows = [make('h3', {}, fill(words.token, place)),
       make('p', {}, swatch(bytes(s.colours).slice(3 * index, 3 * index + 3)), fill(words.code, { code: s.ids[index], codes: run.codes }))];
-    if (s.probability) rows.push(make('p', {}, fill(words.chosen, { probability: percent(s.probability[index]), entropy: s.entropy[index].toFixed(2) })));
+    const given = s.given && s.given[index];
+    if (s.probability) rows.push(make('p', {}, fill(given ? words.chosen_given : words.chosen, { probability: percent(s.probability[index]), entropy: s.entropy[index].toFixed(2) })));
     if (s.top) {
       const list = make('ol', { class: 'vx-top', 'aria-label': words.candidates });
       const colours = bytes(s.top_colours), n = s.top[index].length;
@@ -280,13 +291,14 @@ export function mount(root, host) {
     if (row) rows.push(make('p', { class: 'vx-attends' }, fill(words.attends, { layer: state.layer + 1, head: state.head + 1,
       shares: masses().map((share, k) => `${run.sides[k]}\u00d7${run.sides[k]} ${percent(share)}`).join(', ') })));
     else if (host.row) rows.push(make('p', { class: 'vx-hint' }, words.attention_hint));
+    if (row?.cut?.[state.layer][state.head]) rows.push(make('p', { class: 'vx-hint' }, fill(words.cut, { count: row.cut[state.layer][state.head] })));
     detail.append(...rows);
   }
 
   // -- attention
 
   const offset = (scale) => run.sides.slice(0, scale).reduce((n, s) => n + s * s, 0);
-  const decode = (answer) => ({ shape: answer.shape, values: new Uint16Array(bytes(answer.weights).buffer) });
+  const decode = (answer) => ({ shape: answer.shape, cut: answer.cut, values: new Uint16Array(bytes(answer.weights).buffer) });
 
   // what the chosen layer and head of the chosen token give to key i
   function weight(i) {
@@ -305,6 +317,10 @@ export function mount(root, host) {
   const whole = () => run && run.scales.length === run.sides.length;
 
   async function ask() {
+    if (host.chosen && state.token && whole()) {
+      state.pinned = true;
+      host.chosen(run, state);
+    }
     if (!host.row || !state.token || !whole()) return;
     const mine = ++asked, { scale, index } = state.token;
     root.dataset.attention = 'waiting';
@@ -356,5 +372,12 @@ export function mount(root, host) {
   }
 
   buttons();
-  return { show, state, stop, run: () => run };
+  // shows a token as a click does
+  function choose(scale, index) {
+    go(scale);
+    select(scale, index);
+    state.pinned = true;
+  }
+
+  return { show, state, stop, choose, run: () => run };
 }

@@ -61,9 +61,12 @@ def _scale(step: ScaleStep, colours, i: int) -> dict:
 
 
 def weights_payload(weights: torch.Tensor) -> dict:
-    """Attention weights as shape and 16-bit shares in base64 (65535 is 1; below 0 and above 1 are cut)."""
+    """Attention weights as shape and 16-bit shares in base64 (65535 is 1). Those below 0 and above 1 are cut, and `cut` counts
+    them for each layer and head.
+    """
     shares = (weights.clamp(0, 1) * 65535).round().numpy().astype("<u2")
-    return {"shape": list(weights.shape), "weights": _bytes(shares)}
+    outside = (weights < -0.5 / 65535) | (weights > 1 + 0.5 / 65535)
+    return {"shape": list(weights.shape), "weights": _bytes(shares), "cut": outside.flatten(2).sum(-1).tolist()}
 
 
 def _bytes(array) -> str:

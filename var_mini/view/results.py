@@ -28,6 +28,9 @@ SPEED = (
 
 MEMORY = ("state_bytes", "reserve_bytes", "peak_bytes")
 
+FASHION = ("fashion-28", "fashion-28-bounded")
+EMOJI = ("emoji-64", "emoji-32", "emoji-16")  # from fine to coarse: the first is the one the targets are for
+
 # of the emoji models: targets of emoji-64
 EMOJI_QUALITY = (
     ("PSNR of 300 held-out images", "psnr_db", "{:.2f} dB", "≥ 28.0 dB"),
@@ -43,12 +46,15 @@ EMOJI_QUALITY = (
 )
 
 
-def table(folder: Path | str, models: list[str], rows: tuple = QUALITY) -> str:
+EMOJI_SPEED = tuple((label, key, form, "") for label, key, form, _ in SPEED)
+
+
+def table(folder: Path | str, models: tuple[str, ...], rows: tuple = QUALITY, times: tuple = SPEED) -> str:
     """A Markdown table of quality and speed from `evaluate-NAME.json` and `generate-NAME.json` in `folder`."""
     quality = [_stored(folder, f"evaluate-{name}") for name in models]
     speed = [_stored(folder, f"generate-{name}") for name in models]
     lines = ["| | " + " | ".join(f"`{name}`" for name in models) + " | target |", "| --- |" + " --- |" * (len(models) + 1)]
-    for shown, results, factor in ((rows, quality, 1), (SPEED, speed, 1000)):
+    for shown, results, factor in ((rows, quality, 1), (times, speed, 1000)):
         for label, key, form, target in shown:
             scale = factor if key.startswith("seconds") else 1
             values = " | ".join(form.format(result[key] * scale) for result in results)
@@ -191,12 +197,13 @@ def peers_table(folder: Path | str) -> str:
     )
 
 
-def all_tables(folder: Path | str, models: list[str]) -> list[str]:
+def all_tables(folder: Path | str) -> list[str]:
     """Every table of the README and of assets/results/README.md."""
+    emoji = [table(folder, EMOJI, EMOJI_QUALITY, EMOJI_SPEED), guidance_table(folder, EMOJI[0]), ladder_table(folder)]
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
-    return [table(folder, models), *errors, *scaling, memory, raster, peers]
+    return [table(folder, FASHION), *emoji, *errors, *scaling, memory, raster, peers]
 
 
 def _stored(folder: Path | str, name: str) -> dict:

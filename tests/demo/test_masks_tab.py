@@ -1,0 +1,179 @@
+"""The tab of masks and memory: its numbers, what it refuses, and a visit with a real browser."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import gradio as gr
+import pytest
+import torch
+
+from demo import masks_tab, wording
+from tests.demo.visits import open_tab, overflow
+from var_mini import checkpoints
+from var_mini.training.transformer import inputs_from_ids
+
+EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
+
+
+def test_the_picture_of_the_model_counts_its_mask_cell_by_cell(tiny):
+    data = masks_tab.show(tiny, "exact", False)
+    mask = checkpoints.load(tiny).config.pyramid.block_causal_mask().tolist()
+    assert data["pairs"] == sum(cell for row in mask for cell in row) and data["tokens"] == len(mask)
+    assert data["name"] == "tiny" and data["same"] is None and data["wanted"] is False
+    assert masks_tab.show(tiny, "exact", True)["wanted"] is True and masks_tab.show(tiny, "exact", "x")["wanted"] is False
+    json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "smaller_from"),
+    [("var-256", 680, None), ("var-512", 2240, 8), ("var-1024", 9451, 10), ("fashion-28", 88, 4)],
+)
+def test_published_pyramids_and_when_the_state_becomes_smaller(tiny, name, tokens, smaller_from):
+    data = masks_tab.show(name, "poly-2", False)
+    assert (data["tokens"], data["smaller_from"]) == (tokens, smaller_from)
+    d = data["head_dim"]
+    features = math.comb(d + 2, 2)
+    first = next((k for k, s in enumerate(data["scales"]) if features * (d + 1) < 2 * d * s["keys"]), None)
+    assert first == smaller_from
+
+
+def test_the_switch_computes_both_ways(tiny):
+    same = masks_tab.compare(tiny, "poly-2", True)["same"]
+    assert "poly-2 attention" in same["note"] and [s["logits"] for s in same["scales"]] == [24, 96, 216]
+    for scale in same["scales"]:
+        assert scale["loop"] < 1e-4 * scale["largest"]
+    # the largest logit, from the library
+    model = checkpoints.load(tiny)
+    ids = torch.cat([step.token_ids for step in model.trace(0, 0, model.config.sampling).steps], 1)
+    with torch.inference_mode():
+        logits = model.transformer(torch.tensor([0]), inputs_from_ids(model.tokenizer.quantize, ids), "poly-2")[0]
+    assert same["scales"][2]["largest"] == pytest.approx(logits[5:].abs().max().item(), rel=1e-5)
+
+
+def test_back_ends_without_a_masked_pass_and_pyramids_without_weights_say_so(tiny):
+    assert masks_tab.compare(tiny, "pool-2", True)["same"]["note"].startswith("pool-2 has no masked pass")
+    same = masks_tab.compare("var-1024", "exact", True)["same"]
+    assert same == {"note": EN["masks_same_no_weights"]}
+    assert masks_tab.compare(tiny, "exact", False)["same"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "/etc/passwd"}, "model = '/etc/passwd': must be one of"),
+        ({"name": None}, "model = None"),
+        ({"name": ["var-256"]}, "must be one of"),
+        ({"name": "var-2048"}, "model = 'var-2048'"),
+        ({"name": 1e9}, "model = 1000000000.0"),
+        ({"back_end": "poly-4"}, "back end = 'poly-4': must be one of"),
+        ({"back_end": math.nan}, "back end = nan"),
+        ({"back_end": {"x": 1}}, "must be one of"),
+        ({"switch": "yes"}, "same numbers = 'yes': must be true or false"),
+        ({"switch": 1}, "same numbers = 1"),
+    ],
+)
+def test_forged_values_are_readable_errors(tiny, change, message):
+    values = {"name": tiny, "back_end": "exact", "switch": True} | change
+    with pytest.raises(gr.Error) as caught:
+        masks_tab.compare(**values)
+    assert message in caught.value.message and not caught.value.print_exception
+    if "switch" not in change:
+        with pytest.raises(gr.Error) as caught:
+            masks_tab.show(**values)
+        assert message in caught.value.message
+
+
+def test_both_languages_have_every_word_the_script_uses():
+    words = wording.part("masks_")
+    used = {name for name in words["en"] if name.startswith(("col_", "say", "caption_", "pair_", "legend_", "title_"))}
+    assert used and all(words["zh"][name] for name in used)
+
+
+# -- visits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_visit_scrubs_by_keyboard_and_reads_the_blocks(visit, server):
+    page = visit(viewport={"width": 1280, "height": 900})
+    open_tab(page, EN["tab_masks"])
+    page.wait_for_selector(".vb[data-scale='2']")
+    scrubber = page.get_by_label(EN["masks_scrubber"])
+    scrubber.focus()
+    page.keyboard.press("End")
+    assert scrubber.get_attribute("aria-valuetext") == "scale 3 of 3"
+    assert "9 \u00d7 14 = 126 pairs" in page.locator(".vb-say").inner_text()
+    page.keyboard.press("Home")
+    assert page.locator(".vb-say").inner_text() == EN["masks_say_first"]
+    page.locator(".vb-mask").focus()
+    for _ in range(3):  # the first press shows the block of the current scale
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".vb-pair").inner_text() == wording.text("masks_pair_hidden", query=1, key=3, queries=1, keys=9, cells=9)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".vb-pair").inner_text() == wording.text("masks_pair_own", query=2, key=2, queries=4, keys=4, cells=16)
+    page.keyboard.press("Enter")  # the row under the cursor becomes the scale shown
+    page.wait_for_selector(".vb[data-scale='2']")
+    page.locator(".vb-play").press("Enter")
+    page.wait_for_selector(".vb[data-scale='3']")
+    assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
+
+
+@pytest.mark.slow
+def test_visit_sees_areas_in_true_proportion(visit):
+    page = visit(viewport={"width": 1280, "height": 900})
+    open_tab(page, EN["tab_masks"])
+    page.wait_for_selector(".vb[data-scale]")
+    page.get_by_label(EN["masks_scrubber"]).press("End")
+    area = "(e) => { const r = e.getBoundingClientRect(); return r.width * r.height; }"
+    cache = page.locator(".vb-kept .vb-ring").first.evaluate(area)
+    state = page.locator(".vb-kept .vb-state").evaluate(area)
+    assert state / cache == pytest.approx(45 * 9 / (14 * 16), rel=0.02)
+    row = page.locator(".vb-mask [data-row='2']")
+    earlier, own = (row.nth(i).evaluate(area) for i in (0, 1))
+    assert earlier / own == pytest.approx(5 / 9, rel=0.05)
+
+
+@pytest.mark.slow
+def test_visit_switches_pyramid_back_end_and_the_comparison(visit):
+    page = visit(viewport={"width": 1280, "height": 900})
+    open_tab(page, EN["tab_masks"])
+    page.get_by_label(EN["masks_switch"]).check()
+    page.wait_for_selector(".vb[data-same='computed']")
+    assert page.locator(".vb-same tbody tr").count() == 3
+    assert EN["masks_same_rounding"] in page.locator(".vb-result").inner_text()
+    page.get_by_role("combobox", name=EN["masks_back_end"]).click()
+    page.get_by_role("option", name=EN["masks_back_end_pool"]).click()
+    page.wait_for_selector(".vb[data-attention='pool-2'][data-same='computed']")
+    page.get_by_role("combobox", name=EN["masks_pyramid"]).click()
+    page.get_by_role("option", name="1024").click()
+    page.wait_for_selector(".vb[data-name='VAR 1024 px'][data-same='told']")
+    assert page.locator(".vb-same").inner_text() == EN["masks_same_no_weights"]
+    page.get_by_label(EN["masks_switch"]).uncheck()
+    page.wait_for_selector(".vb[data-same='']")
+    assert not page.locator(".vb-same").is_visible() and page.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    open_tab(page, EN["tab_masks"])
+    page.wait_for_selector(".vb[data-scale]")
+    page.get_by_label(EN["masks_switch"]).check()
+    page.wait_for_selector(".vb[data-same='computed']")
+    assert overflow(page) <= 0
+    background = page.evaluate("getComputedStyle(document.querySelector('.vb')).backgroundColor")
+    levels = [float(part) for part in background.removeprefix("rgb").strip("a()").split(",")[:3]]
+    assert (sum(levels) / 3 > 128) == (scheme == "light")
+
+
+@pytest.mark.slow
+def test_a_chinese_visitor_reads_chinese(visit):
+    page = visit(locale="zh-CN", viewport={"width": 1280, "height": 900})
+    open_tab(page, wording.TEXTS["tab_masks"][1])
+    page.wait_for_selector(".vb[data-scale]")
+    assert page.get_by_text(wording.TEXTS["masks_title_mask"][1]).is_visible()
+    page.get_by_label(wording.TEXTS["masks_back_end"][1]).click()
+    assert page.get_by_role("option", name=wording.TEXTS["masks_back_end_pool"][1]).is_visible()
