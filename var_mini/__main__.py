@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_generate)
 
     p = commands.add_parser("train", help="train one stage")
-    p.add_argument("stage", choices=("tokenizer", "transformer", "landmarks", "classifier"))
+    p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier"))
     p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
     p.add_argument("--landmarks", default="16,32,64", help="numbers of landmarks per head, with commas")
     p.add_argument("--preset", default="fashion-28")
@@ -153,10 +153,9 @@ def _generate(options) -> None:
         )
     if spec.method != "exact":
         smallest = "unknown" if step.smallest_denominator is None else f"{step.smallest_denominator:.3g}"
-        print(
-            f"state of {step.rank} rows a layer, {step.state_bytes / 1000:,.1f} kB in all, and {step.reserve_bytes / 1000:,.1f} kB of "
-            f"keys and values in reserve; smallest denominator {smallest}; {step.fallbacks} outputs of a head computed exactly instead"
-        )
+        state, reserve = (f"{size / 1000:,.1f} kB" for size in (step.state_bytes, step.reserve_bytes))
+        print(f"state: {step.rank} rows a layer, {state} in all, {reserve} of keys and values in reserve")
+        print(f"smallest denominator {smallest}; {step.fallbacks} outputs of a head computed exactly instead")
     if options.out:
         save_png(trace.image[0], options.out, options.enlarge)
     if options.strip:
@@ -174,6 +173,8 @@ def _train(options) -> None:
     elif options.stage == "transformer":
         recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision, options.compile)
         print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
+    elif options.stage == "decoder":
+        recipes.train_decoder(options.preset, out, options.data, options.precision)
     elif options.stage == "landmarks":
         from .training.landmarks import train_landmarks
 
@@ -294,7 +295,7 @@ def _results(options) -> None:
     from . import checkpoints
     from .view.results import all_tables
 
-    print("\n\n".join(all_tables(checkpoints.ASSETS / "results", checkpoints.available())))
+    print("\n\n".join(all_tables(checkpoints.ASSETS / "results")))
 
 
 def _models(options) -> None:

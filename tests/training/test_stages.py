@@ -57,6 +57,30 @@ def test_a_user_trains_on_pictures_of_their_own(small_recipe, pictures, tmp_path
     assert Image.open(tmp_path / "x.png").size == (12, 12)
 
 
+def test_the_decoder_alone_learns_further_on_unchanged_tokens(small_recipe, pictures, tmp_path, monkeypatch, capsys):
+    common = ["--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "run"), "--precision", "no"]
+    for stage in ("tokenizer", "transformer"):
+        assert main(["train", stage, *common]) == 0
+    assert main(["train", "decoder", *common]) == 2
+    assert "preset = 'small': has no schedule for the decoder alone" in capsys.readouterr().err
+    before = checkpoints.load(tmp_path / "run" / "model")
+    further = Schedule(steps=40, batch_size=8, lr=3e-3, warmup=5, log_every=10, ema=0.5)
+    monkeypatch.setitem(recipes.RECIPES, "small", replace(small_recipe, decoder_schedule=further))
+    assert main(["train", "decoder", *common]) == 0
+    after = checkpoints.load(tmp_path / "run" / "model")
+    changed = {
+        name.partition(".")[0]
+        for part in ("tokenizer", "transformer")
+        for name, tensor in getattr(after, part).state_dict().items()
+        if not torch.equal(tensor, getattr(before, part).state_dict()[name])
+    }
+    assert changed == {"decoder", "post_quant_conv"}
+    images = recipes.load_data(recipes.recipe_for("small", pictures), pictures).test_images
+    assert torch.equal(tokenize_images(before.tokenizer, images), tokenize_images(after.tokenizer, images))
+    assert measure_tokenizer(after.tokenizer, images)["psnr_db"] > measure_tokenizer(before.tokenizer, images)["psnr_db"]
+    assert "psnr_test" in (tmp_path / "run" / "model" / "decoder_log.csv").read_text()
+
+
 def test_other_pictures_or_another_tokenizer_are_not_continued_silently(small_recipe, pictures, tmp_path, capsys):
     out = tmp_path / "run"
     common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]

@@ -17,7 +17,7 @@ from ..tokenizer import VQVAE
 from ..transformer import VAR
 from .augment import augment
 from .loop import Schedule, Trainer, digest, reuse_memory
-from .tokenizer import TokenizerObjective, measure_tokenizer
+from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
 VALIDATION_IMAGES = 2000
@@ -31,6 +31,7 @@ class Recipe:
     transformer: TransformerConfig
     tokenizer_schedule: Schedule
     transformer_schedule: Schedule
+    decoder_schedule: Schedule | None = None  # of the decoder alone, once the token maps are settled
     data: str = "fashion-mnist"
     mse_weight: float = 1.0
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
@@ -91,6 +92,7 @@ EMOJI = Recipe(
     EMOJI_TRANSFORMER,
     tokenizer_schedule=Schedule(steps=6_000, batch_size=16, lr=3e-3, weight_decay=0.01, clip=1.0),
     transformer_schedule=Schedule(steps=2_600, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.998),
+    decoder_schedule=Schedule(steps=4_000, batch_size=16, lr=1.5e-3, weight_decay=0.01, clip=1.0),
     data="emoji",
     mse_weight=20.0,
     alternate_share=0.2,
@@ -104,14 +106,16 @@ EMOJI_32 = replace(
     EMOJI,
     transformer=replace(EMOJI_TRANSFORMER, width=128),
     tokenizer=replace(EMOJI_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8), vocab_size=2048, channels=64),
-    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=5_000),
-    transformer_schedule=replace(EMOJI.transformer_schedule, steps=2_500, batch_size=32),
+    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=2_500),
+    decoder_schedule=None,
+    transformer_schedule=replace(EMOJI.transformer_schedule, steps=2_000),
     data="emoji-32",
 )
 EMOJI_16 = replace(
     EMOJI_32,
     tokenizer=replace(EMOJI_32.tokenizer, patch_nums=(1, 2, 3, 4), vocab_size=1024),
-    transformer_schedule=replace(EMOJI_32.transformer_schedule, steps=4_000),
+    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=5_000),
+    transformer_schedule=replace(EMOJI.transformer_schedule, steps=3_000),
     data="emoji-16",
 )
 
@@ -203,6 +207,42 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             checkpoints.save_tokenizer(averaged, out)
+
+
+def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
+    """The decoder of a finished run trained further on unchanged token maps: sharper pictures from the same ids.
+
+    Writes the better tokenizer into `model/` of `out`. Raises ValueError where the preset has no such stage or there is no model.
+    """
+    reuse_memory()
+    recipe, out = recipe_for(preset, folder), Path(out)
+    if recipe.decoder_schedule is None:
+        having = [name for name, known in RECIPES.items() if known.decoder_schedule]
+        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {', '.join(having)}")
+    model = checkpoints.load(out / "model", calibrated=False)
+    images = load_data(recipe, folder)
+    schedule = recipe.decoder_schedule
+    torch.manual_seed(schedule.seed)
+    kept = [tensor for name, tensor in sorted(model.tokenizer.state_dict().items()) if not _of_decoder(name)]
+    identity = digest(recipe.tokenizer, images.train_images, *kept)
+    trainer = Trainer(DecoderObjective(model.tokenizer), schedule, out / "decoder", precision, identity=identity)
+    _announce("decoder", model.tokenizer.decoder)
+
+    def validation(tokenizer):
+        return {"psnr_test": measure_tokenizer(tokenizer, images.test_images[:VALIDATION_IMAGES])["psnr_db"]}
+
+    def batch(indices, generator):
+        return [augment(images.train_images[indices], generator, flips_of(images, indices))]
+
+    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
+    if trainer.accelerator.is_main_process:
+        with trainer.averaged():
+            checkpoints.save(model, out / "model")
+        shutil.copy(out / "decoder" / "log.csv", out / "model" / "decoder_log.csv")
+
+
+def _of_decoder(name: str) -> bool:
+    return name.startswith(("decoder.", "post_quant_conv."))
 
 
 def train_transformer(

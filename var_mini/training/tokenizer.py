@@ -94,6 +94,26 @@ class TokenizerObjective(nn.Module):
         self.candidates = None
 
 
+class DecoderObjective(nn.Module):
+    """(step, images) -> (loss, metrics): the decoder alone learns to draw f_hat as it is; encoder, codebook and phi stay.
+
+    Token ids do not change, so a transformer that was trained on them still fits.
+    """
+
+    def __init__(self, model: VQVAE):
+        super().__init__()
+        self.model = model
+
+    def forward(self, step: int, images: torch.Tensor):
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            f_hat = self.model.tokenize(images).f_hat[-1]
+        mse = F.mse_loss(self.model.decode_raw(f_hat).float(), images)
+        return mse, {"psnr_train": psnr(mse.detach())}
+
+    def after_step(self, step: int, accelerator) -> None:
+        """Nothing to do between steps."""
+
+
 def _from_first_process(tensor: torch.Tensor) -> torch.Tensor:
     """The first process's value: every process must hold the same codebook."""
     if torch.distributed.is_initialized():
