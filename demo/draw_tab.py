@@ -100,16 +100,16 @@ def build_tab(default_model: str) -> None:
         seed = gr.Number(first_seed, label=t("seed"), scale=2, min_width=90)
         run_button = gr.Button(t("generate"), variant="primary", scale=2, min_width=120, elem_id="vm-generate")
         stop_button = gr.Button(t("stop"), scale=1, min_width=80)
-    with gr.Accordion(t("sampling"), open=True, elem_id="vm-sampling"):
+    with gr.Row(elem_classes="vm-controls"):
+        chosen = backend.controls(default_model)
+        versus = compare.control()
+    with gr.Accordion(t("sampling"), open=False, elem_id="vm-sampling"):  # the picture should be seen without scrolling
         with gr.Row(elem_classes="vm-controls"):
             top, slider = config.tokenizer.vocab_size, partial(gr.Slider, min_width=150)
             guidance = slider(0, 10, s.guidance, step=0.1, label=t("guidance"), info=t("guidance_info"))
             temperature = slider(0.1, 2, s.temperature, step=0.05, label=t("temperature"), info=t("temperature_info"))
             top_k = slider(0, top, s.top_k, step=1, label=t("top_k"), info=t("top_k_info"))
             top_p = slider(0, 1, s.top_p, step=0.01, label=t("top_p"), info=t("top_p_info"))
-        with gr.Row(elem_classes="vm-controls"):
-            chosen = backend.controls(default_model)
-            versus = compare.control()
     view = explorer.component(links.first_run(default_model), "vm-explorer", link=True)
     area = compare.build_area()
     settings = [guidance, temperature, top_k, top_p]

@@ -12,6 +12,7 @@ import torch
 
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
+from var_mini.attention.choose import POLY_BOUND
 from var_mini.config import ModelConfig
 from var_mini.fidelity import collect_qkv, output_errors
 from var_mini.view.svg import number
@@ -23,6 +24,13 @@ RECORDED = checkpoints.ASSETS / "results"
 LEAST, LARGEST = 1e-4, 1.0  # errors at the ends of the colour map
 EVEN_CONTRAST = 0.179  # relative luminance on which black and white text stand out equally (WCAG 2)
 FIRST_BACK_END = "poly"
+BOUNDED = "fashion-28-bounded"  # a shipped model in the regime where the toggle works
+
+
+def first_model(default_model: str) -> str:
+    """The model that the tab opens with: the page's own, unless it is a shipped one whose logits low rank cannot follow."""
+    bounded = checkpoints.load_config(default_model).transformer.scale_cap <= POLY_BOUND
+    return default_model if bounded or default_model not in checkpoints.available() else BOUNDED
 
 
 def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr.Request = None) -> tuple:
@@ -147,7 +155,7 @@ def source_choices(language: str = "en") -> list[tuple[str, str]]:
 
 def open_page(request: gr.Request = None) -> list:
     """Names of choices and the stored heat table in the visitor's language."""
-    language, name = wording.language(request), models.default()
+    language, name = wording.language(request), first_model(models.default())
     choices = [gr.update(choices=backend.choices(control, language)) for control in ("method", "polynomial", "factor")]
     heat_table = recorded(name, FIRST_BACK_END, "2", backend.landmark_choices(name)[-1], 2, request)
     return [*choices, gr.update(choices=source_choices(language)), heat_table]
@@ -162,19 +170,20 @@ def open_tab(shown, name, label, seed, source, layer, bound, degree, count, requ
 
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
-    config, t = checkpoints.load_config(default_model), wording.shown
+    first, t = first_model(default_model), wording.shown
+    config = checkpoints.load_config(first)
     tab = gr.context.Context.block  # the gr.Tab around this: its curves wait until somebody comes to see them
-    first_label, first_seed = links.first_choice(default_model)
+    first_label, first_seed = links.first_choice(first)
     with gr.Column(elem_id="vm-lowrank"):
         gr.Markdown(t("lowrank_lead"))
         with gr.Row(elem_classes="vm-controls"):
             offered = models.model_choices(default_model)
-            model = gr.Dropdown(offered, value=default_model, label=t("model"), scale=3, min_width=200)
+            model = gr.Dropdown(offered, value=first, label=t("model"), scale=3, min_width=200)
             label = gr.Dropdown(models.class_choices(config), value=first_label, label=t("class"), scale=3, min_width=150)
             seed = gr.Number(first_seed, label=t("seed"), scale=2, min_width=90)
             run = gr.Button(t("lowrank_run"), variant="primary", scale=2, min_width=120, elem_id="vm-lowrank-run")
         with gr.Row(elem_classes="vm-controls"):
-            chosen = backend.controls(default_model, FIRST_BACK_END)
+            chosen = backend.controls(first, FIRST_BACK_END)
         area = compare.build_area("vm-lowrank-compare")
         heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat")
         gr.Markdown(t("lowrank_breaks"), elem_classes="vm-heading")

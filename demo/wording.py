@@ -39,7 +39,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "top_k_info": ("0 keeps all codes", "0 表示保留全部编码"),
     "top_p": ("Top-p", "Top-p"),
     "top_p_info": ("1 keeps all codes", "1 表示保留全部编码"),
-    "sampling": ("Sampling and attention", "采样与注意力"),
+    "sampling": ("Sampling: guidance, temperature, top-k, top-p", "采样：引导强度、温度、top-k、top-p"),
     "generate": ("Generate", "生成"),
     "stop": ("Stop", "停止"),
     "stopped": ("Stopped. The scales drawn so far stay on the page.", "已停止。已画出的尺度仍留在页面上。"),

@@ -108,6 +108,11 @@ def test_forged_settings_are_readable_errors(tiny, change, message):
     assert message in caught.value.message and not caught.value.print_exception
 
 
+def test_the_tab_opens_with_a_model_in_the_regime(tiny):
+    assert lowrank_tab.first_model("fashion-28") == "fashion-28-bounded" == lowrank_tab.first_model("fashion-28-bounded")
+    assert lowrank_tab.first_model(tiny) == tiny  # a visitor's own stays
+
+
 # -- the curves ------------------------------------------------------------------------------------------------------
 
 

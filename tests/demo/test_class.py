@@ -1,0 +1,77 @@
+"""A class on one page: how it is started for others, the place in the queue, and Stop."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from demo import __main__ as command
+from demo import app, models, wording
+from var_mini.model import Model
+
+ROOT = Path(__file__).parents[2]
+EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
+DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "launched"),
+    [
+        ([], ("fashion-28", "127.0.0.1", 7860, False)),
+        (["--share", "--port", "8123"], ("fashion-28", "127.0.0.1", 8123, True)),
+        (["--host", "0.0.0.0", "--model", "fashion-28-bounded"], ("fashion-28-bounded", "0.0.0.0", 7860, False)),
+    ],
+)
+def test_only_who_asks_opens_the_page_to_others(arguments, launched, monkeypatch):
+    calls = []
+    monkeypatch.setattr(command, "check_address", lambda *_: None)
+    monkeypatch.setattr(app, "launch", lambda *given: calls.append(given))
+    assert command.main(arguments) == 0 and calls == [launched]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("variables", "shown", "absent"),
+    [
+        ([], "--host 127.0.0.1 --port 7860", "--share"),
+        (["SHARE=1"], "--share", "0.0.0.0"),
+        (["SHARE=0", "HOST=0.0.0.0", "PORT=9000"], "--host 0.0.0.0 --port 9000", "--share"),
+    ],
+)
+def test_make_demo_passes_its_variables_on(variables, shown, absent):
+    told = subprocess.run(["make", "-n", "demo", *variables], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in told.splitlines() if "-m demo" in line]
+    assert shown in line and absent not in line
+
+
+@pytest.mark.slow
+def test_who_waits_sees_the_place_and_stop_lets_the_next_one_in(visit, tiny, monkeypatch):
+    loaded, go_on = models.load_model(tiny), threading.Event()
+
+    def halting(*args, **options):
+        for step in Model.generate(loaded.model, *args, **options):
+            yield step
+            go_on.wait(60)
+
+    first, second, third = visit(), visit(locale="zh-CN"), visit()
+    monkeypatch.setattr(loaded.model, "generate", halting)
+    first.get_by_label(EN["seed"]).fill("31")
+    first.locator("#vm-generate").click()
+    first.wait_for_selector(".vx[data-drawn='1']")
+    assert first.locator("#vm-waiting [role=status]").inner_text() == ""  # it is drawing, not waiting
+    second.locator("#vm-generate").click()
+    line = second.locator("#vm-waiting [role=status]")
+    line.filter(has_text=wording.text("class_place", "zh", place=1, all=1)).wait_for()
+    third.locator("#vm-generate").click()
+    third.wait_for_function("document.querySelector('#vm-waiting [role=status]').textContent.includes('number 2 of 2')")
+    first.get_by_role("button", name=EN["stop"]).first.click()
+    go_on.set()
+    monkeypatch.undo()
+    for page in (second, third):
+        page.wait_for_function(DRAWN)
+        page.wait_for_function("document.querySelector('#vm-waiting [role=status]').textContent === ''")
+    assert first.locator(".vx-scale:not(.vx-waiting)").count() == 1

@@ -1,0 +1,372 @@
+"""The tab of costs: its numbers against the stored ones and against counting, its measurement, what it refuses, and a visit."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from base64 import b64decode
+from html import unescape
+from io import BytesIO
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from demo import cost_ladder, cost_tab, cost_view, models, wording
+from var_mini import checkpoints
+from var_mini.cost import live
+from var_mini.cost.ladder import official_like
+from var_mini.cost.roofline import DEVICES
+from var_mini.view.images import to_uint8
+
+EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
+STORED = checkpoints.ASSETS / "results"
+
+
+class Visitor:
+    """A request as handlers get it."""
+
+    def __init__(self, session="one", language="en"):
+        self.session_hash, self.headers = session, {"accept-language": language}
+
+
+def table(html: str, name: str) -> dict[str, list[str]]:
+    """Cells of a table by row, without tags; `<small>` parts stay, after a bar."""
+    body = re.search(rf'<table data-table="{name}">.*?<tbody>(.*?)</tbody>', html, re.DOTALL).group(1)
+    rows = {}
+    for key, row in re.findall(r'<tr data-row="(.*?)">(.*?)</tr>', body, re.DOTALL):
+        cells = re.findall(r"<td>(.*?)</td>", row, re.DOTALL)
+        rows[unescape(key)] = [unescape(re.sub(r"<[^>]+>", "", re.sub(r" ?<small.*?>", "|", cell))) for cell in cells]
+    return rows
+
+
+def run(*values, visitor=None):
+    visitor = visitor or Visitor()
+    cost_tab.prepare(*values, visitor)
+    return list(cost_tab.measure(*values, {}, visitor))
+
+
+# -- recorded --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["attention", "transformer"])
+@pytest.mark.parametrize("head_dim", [8, 16])
+def test_recorded_numbers_are_the_stored_ones(what, head_dim):
+    result = json.loads((STORED / "scaling.json").read_text())
+    html = cost_view.measured(what, head_dim, [], "en")
+    ratios, slopes = table(html, "speedups"), table(html, "slopes")
+    rows = [r for r in result["rows"] if (r["what"], r["head_dim"]) == (what, head_dim)]
+    methods = [m for m in dict.fromkeys(r["method"] for r in rows) if m != "exact"]
+    for row in rows:
+        if row["method"] != "exact":
+            assert ratios[str(row["side"])][methods.index(row["method"])] == f"{row['speedup_vs_exact']:.2f}\u00d7"
+    fits = [e for e in result["exponents"] if (e["what"], e["head_dim"]) == (what, head_dim)]
+    assert len(fits) == len(slopes)
+    for e in fits:
+        assert slopes[e["method"]][0] == f"{e['exponent']:.2f}|{e['low']:.2f} to {e['high']:.2f}"
+    assert "256 px: 680 tokens" in html and "512 px: 2,240 tokens" in html and "1024 px: 9,451 tokens" in html
+    assert EN["cost_random"] in html and result["machine"]["date"] in html
+
+
+def test_raster_order_is_compared_with_its_cache():
+    result = json.loads((STORED / "raster.json").read_text())
+    html = cost_view.measured("raster", 8, [], "en")
+    methods = [m for m in dict.fromkeys(r["method"] for r in result["rows"]) if m != "raster-cached"]
+    ratios, slopes = table(html, "speedups"), table(html, "slopes")
+    for side, ratio in result["speedup_vs_cached_raster"].items():
+        assert ratios[side][methods.index("var-cached")] == f"{ratio:.2f}\u00d7"
+    for e in result["exponents"]:
+        assert slopes[e["method"]][-1] == "n" + {6: "\u2076", 4: "\u2074", 2: "\u00b2"}[e["theory"]]
+
+
+# -- measured here ---------------------------------------------------------------------------------------------------
+
+
+def test_a_measurement_yields_every_point_and_ends_complete():
+    seen = run("attention", 8, [8, 12, 16], ["exact", "poly-2"])
+    done = [int(re.search(r'value="(\d+)"', status).group(1)) for _, status, _ in seen]
+    assert done == sorted(done) and set(done) == {1, 2, 3, 4, 5, 6}
+    html, status, kept = seen[-1]
+    rows = kept["attention-8"]
+    assert len(rows) == 6 and "Done: 6 of 6 points" in status
+    ratios, slopes = table(html, "speedups"), table(html, "slopes")
+    seconds = {(r["side"], r["method"]): r["median_s"] for r in rows}
+    assert ratios["8"][1].endswith(f"|here {seconds[8, 'exact'] / seconds[8, 'poly-2']:.2f}\u00d7")
+    assert ratios["12"][1] == f"|here {seconds[12, 'exact'] / seconds[12, 'poly-2']:.2f}\u00d7"  # no recorded row at 12
+    x, y = np.log([8, 12, 16]), np.log([seconds[side, "exact"] for side in (8, 12, 16)])
+    assert float(slopes["exact"][1].split("|")[0]) == pytest.approx(np.polyfit(x, y, 1)[0], abs=0.006)
+    assert slopes["landmark-32"][1] == wording.NO_VALUE
+    assert html.count('class="vg-ring"') == 6
+    facts = f"threads {torch.get_num_threads()}, float32, batch 1, up to 680 tokens; median of up to {live.ROUNDS} warm runs"
+    assert facts in html and EN["cost_random"] in html
+
+
+def test_what_was_measured_comes_back_with_its_kind():
+    *_, (_, _, kept) = run("attention", 8, [8], ["exact"])
+    html, dims, methods = cost_tab.show("attention", 8, kept)
+    assert html.count('class="vg-ring"') == 1 and dims["visible"] is True
+    html, dims, methods = cost_tab.show("raster", 16, kept)
+    assert "vg-ring" not in html and (dims["visible"], dims["value"]) == (False, 8)
+    assert [value for _, value in methods["choices"]] == list(live.METHODS["raster"])
+    assert set(methods["value"]) <= set(live.METHODS["raster"])
+    assert cost_tab.show_dimension("attention", 16, kept) == cost_view.measured("attention", 16, [], "en")
+
+
+@pytest.fixture(autouse=True)
+def no_wishes():
+    yield
+    cost_tab._STOPS.clear()
+
+
+def test_stop_ends_the_visitor_s_own_measurement_only():
+    one, two = Visitor("one"), Visitor("two")
+    asked = ("raster", 8, [48], ["raster"])
+    for visitor in (one, two):
+        assert EN["cost_waiting"] in cost_tab.prepare(*asked, visitor)
+    cost_tab.stop(one)  # while it still waits
+    *_, (_, status, kept) = cost_tab.measure(*asked, {}, one)
+    assert "Stopped: 0 of 1 points" in status and kept == {"raster-8": []}
+    assert not cost_tab._STOPS["two"].is_set() and "one" not in cost_tab._STOPS
+    cost_tab.stop(Visitor("a stranger"))
+    cost_tab.stop(None)
+
+
+def test_time_runs_out_and_the_points_left_out_are_named(monkeypatch):
+    monkeypatch.setattr(cost_tab, "SECONDS", 0.0)
+    *_, (html, status, _) = run("attention", 8, [8, 12], ["exact", "poly-2"])
+    assert "Time is up after" in status and "exact, cached at side 8, 12 \u00b7 polynomial, degree 2 at side 8, 12" in status
+    assert 'max="4" value="0"' in status
+    assert "vg-ring" not in html
+
+
+def test_a_measurement_that_breaks_is_a_readable_error(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("first\nsecond")
+
+    monkeypatch.setattr(live, "_loops", broken)
+    with pytest.raises(gr.Error) as caught:
+        run("attention", 8, [8], ["exact"])
+    assert caught.value.message == EN["run_failed"].format(error="first") and not cost_tab._STOPS
+
+
+def test_remembered_wishes_are_bounded(monkeypatch):
+    monkeypatch.setattr(cost_tab, "KEPT", 3)
+    for i in range(9):
+        cost_tab.prepare("attention", 8, [8], ["exact"], Visitor(f"v{i}"))
+    assert len(cost_tab._STOPS) == 3
+
+
+BAD = [
+    ({"what": "memory"}, "what = 'memory': must be one of attention, raster, transformer"),
+    ({"what": ["attention"]}, "what = ['attention']"),
+    ({"head_dim": 10**9}, "head_dim = 1000000000"),
+    ({"head_dim": math.nan}, "head_dim = nan"),
+    ({"head_dim": "8"}, "head_dim = '8'"),
+    ({"sides": [64]}, "side = 64: must be a whole number from 8 to 48"),
+    ({"sides": [8.5]}, "side = 8.5"),
+    ({"sides": []}, "sides = []: must be a list of 1 to 6 values"),
+    ({"sides": None}, "sides = None"),
+    ({"sides": {"8": 1}}, "sides = {'8': 1}"),
+    ({"sides": [8] * 100_000}, "sides = [8, 8"),
+    ({"methods": []}, "methods = []"),
+    ({"methods": ["exact", "<b>"]}, "method = '<b>'"),
+    ({"methods": ["raster"]}, "method = 'raster'"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_forged_requests_are_readable_errors(change, message):
+    values = {"what": "attention", "head_dim": 8, "sides": [8], "methods": ["exact"]} | change
+    for call in (lambda: cost_tab.prepare(**values), lambda: list(cost_tab.measure(**values, kept={}))):
+        with pytest.raises(gr.Error) as caught:
+            call()
+        assert message in caught.value.message and "\n" not in caught.value.message and not caught.value.print_exception
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cost_tab.show("x", 8, {}), "what = 'x'"),
+        (lambda: cost_tab.show("attention", 7, {}), "head_dim = '7'"),
+        (lambda: cost_tab.show("attention", None, None), "head_dim = 'None'"),
+        (lambda: cost_tab.show_counts(3), "n = 3: must be a whole number from 4 to 96"),
+        (lambda: cost_tab.show_counts(10**9), "n = 1000000000"),
+        (lambda: cost_tab.show_counts(math.nan), "n = nan"),
+        (lambda: cost_tab.show_counts("16"), "n = '16'"),
+        (lambda: cost_tab.show_counts(None), "n = None"),
+        (lambda: cost_tab.show_roofline("TPU", 8), "device = 'TPU': must be one of A100, H100"),
+        (lambda: cost_tab.show_roofline(["H100"], 8), "device = ['H100']"),
+        (lambda: cost_tab.show_roofline("H100", 9), "head_dim = '9'"),
+    ],
+)
+def test_forged_settings_are_readable_errors(call, message):
+    with pytest.raises(gr.Error) as caught:
+        call()
+    assert message in caught.value.message and not caught.value.print_exception
+
+
+# -- counted and modelled --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [4, 5, 7])
+def test_closed_forms_are_what_counting_gives(side):
+    """Every query and every key it meets, one by one, from masks made here."""
+    cells = {name: int(row[1].replace(",", "")) for name, row in table(cost_view.counted(side, "en"), "counted").items()}
+    tokens = side * side
+    cached = sum(1 for query in range(tokens) for key in range(tokens) if key <= query)
+    assert cells["raster-cached"] == cached
+    assert cells["raster"] == sum(1 for step in range(1, tokens + 1) for query in range(step) for key in range(query + 1))
+    sides = official_like(side).patch_nums
+    level = [i for i, s in enumerate(sides) for _ in range(s * s)]
+    assert cells["exact"] == sum(1 for a in level for b in level if b <= a)
+    ends = [sum(s * s for s in sides[: i + 1]) for i in range(len(sides))]
+    assert cells["exact-uncached"] == sum(1 for end in ends for _ in range(end) for _ in range(end))
+    monomials = 1 + 8 + 8 * 9 // 2  # of degree up to two in eight variables
+    assert cells["poly-2"] == 2 * monomials * len(level) and cells["landmark-32"] == 2 * 32 * len(level)
+
+
+def test_twice_the_side_grows_towards_the_powers_that_are_named():
+    rows = table(cost_view.counted(96, "en"), "counted")
+    for name, exponent in (("raster", 6), ("raster-cached", 4), ("exact-uncached", 4), ("exact", 4), ("poly-2", 2)):
+        assert rows[name][2] == "n" + {6: "\u2076", 4: "\u2074", 2: "\u00b2"}[exponent]
+        assert float(rows[name][3].rstrip("\u00d7")) == pytest.approx(2**exponent, rel=0.08)
+    assert rows["raster"][0] == "9,216" and rows["exact"][0] == str(len(official_like(96).patch_nums))
+
+
+def test_bars_are_logarithmic():
+    html = cost_view.counted(16, "en")
+    counts = [int(row[1].replace(",", "")) for row in table(html, "counted").values()]
+    widths = [float(w) for w in re.findall(r'vm-cost-bar" style="width:([\d.]+)%', html)]
+    assert widths == pytest.approx([100 * math.log(c) / math.log(max(counts)) for c in counts], abs=0.06)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("head_dim", cost_view.ROOFLINE_HEAD_DIMS)
+def test_the_roofline_says_that_it_is_a_model_and_shows_its_constants(name, head_dim):
+    html = cost_tab.show_roofline(name, head_dim)
+    assert EN["cost_model_only"] in html
+    constants = {key: float(re.search(r"[\d.]+", cells[0]).group()) for key, cells in table(html, "constants").items()}
+    gpu = DEVICES[name]
+    assert constants["cost_constant_tensor"] == pytest.approx(gpu.tensor / 1e12, rel=5e-3)
+    assert constants["cost_constant_bandwidth"] == pytest.approx(gpu.bandwidth / 1e12, rel=5e-3)
+    assert constants["cost_constant_reached"] == 100 * gpu.reached
+
+
+def test_a_chinese_visitor_reads_chinese():
+    visitor = Visitor(language="zh-CN")
+    what, methods, chart, status, counts, model = cost_tab.open_tab(visitor)
+    assert what["choices"][0][0] == wording.TEXTS["cost_what_attention"][1]
+    assert methods["choices"][0][0] == wording.TEXTS["cost_exact"][1]
+    for html in (chart, status, counts, model):
+        words = re.sub(r"<[^>]+>", " ", html)
+        assert re.search(r"[\u4e00-\u9fff]", words)
+        assert not re.search(r"\b(the|of|and|here|method)\b", words, re.IGNORECASE)
+
+
+# -- ladder ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ladder_draws_what_the_library_draws(tiny, monkeypatch):
+    monkeypatch.setattr(cost_ladder, "offered", lambda: (tiny,))
+    html = list(cost_ladder.draw(2, 5))
+    assert len(html) == 2  # a tiny model has no landmarks: exact alone, then the end
+    model, row = checkpoints.load(tiny), html[-1]
+    assert "12 px, 14 tokens" in row and 'alt="last at 12 px, exact, cached"' in row
+    picture = np.asarray(Image.open(BytesIO(b64decode(re.search(r"base64,([^\"]+)", row).group(1)))))
+    assert np.array_equal(picture[::16, ::16], to_uint8(model.sample_images([2], [5])[0]))
+    *_, last = model.generate(2, 5)
+    assert f"<dd>{last.state_bytes / 1000:.1f} kB</dd>" in row
+    for label, seed, message in ((3, 0, "class = 3"), (0, -1, "seed = -1"), ("a", 0, "class = 'a'"), (0, math.nan, "seed = nan")):
+        with pytest.raises(gr.Error, match=message):
+            list(cost_ladder.draw(label, seed))
+
+
+def test_without_trained_models_there_is_no_ladder(monkeypatch):
+    monkeypatch.setattr(cost_ladder, "offered", tuple)
+    with gr.Blocks() as page:
+        cost_ladder.build()
+    assert not page.blocks or all("ladder" not in str(block.elem_id) for block in page.blocks.values())
+    with pytest.raises(gr.Error, match="is not there"):
+        list(cost_ladder.draw(0, 0))
+
+
+# -- browser ---------------------------------------------------------------------------------------------------------
+
+
+def open_tab(page):
+    button = page.locator("#vm-tab-cost-button")
+    page.wait_for_timeout(300)  # tabs that do not fit move into a menu
+    if button.count() and button.is_visible():
+        button.click()
+    else:
+        page.locator("#vm-tabs .overflow-menu > button").click()
+        page.locator("#vm-tabs .overflow-dropdown button", has_text=EN["tab_cost"]).click()
+    page.wait_for_selector("#vm-cost-measured figure.vg")
+
+
+def status_starts(page, text):
+    page.wait_for_function("(text) => document.querySelector('.vm-cost-status p')?.innerText.startsWith(text)", arg=text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
+    page = visit(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+    open_tab(page)
+    for side in (16, 24, 32):
+        box = page.locator("#vm-cost-sides").get_by_label(str(side), exact=True)
+        box.focus()
+        page.keyboard.press("Space")
+    page.locator("#vm-cost-measure").focus()
+    page.keyboard.press("Enter")
+    status_starts(page, "Done: 8 of 8")
+    assert page.locator("#vm-cost-measured .vg-ring").count() == 8
+    assert page.locator(".vm-cost-status progress").evaluate("e => e.value / e.max") == 1
+    assert "up to 329 tokens" in page.locator("#vm-cost-measured").inner_text()
+    page.get_by_label("token by token against scale by scale").check()
+    page.wait_for_function("!document.querySelector('#vm-cost-measured .vg-ring')")
+    assert page.get_by_label(EN["cost_raster"], exact=True).is_checked()
+    page.locator("#vm-cost input[type=number]").first.fill("64")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
+    assert "9,451 tokens" in page.locator("#vm-cost-counted").inner_text()
+    page.get_by_label(DEVICES["A100"].name).check()
+    page.wait_for_function("document.querySelector('#vm-cost-modelled').innerText.includes('312')")
+    assert page.complaints == []
+    assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == []
+
+
+@pytest.mark.slow
+def test_stop_frees_the_worker(visit):
+    page = visit(viewport={"width": 1280, "height": 800})
+    open_tab(page)
+    page.get_by_label("token by token against scale by scale").check()
+    page.get_by_label(EN["cost_raster_cached"], exact=True).wait_for()
+    for side in (8, 12, 16, 24):
+        page.locator("#vm-cost-sides").get_by_label(str(side), exact=True).uncheck()
+    page.locator("#vm-cost-measure").click()  # side 32, token by token without a cache: many seconds for a single run
+    status_starts(page, EN["cost_waiting"])
+    other = visit(viewport={"width": 1280, "height": 800})
+    other.get_by_role("button", name=EN["generate"]).click()
+    page.locator("#vm-cost-stop").click()
+    status_starts(page, "Stopped: 0 of 4")
+    other.wait_for_function("(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))")
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    open_tab(page)
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    wide = "(e) => [...e.querySelectorAll('svg, p, h4')].every((x) => x.getBoundingClientRect().right <= innerWidth + 1)"
+    assert page.locator("#vm-cost").evaluate(wide)
+
+
+def test_models_are_not_loaded_to_show_the_tab(monkeypatch):
+    monkeypatch.setattr(models, "load_model", lambda name: pytest.fail("loaded"))
+    assert all(cost_tab.open_tab(Visitor()))
