@@ -1,0 +1,1 @@
+"""The lessons: sources, and what builds notebooks from them."""

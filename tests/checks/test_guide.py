@@ -1,0 +1,20 @@
+"""The table of exercises in the teacher's guide is the list of exercises."""
+
+import re
+from pathlib import Path
+
+from var_mini.checks.registry import exercises, number_of
+
+GUIDE = Path(__file__).resolve().parents[2] / "notebooks" / "README.md"
+
+
+def test_the_guide_lists_every_exercise_as_it_is():
+    rows = re.findall(r"^\| (\d+\.\d) \| `(\w+)` \| (\d) \| (\d+) \|$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = [(number_of(e), e.name, str(e.difficulty), str(e.minutes)) for e in exercises().values()]
+    assert rows == wanted and len(wanted) >= 25
+
+
+def test_the_guide_links_to_every_lesson():
+    guide = GUIDE.read_text(encoding="utf-8")
+    sources = sorted((GUIDE.parent / "sources").glob("*.py"))
+    assert all(f"({source.stem}.ipynb)" in guide for source in sources)

@@ -1,0 +1,117 @@
+"""The widgets of lesson 3 in a real JupyterLab: a slider moves and the picture changes, a clicked token is answered."""
+
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from notebooks.source import FOLDER, read, sources
+from tests.demo.conftest import browser  # noqa: F401 (a fixture)
+
+SECONDS = 300  # a busy machine takes its time to start a kernel and to load a model
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab on an empty folder: (address, folder)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, folder = secrets.token_hex(8), tmp_path / "lessons"
+    folder.mkdir()
+    places = {
+        name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1", "--allow-root"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url="]
+    environment = {
+        **os.environ,
+        **places,
+        "PYTHONPATH": str(FOLDER.parent),
+        "JUPYTER_PATH": str(Path(sys.prefix) / "share/jupyter"),
+    }
+    log = (tmp_path / "log").open("w")
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).read()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
+                time.sleep(0.5)
+        yield address, token, folder
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def with_widgets() -> nbformat.NotebookNode:
+    """The cells of lesson 3 that make its widgets: set-up, imports, one run, and what grading skips."""
+    notebook = read(next(source for source in sources() if source.stem.startswith("03_")), "student")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    run = nbformat.v4.new_code_cell("trace = model.trace(5, 1)")
+    notebook.cells = [*code[:2], run, *(cell for cell in code if "skip-grading" in cell.metadata.get("tags", []))]
+    return notebook
+
+
+def run_all(page) -> None:
+    """Run > Run All Cells, until cells do run: while the kernel is not ready, JupyterLab asks which one to take instead."""
+    asks = page.locator(".jp-Dialog button.jp-mod-accept")
+    begun = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]"))
+    end = time.monotonic() + SECONDS
+    while not begun.count():
+        assert time.monotonic() < end, "no cell was run: see the screenshot"
+        if asks.count():
+            asks.first.click()
+        else:
+            page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+            page.locator(".lm-Menu-item[data-command='runmenu:run-all']").first.click()
+        page.wait_for_timeout(5000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_slider_picture_and_token_in_jupyterlab(lab, browser, tmp_path):  # noqa: F811 (the fixture)
+    address, token, folder = lab
+    nbformat.write(with_widgets(), folder / "widgets.ipynb")
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.set_default_timeout(SECONDS * 1000)
+    try:
+        page.goto(f"{address}/lab/tree/widgets.ipynb?token={token}")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        run_all(page)
+        picture = page.locator("img.widget-image, .widget-image img").first
+        picture.wait_for()
+        before = picture.get_attribute("src")
+        slider = page.locator(".widget-slider").filter(has_text="guidance").locator(".noUi-handle")
+        slider.focus()
+        slider.press("ArrowRight")
+        page.wait_for_function("([img, before]) => img.src !== before", arg=[picture.element_handle(), before])
+
+        page.wait_for_selector(".vx[data-scales='5']")
+        frame = page.locator(".vx-frame").nth(3)
+        frame.scroll_into_view_if_needed()
+        frame.click(position={"x": 30, "y": 30})
+        page.wait_for_selector(".vx[data-attention='shown']")
+        told = page.locator(".vx-attends").inner_text()
+        assert told.startswith("Layer 1, head 1 attends to: 1") and told.count("%") == 4  # the four scales up to 5 by 5
+        frame.press("ArrowRight")
+        frame.press("Enter")
+        page.wait_for_function("before => document.querySelector('.vx-attends')?.innerText !== before", arg=told)
+        page.locator(".vx-more summary").click()
+        page.wait_for_selector(".vx-blocks table")
+    finally:
+        page.screenshot(path=os.environ.get("LAB_SCREENSHOT", tmp_path / "lab.png"))
+        page.close()

@@ -1,0 +1,28 @@
+"""Checks of the exercises in notebooks/: `checks.NAME(function)` says whether a student's function is right, and why not.
+
+    from var_mini import checks
+    checks.residual_step(residual_step)     # the last line of the exercise's cell
+    step = checks.use("residual_step")      # the student's function once its check has passed, ours until then
+
+One file per lesson (lesson01.py ...) holds the exercises; exercise.py says what one is, judge.py compares, grade.py grades.
+"""
+
+from __future__ import annotations
+
+from .exercise import Exercise, Mistake
+from .registry import exercises, find
+from .session import use
+
+__all__ = ["Exercise", "Mistake", "exercises", "find", "use"]
+
+
+def __getattr__(name: str):
+    """`checks.NAME` is the check of exercise NAME."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from .session import checker
+
+    try:
+        return checker(find(name))
+    except ValueError as error:
+        raise AttributeError(str(error)) from None

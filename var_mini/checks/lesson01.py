@@ -1,0 +1,325 @@
+"""Exercises of lesson 1, an image as a pyramid of token maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from . import pieces
+from .exercise import Exercise, Mistake
+from .picture import plane
+
+# -- pyramid_offsets ---------------------------------------------------------------------------------------------------
+
+
+def _pyramid(rng, number):
+    """Sides that grow by random steps; the first pyramid is a small one to be checked by hand."""
+    steps = torch.randint(1, 4, (2 + number,), generator=rng).tolist()
+    return {"patch_nums": (1, 2, 3) if number == 0 else tuple(sum(steps[: k + 1]) for k in range(len(steps)))}
+
+
+def _offsets(patch_nums):
+    ends = [sum(side**2 for side in patch_nums[: k + 1]) for k in range(len(patch_nums))]
+    return [(end - side**2, end) for side, end in zip(patch_nums, ends)]
+
+
+def _offsets_of_sides(patch_nums):
+    ends = [sum(patch_nums[: k + 1]) for k in range(len(patch_nums))]
+    return [(end - side, end) for side, end in zip(patch_nums, ends)]
+
+
+def _draw_offsets(figure, args, got, expected):
+    for axis, title, spans in zip(figure.subplots(2, 1), ("expected", "yours"), (expected, got)):
+        for k, (begin, end) in enumerate(spans):
+            axis.barh(0, end - begin, left=begin, color=f"C{k % 10}", edgecolor="white")
+        axis.set_title(title, fontsize=9)
+        axis.set_yticks([])
+        axis.set_xlim(0, expected[-1][1])
+
+
+PYRAMID_OFFSETS = Exercise(
+    lesson=1,
+    name="pyramid_offsets",
+    difficulty=1,
+    minutes=5,
+    case=_pyramid,
+    oracle=_offsets,
+    mistakes=(
+        Mistake("counts a scale of side s as s tokens", "A map of side s has s * s tokens.", _offsets_of_sides),
+        Mistake(
+            "gives the index of the last token as `end`",
+            "`end` is one past the last token, as in a Python slice.",
+            lambda patch_nums: [(begin, end - 1) for begin, end in _offsets(patch_nums)],
+        ),
+        Mistake(
+            "gives begin and length instead of begin and end",
+            "Add what came before to the length.",
+            lambda patch_nums: [(begin, end - begin) for begin, end in _offsets(patch_nums)],
+        ),
+    ),
+    draw=_draw_offsets,
+)
+
+
+# -- area_downsample ---------------------------------------------------------------------------------------------------
+
+SIZES = ((4, 2), (7, 1), (7, 3), (7, 5), (8, 6))
+
+
+def _feature_map(rng, number):
+    size, side = SIZES[number % len(SIZES)]
+    return {"f": torch.randn(1 + number % 2, 2, size, size, generator=rng), "side": side}
+
+
+def _area(f, side):
+    return pieces.area(pieces.array(f), side)
+
+
+def _floor_windows(f, side):
+    """Windows that leave out the places they touch only partly."""
+    size, x = f.shape[-1], pieces.array(f)
+    spans = [(i * size // side, max((i + 1) * size // side, i * size // side + 1)) for i in range(side)]
+    return np.stack([np.stack([x[..., a:b, c:d].mean((-1, -2)) for c, d in spans], -1) for a, b in spans], -2)
+
+
+AREA_DOWNSAMPLE = Exercise(
+    lesson=1,
+    name="area_downsample",
+    difficulty=3,
+    minutes=15,
+    case=_feature_map,
+    oracle=_area,
+    mistakes=(
+        Mistake(
+            "takes one value per cell instead of the mean",
+            "Every value of the window counts: average over all of it.",
+            lambda f, side: F.interpolate(f, (side, side), mode="nearest"),
+        ),
+        Mistake(
+            "interpolates between the nearest values instead of averaging the window",
+            "Bilinear interpolation looks at four values only; the mean looks at the whole window.",
+            lambda f, side: F.interpolate(f, (side, side), mode="bilinear"),
+        ),
+        Mistake(
+            "rounds the end of a window down",
+            "A cell owns every place that it touches, so its end is rounded up: ceil((i + 1) * size / side).",
+            _floor_windows,
+        ),
+        Mistake(
+            "sums over the window without dividing by its number of places",
+            "Divide by the number of values in the window, which differs from cell to cell.",
+            lambda f, side: (
+                (pieces.area_matrix(f.shape[-1], side) > 0).astype(float)
+                @ pieces.array(f)
+                @ (pieces.area_matrix(f.shape[-1], side) > 0).T
+            ),
+        ),
+    ),
+    reference=lambda f, side: F.interpolate(f, (side, side), mode="area"),
+)
+
+
+# -- nearest_code ------------------------------------------------------------------------------------------------------
+
+
+def _codes(rng, number):
+    n, codes, channels = 3 + 4 * number, 5 + 3 * number, 2 + number
+    lengths = 0.3 + 2 * torch.rand(codes, 1, generator=rng)  # codes of unlike length, so that directions alone do not do
+    return {
+        "z": torch.randn(n, channels, generator=rng),
+        "codebook": lengths * torch.randn(codes, channels, generator=rng),
+    }
+
+
+def _squared(z, codebook):
+    z, codes = pieces.array(z), pieces.array(codebook)
+    return ((z[:, None] - codes[None]) ** 2).sum(-1)  # (N, V)
+
+
+def _nearest(z, codebook):
+    return _squared(z, codebook).argmin(1)
+
+
+def _draw_nearest(figure, args, got, expected):
+    squared = _squared(**args)
+    axis = figure.subplots()
+    axis.imshow(squared, cmap="cividis", aspect="auto")
+    axis.plot(expected, range(len(expected)), "o", ms=9, mfc="none", mec="white", label="nearest")
+    axis.plot(got, range(len(expected)), "x", color="#d55e00", label="yours")
+    axis.set_xlabel("code", fontsize=9)
+    axis.set_ylabel("vector", fontsize=9)
+    axis.set_title("squared distance (dark: near)", fontsize=9)
+    axis.legend(fontsize=8, loc="upper right")
+
+
+NEAREST_CODE = Exercise(
+    lesson=1,
+    name="nearest_code",
+    difficulty=2,
+    minutes=10,
+    case=_codes,
+    oracle=_nearest,
+    mistakes=(
+        Mistake(
+            "takes the code with the largest dot product",
+            "A long code can have a large dot product and still be far away: the |code|^2 of the distance must not be left out.",
+            lambda z, codebook: (pieces.array(z) @ pieces.array(codebook).T).argmax(1),
+        ),
+        Mistake(
+            "takes the farthest code", "The nearest one has the least distance: argmin.", lambda z, c: _squared(z, c).argmax(1)
+        ),
+        Mistake(
+            "looks for the nearest vector of every code",
+            "One code per vector is wanted: take the minimum over the codes, dimension 1 of an (N, V) table.",
+            lambda z, codebook: _squared(z, codebook).argmin(0),
+        ),
+        Mistake(
+            "compares directions only",
+            "Do not normalise here: this quantizer compares vectors with their lengths.",
+            lambda z, c: (F.normalize(z.double(), dim=-1) @ F.normalize(c.double(), dim=-1).T).argmax(1),
+        ),
+    ),
+    draw=_draw_nearest,
+)
+
+
+# -- mix_phi -----------------------------------------------------------------------------------------------------------
+
+
+def _phi_case(rng, number):
+    channels, size = 2 + number % 2, 3 + number
+    return {
+        "h": torch.randn(1 + number % 2, channels, size, size, generator=rng),
+        "weight": torch.randn(channels, channels, 3, 3, generator=rng) / 3,
+        "bias": torch.randn(channels, generator=rng),
+        "ratio": 0.25 + 0.1 * number,
+    }
+
+
+def _convolved(h, weight, bias):
+    """A 3x3 convolution with a border of zeros, entry by entry of the kernel."""
+    h, weight, bias = map(pieces.array, (h, weight, bias))
+    size, padded = h.shape[-1], np.pad(h, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    out = np.zeros_like(h) + bias[:, None, None]
+    for dy in range(3):
+        for dx in range(3):
+            out += np.einsum("oi,biyx->boyx", weight[:, :, dy, dx], padded[:, :, dy : dy + size, dx : dx + size])
+    return out
+
+
+def _phi(h, weight, bias, ratio):
+    return (1 - ratio) * pieces.array(h) + ratio * _convolved(h, weight, bias)
+
+
+MIX_PHI = Exercise(
+    lesson=1,
+    name="mix_phi",
+    difficulty=2,
+    minutes=8,
+    case=_phi_case,
+    oracle=_phi,
+    mistakes=(
+        Mistake(
+            "swaps the two shares",
+            "The convolution gets `ratio`, the map itself 1 - ratio.",
+            lambda h, weight, bias, ratio: _phi(h, weight, bias, 1 - ratio),
+        ),
+        Mistake(
+            "adds the convolution to the whole map",
+            "The map itself counts with 1 - ratio only, so that phi neither grows nor shrinks what passes through.",
+            lambda h, weight, bias, ratio: pieces.array(h) + ratio * _convolved(h, weight, bias),
+        ),
+        Mistake(
+            "returns the convolution alone",
+            "Part of the map goes past the convolution unchanged.",
+            lambda h, weight, bias, ratio: _convolved(h, weight, bias),
+        ),
+        Mistake(
+            "leaves out the bias",
+            "The convolution has a bias, one number per channel.",
+            lambda h, weight, bias, ratio: _phi(h, weight, torch.zeros_like(bias), ratio),
+        ),
+        Mistake(
+            "convolves without a border",
+            "padding=1 adds one row of zeros on every side, so that the map keeps its size.",
+            lambda h, weight, bias, ratio: F.conv2d(h, weight, bias),
+        ),
+    ),
+    reference=lambda h, weight, bias, ratio: (1 - ratio) * h + ratio * F.conv2d(h, weight, bias, padding=1),
+)
+
+
+# -- residual_step -----------------------------------------------------------------------------------------------------
+
+
+def _residual_case(rng, number):
+    batch, channels, size = 1 + number % 2, 3, (4, 5, 7, 7, 7)[number]
+    return {
+        "f": torch.randn(batch, channels, size, size, generator=rng),
+        "f_hat": 0.7 * torch.randn(batch, channels, size, size, generator=rng),
+        "codebook": torch.randn(12, channels, generator=rng),
+        "side": (2, 3, 5, 7, 1)[number],
+    }
+
+
+def _step(f, f_hat, codebook, side, rest=None, enlarge=pieces.bicubic, add=1.0, start=1.0):
+    f, f_hat, codes = map(pieces.array, (f, f_hat, codebook))
+    z = pieces.area(f - f_hat if rest is None else rest(f, f_hat), side).transpose(0, 2, 3, 1)  # (B, side, side, C)
+    ids = ((z[..., None, :] - codes) ** 2).sum(-1).argmin(-1)
+    h = enlarge(codes[ids].transpose(0, 3, 1, 2), f.shape[-1])
+    return ids.reshape(len(f), -1), start * f_hat + add * h
+
+
+def _repeated(h, size):
+    places = np.arange(size) * h.shape[-1] // size
+    return h[..., places, :][..., places]
+
+
+def _draw_step(figure, args, got, expected):
+    pictures = {
+        "f": args["f"], "f_hat before": args["f_hat"], "expected f_hat": expected[1], "yours": got[1],
+        "left over": args["f"] - got[1],
+    }  # fmt: skip
+    limit = args["f"].abs().max().item()
+    for axis, (title, values) in zip(figure.subplots(1, len(pictures)), pictures.items()):
+        axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
+        axis.set_title(title, fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+
+RESIDUAL_STEP = Exercise(
+    lesson=1,
+    name="residual_step",
+    difficulty=3,
+    minutes=20,
+    case=_residual_case,
+    oracle=_step,
+    mistakes=(
+        Mistake(
+            "quantizes f itself",
+            "What the coarser scales have already said must not be said again: quantize the residual f - f_hat.",
+            lambda *args: _step(*args, rest=lambda f, f_hat: f),
+        ),
+        Mistake(
+            "quantizes f_hat - f",
+            "What is missing is f - f_hat; the sign decides which code is near.",
+            lambda *args: _step(*args, rest=lambda f, f_hat: f_hat - f),
+        ),
+        Mistake(
+            "returns only what this scale adds",
+            "The new f_hat is the old one plus the enlarged codes.",
+            lambda *args: _step(*args, start=0.0),
+        ),
+        Mistake("subtracts the codes from f_hat", "f_hat grows towards f: add.", lambda *args: _step(*args, add=-1.0)),
+        Mistake(
+            "enlarges the code map by repeating values",
+            'F.interpolate takes mode="bicubic" here: the enlarged map is smooth.',
+            lambda *args: _step(*args, enlarge=_repeated),
+        ),
+    ),
+    draw=_draw_step,
+)
+
+EXERCISES = (PYRAMID_OFFSETS, AREA_DOWNSAMPLE, NEAREST_CODE, MIX_PHI, RESIDUAL_STEP)

@@ -1,0 +1,376 @@
+"""Exercises of lesson 5, low-rank attention."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from . import pieces
+from .exercise import Exercise, Mistake
+
+# -- monomial_features -------------------------------------------------------------------------------------------------
+
+
+def _vectors_case(rng, number):
+    n, d = 3 + number, 2 + number
+    x = F.normalize(torch.randn(n, d, generator=rng), dim=-1)
+    return {"x": x, "scale": 0.5 + 3 * float(torch.rand(1, generator=rng))}
+
+
+def _monomials(x, scale, cross=2**0.5, half=0.5**0.5, power=0.5, orders=False):
+    """phi of degree 2, vector by vector: 1, then sqrt(s) x_i, then the products of two."""
+    rows = []
+    for vector in pieces.array(x):
+        y, d = scale**power * vector, len(vector)
+        first = [half * y[i] * y[i] if i == j else half * cross * y[i] * y[j] for i in range(d) for j in range(i, d)]
+        both = [half * y[i] * y[j] for i in range(d) for j in range(d)]
+        rows.append([1.0, *y, *(both if orders else first)])
+    return np.array(rows)
+
+
+MONOMIAL_FEATURES = Exercise(
+    lesson=5,
+    name="monomial_features",
+    difficulty=3,
+    minutes=20,
+    case=_vectors_case,
+    oracle=_monomials,
+    mistakes=(
+        Mistake(
+            "gives x_i x_j the same weight as x_i x_i",
+            "In (q . k)^2 the product of i and j stands twice, as i j and as j i: its feature carries another sqrt(2).",
+            lambda x, scale: _monomials(x, scale, cross=1.0),
+        ),
+        Mistake(
+            "keeps x_i x_j and x_j x_i as two features",
+            "They are the same number: keep one, times sqrt(2), and there are d (d + 1) / 2 products instead of d^2.",
+            lambda x, scale: _monomials(x, scale, orders=True),
+        ),
+        Mistake(
+            "gives x_i x_j the factor 2 instead of sqrt(2)",
+            "phi appears on both sides, in phi(q) and in phi(k): each brings the root of the weight.",
+            lambda x, scale: _monomials(x, scale, cross=2.0),
+        ),
+        Mistake(
+            "multiplies x by s instead of the root of s",
+            "phi(q) and phi(k) share the scale: each takes sqrt(s), so that their product has s.",
+            lambda x, scale: _monomials(x, scale, power=1.0),
+        ),
+        Mistake("leaves out the scale", "The logit is t = s (q . k).", lambda x, scale: _monomials(x, scale, power=0.0)),
+        Mistake(
+            "forgets the 1/2 of t^2 / 2",
+            "The second-degree term of exp is t^2 / 2, so its features carry sqrt(1/2).",
+            lambda x, scale: _monomials(x, scale, half=1.0),
+        ),
+    ),
+)
+
+# -- update_state ------------------------------------------------------------------------------------------------------
+
+
+def _update_case(rng, number):
+    heads, n, r, d = 1 + number % 3, 1 + 2 * number, 3 + number, 2 + number
+    state = torch.randn(heads, r, d + 1, generator=rng)
+    phi = torch.randn(heads, n, r, generator=rng)
+    return {"state": state, "phi": phi, "v": torch.randn(heads, n, d, generator=rng)}
+
+
+def _updated(state, phi, v, old=1.0, ones=True, front=False, mean=False):
+    state, phi, v = map(pieces.array, (state, phi, v))
+    new = old * state
+    for h in range(len(phi)):
+        for feature, value in zip(phi[h], v[h]):
+            column = [1.0] if ones else [0.0]
+            row = np.concatenate([column, value] if front else [value, column])
+            new[h] = new[h] + np.outer(feature, row) / (phi.shape[1] if mean else 1)
+    return new
+
+
+UPDATE_STATE = Exercise(
+    lesson=5,
+    name="update_state",
+    difficulty=2,
+    minutes=10,
+    case=_update_case,
+    oracle=_updated,
+    mistakes=(
+        Mistake(
+            "throws away what the state held before",
+            "The coarser scales are in it: add to the state, do not replace it.",
+            lambda *args: _updated(*args, old=0.0),
+        ),
+        Mistake(
+            "adds nothing to the last column",
+            "The 1 behind each value makes the last column the sum of the features, from which the denominator comes.",
+            lambda *args: _updated(*args, ones=False),
+        ),
+        Mistake(
+            "puts the 1 in front of the value",
+            "The state's last column belongs to the 1: append it to v.",
+            lambda *args: _updated(*args, front=True),
+        ),
+        Mistake(
+            "divides by the number of new keys",
+            "The state is a sum, not a mean: scales have different numbers of tokens, and each token counts the same.",
+            lambda *args: _updated(*args, mean=True),
+        ),
+    ),
+)
+
+# -- read_state --------------------------------------------------------------------------------------------------------
+
+
+def _read_case(rng, number):
+    heads, n, r, d = 1 + number % 3, 2 + number, 4 + number, 3 + number
+    phi = 0.2 + torch.rand(heads, n, r, generator=rng)
+    state = torch.randn(heads, r, d + 1, generator=rng)
+    state[..., -1] = 0.5 + torch.rand(heads, r, generator=rng)  # sums of positive weights
+    return {"state": state, "phi": phi}
+
+
+def _read(state, phi, divide=None):
+    state, phi = map(pieces.array, (state, phi))
+    out = np.stack([p @ s for p, s in zip(phi, state)])  # (H, n, d + 1)
+    return out[..., :-1] / (out[..., -1:] if divide is None else divide(out, state, phi))
+
+
+READ_STATE = Exercise(
+    lesson=5,
+    name="read_state",
+    difficulty=2,
+    minutes=10,
+    case=_read_case,
+    oracle=_read,
+    mistakes=(
+        Mistake(
+            "does not divide",
+            "The weights of a query must sum to 1: divide by their sum, which is phi(q) times the last column.",
+            lambda state, phi: _read(state, phi, lambda out, state, phi: 1.0),
+        ),
+        Mistake(
+            "divides by the sum of the query's features",
+            "What must sum to 1 are the weights of all keys: phi(q) times the state's last column.",
+            lambda state, phi: _read(state, phi, lambda out, state, phi: phi.sum(-1, keepdims=True)),
+        ),
+        Mistake(
+            "divides all queries of a head by one number",
+            "Every query has its own weights, and so its own denominator.",
+            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., -1:].sum(1, keepdims=True)),
+        ),
+        Mistake(
+            "divides by the first column",
+            "The 1 was appended, so the sum of weights stands in the last column.",
+            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., :1]),
+        ),
+        Mistake(
+            "returns the column of the denominators, too",
+            "The output has the d columns of the values: leave the last one out.",
+            lambda state, phi: (lambda out: out / out[..., -1:])(pieces.array(phi) @ pieces.array(state)),
+        ),
+    ),
+)
+
+# -- weights_of_degree -------------------------------------------------------------------------------------------------
+
+
+def _logits_case(rng, number):
+    n, keys, degree = 3 + number, 6 + 3 * number, (1, 2, 3, 3, 5)[number]
+    t = 4 * (2 * torch.rand(n, keys, generator=rng) - 1)
+    t[0] = -4 + 2 * torch.rand(keys, generator=rng)  # one query that is far from all keys
+    return {"t": t, "degree": degree}
+
+
+def _weights(t, degree, factorial=math.factorial):
+    return sum(pieces.array(t) ** j / factorial(j) for j in range(degree + 1))
+
+
+def _summary(weights, negative=None, axis=1):
+    sums = weights.sum(axis)
+    return float((weights < 0).mean() if negative is None else negative(weights)), float(sums.min())
+
+
+def _draw_weights(figure, args, got, expected):
+    t = np.linspace(-4, 4, 200)
+    axis = figure.subplots()
+    axis.plot(t, np.exp(t), color="black", label="exp")
+    axis.plot(t, _weights(torch.from_numpy(t), args["degree"]), color="#d55e00", label=f"degree {args['degree']}")
+    axis.axhline(0, color="0.6", linewidth=0.8)
+    axis.set_ylim(-8, 20)
+    told = [
+        f"{name}: {100 * share:.0f} % negative, least sum {least:.2f}"
+        for name, (share, least) in (("expected", expected), ("yours", got))
+    ]
+    axis.set_title("; ".join(told), fontsize=9)
+    axis.legend(fontsize=8)
+
+
+WEIGHTS_OF_DEGREE = Exercise(
+    lesson=5,
+    name="weights_of_degree",
+    difficulty=2,
+    minutes=10,
+    case=_logits_case,
+    oracle=lambda t, degree: _summary(_weights(t, degree)),
+    mistakes=(
+        Mistake(
+            "leaves out the factorials",
+            "Taylor's polynomial of exp is 1 + t + t^2 / 2! + t^3 / 3! + ...",
+            lambda t, degree: _summary(_weights(t, degree, lambda j: 1)),
+        ),
+        Mistake(
+            "stops one power too early",
+            "Degree g includes t^g: range(degree + 1).",
+            lambda t, degree: _summary(_weights(t, degree - 1)),
+        ),
+        Mistake(
+            "sums over the queries instead of the keys",
+            "A query's denominator is the sum of its weights over all keys, dimension 1.",
+            lambda t, degree: _summary(_weights(t, degree), axis=0),
+        ),
+        Mistake(
+            "counts the negative weights instead of taking their share",
+            "Divide by the number of weights.",
+            lambda t, degree: _summary(_weights(t, degree), lambda weights: (weights < 0).sum()),
+        ),
+        Mistake(
+            "takes the least weight for the least denominator",
+            "A denominator is the sum of a whole row.",
+            lambda t, degree: (_summary(_weights(t, degree))[0], float(_weights(t, degree).min())),
+        ),
+    ),
+    draw=_draw_weights,
+    rtol=1e-3,
+)
+
+# -- landmark_kernel ---------------------------------------------------------------------------------------------------
+
+
+def _landmark_case(rng, number):
+    d, m = 3 + number, 3 + 2 * number
+    q, k, landmarks = (F.normalize(torch.randn(n, d, generator=rng), dim=-1) for n in (3 + number, 5 + number, m))
+    return {"q": q, "k": k, "landmarks": landmarks, "scale": 1 + 2 * float(torch.rand(1, generator=rng)), "ridge": 0.01}
+
+
+def _kernel(x, y, scale, shift=1.0):
+    return np.exp(scale * (pieces.array(x) @ pieces.array(y).T - shift))
+
+
+def _nystrom(q, k, landmarks, scale, ridge, invert=None, shift=1.0):
+    gram = _kernel(landmarks, landmarks, scale, shift)
+    gram = gram + ridge * np.eye(len(gram))
+    inverse = np.linalg.inv(gram) if invert is None else invert(gram)
+    return _kernel(q, landmarks, scale, shift) @ inverse @ _kernel(landmarks, k, scale, shift)
+
+
+def _draw_kernel(figure, args, got, expected):
+    exact = _kernel(args["q"], args["k"], args["scale"])
+    for axis, (title, values) in zip(figure.subplots(1, 3), {"exp": exact, "expected": expected, "yours": got}.items()):
+        axis.imshow(np.asarray(values), cmap="viridis", vmin=0, vmax=exact.max(), aspect="auto")
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("key", fontsize=8)
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+
+LANDMARK_KERNEL = Exercise(
+    lesson=5,
+    name="landmark_kernel",
+    difficulty=3,
+    minutes=15,
+    case=_landmark_case,
+    oracle=_nystrom,
+    mistakes=(
+        Mistake(
+            "leaves out the inverse of K(L, L)",
+            "Landmarks resemble each other, and without the inverse what they share is counted several times.",
+            lambda *args: _nystrom(*args, invert=lambda gram: np.eye(len(gram))),
+        ),
+        Mistake(
+            "inverts K(L, L) entry by entry",
+            "The inverse of the matrix is wanted: torch.linalg.solve(K_LL, K_Lk).",
+            lambda *args: _nystrom(*args, invert=lambda gram: 1 / gram),
+        ),
+        Mistake(
+            "multiplies by K(L, L) instead of its inverse",
+            "K(q, L) K(L, L)^-1 K(L, k): at a landmark the product must give the kernel itself.",
+            lambda *args: _nystrom(*args, invert=lambda gram: gram),
+        ),
+        Mistake(
+            "forgets the ridge",
+            "Add ridge to the diagonal of K(L, L): near landmarks make it nearly singular.",
+            lambda q, k, landmarks, scale, ridge: _nystrom(q, k, landmarks, scale, 0.0),
+        ),
+        Mistake(
+            "leaves out the scale",
+            "The kernel is exp(s (x . y - 1)).",
+            lambda q, k, landmarks, scale, ridge: _nystrom(q, k, landmarks, 1.0, ridge),
+        ),
+        Mistake(
+            "leaves out the - 1 in the exponent",
+            "With it the kernel of unit vectors lies between exp(-2 s) and 1, which suits the ridge.",
+            lambda *args: _nystrom(*args, shift=0.0),
+        ),
+    ),
+    draw=_draw_kernel,
+    rtol=1e-3,
+    atol=1e-4,
+)
+
+# -- pool_keys ---------------------------------------------------------------------------------------------------------
+
+
+def _pool_case(rng, number):
+    side, factor = ((4, 2), (5, 2), (6, 4), (7, 2), (9, 4))[number]
+    return {"k": torch.randn(side * side, 2 + number, generator=rng), "side": side, "factor": factor}
+
+
+def _pooled(k, side, factor, full=False, drop=False, log=np.log):
+    grid, keys, counts = pieces.array(k).reshape(side, side, -1), [], []
+    for i in range(0, side, factor):
+        for j in range(0, side, factor):
+            cell = grid[i : i + factor, j : j + factor].reshape(-1, grid.shape[-1])
+            if drop and len(cell) < factor**2:
+                continue
+            keys.append(cell.sum(0) / (factor**2 if full else len(cell)))
+            counts.append(len(cell))
+    return np.array(keys), log(np.array(counts, float))
+
+
+POOL_KEYS = Exercise(
+    lesson=5,
+    name="pool_keys",
+    difficulty=3,
+    minutes=15,
+    case=_pool_case,
+    oracle=_pooled,
+    mistakes=(
+        Mistake(
+            "divides by factor * factor at the border, too",
+            "Cells at the border may hold fewer keys: the mean is over those that exist.",
+            lambda *args: _pooled(*args, full=True),
+        ),
+        Mistake(
+            "drops the incomplete cells at the border",
+            "Every key must be in some cell, or its value could never be seen: ceil_mode=True.",
+            lambda *args: _pooled(*args, drop=True),
+        ),
+        Mistake(
+            "returns the counts without their logarithm",
+            "A cell of c keys weighs c * exp(t) = exp(t + log c): what is added to the logit is log c.",
+            lambda *args: _pooled(*args, log=lambda counts: counts),
+        ),
+        Mistake(
+            "gives every cell the same count",
+            "A border cell of fewer keys weighs less.",
+            lambda k, side, factor: (
+                _pooled(k, side, factor)[0],
+                np.full(len(_pooled(k, side, factor)[1]), math.log(factor**2)),
+            ),
+        ),
+    ),
+)
+
+EXERCISES = (MONOMIAL_FEATURES, UPDATE_STATE, READ_STATE, WEIGHTS_OF_DEGREE, LANDMARK_KERNEL, POOL_KEYS)

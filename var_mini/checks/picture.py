@@ -1,0 +1,106 @@
+"""The picture under a check: what the student's function did, beside what was expected."""
+
+from __future__ import annotations
+
+import io
+import sys
+from numbers import Number
+
+import torch
+
+from .exercise import Exercise
+from .judging import Verdict
+from .values import first_tensor, kind_of
+
+DPI = 80
+
+
+def show(exercise: Exercise, verdict: Verdict) -> None:
+    """Displays the picture in a notebook; elsewhere there is nowhere to show it."""
+    if "IPython" not in sys.modules or not verdict.records:
+        return
+    from IPython import get_ipython
+    from IPython.display import Image, display
+
+    if get_ipython() is not None:
+        display(Image(draw(exercise, verdict), format="png", alt=f"{exercise.name}: expected result and yours"))
+
+
+def draw(exercise: Exercise, verdict: Verdict) -> bytes:
+    """PNG of the case that failed, or of the last one where all are right."""
+    from matplotlib.figure import Figure
+
+    record = verdict.records[-1]
+    if exercise.draw is not None:
+        try:
+            figure = Figure(figsize=(6.4, 2.2), dpi=DPI, layout="constrained")
+            exercise.draw(figure, record.args, record.got, record.expected)
+            return _png(figure)
+        except Exception:  # a wrong result can have any form; the plain picture takes every one
+            pass
+    figure = Figure(figsize=(6.4, 2.2), dpi=DPI, layout="constrained")
+    expected = first_tensor(record.expected)
+    if expected is not None:
+        panels(figure, expected, first_tensor(record.got), record.got)
+    else:
+        _bars(figure, verdict)
+    return _png(figure)
+
+
+def panels(figure, expected: torch.Tensor, got: torch.Tensor | None, value=None) -> None:
+    """Expected, yours and the difference as three maps in one scale; a result of another shape is named instead of drawn."""
+    axes = figure.subplots(1, 3)
+    want = plane(expected)
+    low, high = _limits(want)
+    images = [("expected", want, "viridis", low, high)]
+    if got is not None and got.shape == expected.shape and not got.is_meta:
+        have = plane(got)
+        apart = (have - want).abs().nan_to_num(nan=high - low, posinf=high - low)
+        images += [("yours", have, "viridis", low, high), ("difference", apart, "cividis", 0, max(high - low, 1e-9))]
+    for axis, (title, values, colours, least, most) in zip(axes, images):
+        axis.imshow(values.numpy(), cmap=colours, vmin=least, vmax=most, aspect="auto", interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    for axis in axes[len(images) :]:
+        axis.set_axis_off()
+    if len(images) == 1:
+        axes[1].text(0, 0.5, f"yours: {kind_of(value)}", fontsize=9, wrap=True, va="center")
+
+
+def plane(values: torch.Tensor) -> torch.Tensor:
+    """A tensor of any shape as float64 rows and columns: the first image and channel of more, one row of less."""
+    values = values.detach().to(torch.float64).cpu()
+    while values.ndim > 2:
+        values = values[0]
+    return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+
+
+def _limits(values: torch.Tensor) -> tuple[float, float]:
+    finite = values[values.isfinite()]
+    return (finite.min().item(), finite.max().item()) if finite.numel() else (0.0, 1.0)
+
+
+def _bars(figure, verdict: Verdict) -> None:
+    axis = figure.subplots()
+    for offset, (name, colour, values) in enumerate(
+        (
+            ("expected", "#0072b2", [_size(r.expected) for r in verdict.records]),
+            ("yours", "#e69f00", [_size(r.got) for r in verdict.records]),
+        )
+    ):
+        axis.bar([i + 0.4 * offset for i in range(len(values))], values, 0.38, label=name, color=colour)
+    axis.set_xticks([i + 0.2 for i in range(len(verdict.records))], [f"input {i + 1}" for i in range(len(verdict.records))])
+    axis.legend(fontsize=8)
+
+
+def _size(value) -> float:
+    value = value[0] if isinstance(value, (list, tuple)) and value else value
+    value = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    return float(value) if isinstance(value, Number) and not isinstance(value, complex) else 0.0
+
+
+def _png(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
