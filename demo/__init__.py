@@ -2,6 +2,9 @@
 
 import os
 
-# Gradio reads both while it is imported, so they are set here, before any file of this package imports it.
+# Gradio reads these while it is imported, so they are set here, before any file of this package imports it.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # the page makes no outside request
 os.environ["GRADIO_RUN_HISTORY"] = "False"  # and keeps no record of runs in the browser
+# It would also summarise all runs so far after every run, though nobody may read that here: time and memory for nothing.
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"

@@ -62,6 +62,7 @@ def build(default_model: str) -> gr.Blocks:
     """The page, not yet served. Raises ValueError where `default_model` is neither a model's name nor a checkpoint folder."""
     models.offer(default_model)
     with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
+        api.build()  # first, or a tab's listener of the same name would take an endpoint's
         gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
         gr.Markdown(wording.shown("sentence"))
         tour.build(list(TABS))
@@ -70,7 +71,6 @@ def build(default_model: str) -> gr.Blocks:
                 with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}"):
                     tab.build_tab(default_model)
         waiting.build()
-        api.build()
     return page
 
 

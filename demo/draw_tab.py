@@ -8,7 +8,7 @@ from functools import partial
 
 import gradio as gr
 
-from var_mini import checkpoints
+from var_mini import checkpoints, validate
 from var_mini.generation import Trace
 from var_mini.view.payload import payload
 
@@ -35,13 +35,16 @@ def draw(
 def draw_link(link, request: gr.Request = None) -> Iterator[dict]:
     """Draws the run of the link that the page was opened with: its record as JSON, or nothing."""
     try:
-        settings = runs.from_record(json.loads(link)) if link else None
+        record = json.loads(link) if link else None
+        settings = runs.from_record(record) if link else None
+        scale = validate.integer("scale", record.get("scale"), 1, settings.config.pyramid.num_scales) if link else None
     except (ValueError, TypeError, RecursionError) as error:
         raise readable(error) from None
     if settings is None:
         yield gr.skip()  # a generator without a value would empty the picture
     else:
-        yield from _stream(settings, request)
+        for shown in _stream(settings, request):
+            yield shown | {"scale": scale}
 
 
 def _stream(settings: runs.Settings, request: gr.Request | None) -> Iterator[dict]:
@@ -103,13 +106,13 @@ def build_tab(default_model: str) -> None:
     with gr.Row(elem_classes="vm-controls"):
         chosen = backend.controls(default_model)
         versus = compare.control()
-    with gr.Accordion(t("sampling"), open=False, elem_id="vm-sampling"):  # the picture should be seen without scrolling
-        with gr.Row(elem_classes="vm-controls"):
-            top, slider = config.tokenizer.vocab_size, partial(gr.Slider, min_width=150)
-            guidance = slider(0, 10, s.guidance, step=0.1, label=t("guidance"), info=t("guidance_info"))
-            temperature = slider(0.1, 2, s.temperature, step=0.05, label=t("temperature"), info=t("temperature_info"))
-            top_k = slider(0, top, s.top_k, step=1, label=t("top_k"), info=t("top_k_info"))
-            top_p = slider(0, 1, s.top_p, step=0.01, label=t("top_p"), info=t("top_p_info"))
+    # closed, so that the picture is seen without scrolling
+    with gr.Accordion(t("sampling"), open=False, elem_id="vm-sampling"), gr.Row(elem_classes="vm-controls"):
+        top, slider = config.tokenizer.vocab_size, partial(gr.Slider, min_width=150)
+        guidance = slider(0, 10, s.guidance, step=0.1, label=t("guidance"), info=t("guidance_info"))
+        temperature = slider(0.1, 2, s.temperature, step=0.05, label=t("temperature"), info=t("temperature_info"))
+        top_k = slider(0, top, s.top_k, step=1, label=t("top_k"), info=t("top_k_info"))
+        top_p = slider(0, 1, s.top_p, step=0.01, label=t("top_p"), info=t("top_p_info"))
     view = explorer.component(links.first_run(default_model), "vm-explorer", link=True)
     area = compare.build_area()
     settings = [guidance, temperature, top_k, top_p]

@@ -55,6 +55,12 @@ def parse(query: dict[str, str]) -> runs.Settings:
     return runs.from_record(record)
 
 
+def scale_of(query: dict[str, str], scales: int) -> int:
+    """The scale, from 1 on, at which a link shows its run; the last one where it names none that there is."""
+    named = query.get("scale", "")
+    return int(named) if named.isdecimal() and len(named) < 4 and 1 <= int(named) <= scales else scales
+
+
 def open_page(request: gr.Request) -> list:
     """Controls and run of the link, in the visitor's language; without a link, or with a spoilt one, the defaults.
 
@@ -92,7 +98,7 @@ def open_page(request: gr.Request) -> list:
         gr.update(choices=backend.choices("factor", language), value=spec.factor, visible=spec.method == "pool"),
         versus,
         first_run(settings.name, language),
-        json.dumps(runs.record(settings)),
+        json.dumps(runs.record(settings) | {"scale": scale_of(query, config.pyramid.num_scales)}),
     ]
 
 

@@ -72,14 +72,14 @@ export function mount(root, host) {
 
   function card(step) {
     const given = state.answers[step.name];
-    const reveal = make('div', { class: 'vt-reveal', role: 'status' });
+    const reveal = make('div', { class: 'vt-reveal', role: 'status', tabindex: -1 });
     const check = button('check', () => {
       const chosen = root.querySelector('input:checked');
       if (!chosen) { reveal.replaceChildren(make('p', {}, words.choose)); return; }
       state.answers[step.name] = +chosen.value;
       save();
       tell(step, reveal);
-      root.querySelector('[data-act=show]').focus();
+      reveal.focus();
     }, 'vt-primary');
     const choices = ANSWERS.map((letter, i) => {
       const input = make('input', { type: 'radio', name: 'vt-answer', value: i });

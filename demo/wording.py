@@ -328,7 +328,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "第 1 个尺度：唯一的词元只由类别产生，只关注自己。此时还没有别的词元。",
     ),
     "masks_say": (
-        "Scale {scale}: its {queries} tokens ask at once. They see the {earlier} tokens of all coarser scales and all {queries} of their own: {queries} × {keys} = {pairs} pairs. Nothing is hidden, because nothing finer exists yet.",
+        "Scale {scale}: its {queries} tokens ask at once. They see the {earlier} tokens of all coarser scales and all {queries} of their own: {queries} × {keys} = {pairs} pairs. While drawing, nothing needs to be hidden: nothing finer exists yet.",
         "第 {scale} 个尺度：{queries} 个词元同时发问，看到所有更粗尺度的 {earlier} 个词元和本尺度的全部 {queries} 个：{queries} × {keys} = {pairs} 对。什么都不用遮，因为更细的词元还不存在。",
     ),
     "masks_legend_own": ("own scale", "本尺度"),
@@ -689,8 +689,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "有标记的重画，其余的都是给定的：没有标记的尺度会原样保留起始图片的内容。",
     ),
     "edit_done": (
-        "Edited: {drawn} tokens drawn anew, {given} given (hatched).",
-        "编辑完成：重画 {drawn} 个词元，给定 {given} 个（带斜纹）。",
+        "Edited: {drawn} tokens drawn anew, {given} given (pale).",
+        "编辑完成：重画 {drawn} 个词元，给定 {given} 个（颜色变淡）。",
     ),
     "edit_before": ("Start picture, as its tokens decode", "起始图片（由其词元解码）"),
     "edit_masked_picture": ("Its mask", "它的掩码"),
@@ -702,8 +702,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # -- the guided tour
     "tour_name": ("Guided tour", "导览"),
     "tour_about": (
-        "{steps} questions, each answered before anything moves. You can leave at any time and go on later.",
-        "{steps} 个问题，先作答，再看它动。随时可以离开，以后再继续。",
+        "{steps} questions: guess first, then try it. You can skip, leave at any time and go on later.",
+        "{steps} 个问题：先猜，再动手试。可以跳过，也可随时离开，以后再继续。",
     ),
     "tour_progress": ("{step} of {steps}", "第 {step} 题，共 {steps} 题"),
     "tour_start": ("Start the tour", "开始导览"),
@@ -715,7 +715,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tour_check": ("Check my answer", "核对答案"),
     "tour_choose": ("Choose an answer first; a guess will do.", "请先选一个答案，猜的也行。"),
     "tour_right": ("That is right.", "答对了。"),
-    "tour_wrong": ("Not quite, and many think so at first.", "不完全对，很多人起初也这么想。"),
+    "tour_wrong": ("Not quite.", "不完全对。"),
     "tour_mark_right": ("the right answer", "正确答案"),
     "tour_mark_yours": ("your answer", "你的答案"),
     "tour_back": ("Back", "上一题"),
@@ -724,7 +724,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tour_return": ("Back to the tour", "回到导览"),
     "tour_end": ("The end of the tour", "导览结束"),
     "tour_score": (
-        "{right} of {answered} answers were right; the tour has {steps} questions.",
+        "{right} of {steps} questions were answered rightly, {answered} in all.",
         "答了 {answered} 题，对了 {right} 题；导览共有 {steps} 题。",
     ),
     "tour_end_note": (

@@ -340,6 +340,9 @@ def test_a_link_restores_the_run(visit, server, tiny):
     assert other.get_by_label(EN["seed"]).input_value() == "9"
     shown = np.array(other.locator(".vx-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
     assert np.array_equal(shown[..., :3], expected(tiny, 0, 9, checkpoints.load_config(tiny).sampling))
+    third = visit(path=link.removeprefix(server).replace("scale=3", "scale=2"))
+    third.wait_for_function(DONE)
+    assert third.locator(".vx-controls input[type=range]").first.input_value() == "1"
 
 
 @pytest.mark.slow

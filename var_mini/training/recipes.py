@@ -99,6 +99,7 @@ EMOJI = Recipe(
     augmented=True,
     views=8,
     validate_every=500,
+    sampling=Sampling(guidance=3.0, top_p=0.95),
 )
 
 # The same pictures smaller, for the comparison of resolutions: last maps of 8x8 and 4x4, and fewer codes, as they show less.

@@ -72,6 +72,7 @@ export function mount(root, host) {
       make('div', { class: 'vx-controls' }, play, scrubber, added, ...(host.row
         ? [make('label', {}, make('span', {}, words.layer), layer), make('label', {}, make('span', {}, words.head), head)] : [])),
       strip,
+      make('p', { class: 'vx-legend' }, ...['attention', 'rest', 'decoder'].map((name, i) => make('span', {}, make('i', { class: `vx-phase-${i}` }), words[`phase_${name}`]))),
       make('details', { class: 'vx-more', ...(host.blocks ? {} : { hidden: '' }), ontoggle: (e) => { if (e.target.open) askBlocks(); } }, make('summary', {}, words.blocks), make('p', { class: 'vx-hint' }, words.blocks_note), blocks)),
     make('section', { class: 'vx-card vx-right' }, canvas, caption, detail));
 
@@ -93,7 +94,7 @@ export function mount(root, host) {
     facts.textContent = fill(words.facts, values);
     root.dataset.drawn = run.scales.length;
     root.dataset.scales = run.sides.length;
-    go(run.scales.length - 1, true);
+    go(Math.min(run.scale || run.scales.length, run.scales.length) - 1, true); // a link may name a scale to stop at
     if (root.querySelector('.vx-more').open) askBlocks(); else table();
   }
 
