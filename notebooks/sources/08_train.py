@@ -255,7 +255,8 @@ def draw_curves(panels, logs, alt):
         for label, (log, colours) in logs.items():
             for (name, told), colour in zip(names.items(), colours):
                 if name in log:
-                    axis.plot(*zip(*log[name]), "." if len(log[name]) < 8 else "", ls="-", color=colour, label=f"{label}: {told}")
+                    dots = "." if len(log[name]) < 8 else None
+                    axis.plot(*zip(*log[name]), marker=dots, color=colour, label=f"{label}: {told}")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.legend(fontsize=6)
@@ -438,10 +439,9 @@ draw_curves(
 
 # %% [markdown]
 # The recorded run ends at 3.3 nats, which does not look like much. It means that the right token is given a
-# probability of
-# $e^{-3.3} \approx 0.04$ on average (in the mean of logarithms), among 512. Most of it is not the model's fault: which of
-# several similar codes the tokenizer picks for a bit of texture cannot be guessed by anybody. Do not compare losses
-# of models with different tokenizers; they answer different questions.
+# probability of $e^{-3.3} \approx 0.04$ on average (in the mean of logarithms), among 512. Most of it is not the
+# model's fault: which of several similar codes the tokenizer picks for a bit of texture cannot be guessed by
+# anybody. Do not compare losses of models with different tokenizers; they answer different questions.
 #
 # ### Draw with it
 #
