@@ -19,7 +19,7 @@ notebooks: .venv/.dev
 
 test: .venv/.dev
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

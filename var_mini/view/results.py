@@ -29,7 +29,7 @@ SPEED = (
 MEMORY = ("state_bytes", "reserve_bytes", "peak_bytes")
 
 FASHION = ("fashion-28", "fashion-28-bounded")
-EMOJI = ("emoji-64", "emoji-32", "emoji-16")  # from fine to coarse: the first is the one the targets are for
+EMOJI = ("emoji-64",)  # the smaller ones stand in the table of the resolution ladder
 
 # of the emoji models: targets of emoji-64
 EMOJI_QUALITY = (
