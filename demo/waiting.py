@@ -26,7 +26,7 @@ setInterval(() => {
     if (found && now - seen.get(tracker).at < props.fresh) places.push(found.slice(1).map(Number));
   }
   const [place, all] = places.sort((a, b) => a[0] - b[0])[0] ?? [0, 0];
-  const text = place && all > 1 ? words.place.replace('{place}', place).replace('{all}', all) : '';
+  const text = place ? words.place.replace('{place}', place).replace('{all}', all) : '';
   if (line.textContent !== text) line.textContent = text;
 }, props.every);
 """

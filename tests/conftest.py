@@ -1,6 +1,7 @@
 """Small untrained models for the tests. What is tested about them does not depend on training."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,16 @@ from var_mini.model import Model
 from var_mini.parity import fill_by_rule
 from var_mini.training.landmarks import calibrate
 
+SYSTEM_CHROMIUM = "/usr/bin/chromium"
+BROWSER_FLAGS = (
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 TINY_TOKENIZER = TokenizerConfig(
     patch_nums=(1, 2, 3),
     image_channels=1,
@@ -61,3 +72,15 @@ def calibrated_folder(tiny_folder, tmp_path_factory):
 @pytest.fixture
 def tiny_images() -> torch.Tensor:
     return torch.rand(3, 1, 12, 12, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        path = SYSTEM_CHROMIUM if Path(SYSTEM_CHROMIUM).exists() else driver.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("neither Debian's chromium nor Playwright's own browser is installed")
+        chromium = driver.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
+        yield chromium
+        chromium.close()

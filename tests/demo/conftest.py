@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,16 +11,6 @@ from var_mini import checkpoints
 from var_mini.config import ModelConfig, Sampling
 from var_mini.model import Model
 
-SYSTEM_CHROMIUM = "/usr/bin/chromium"
-BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 NAMES = ("plain", 'a <b onclick="x">bold</b> one', "last")
 
 
@@ -36,18 +24,6 @@ def tiny(tmp_path_factory) -> str:
     checkpoints.save(Model.build(config), folder)
     models.offer(str(folder))
     return str(folder)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        path = SYSTEM_CHROMIUM if Path(SYSTEM_CHROMIUM).exists() else driver.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("neither Debian's chromium nor Playwright's own browser is installed")
-        chromium = driver.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

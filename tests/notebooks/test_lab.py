@@ -14,7 +14,6 @@ import nbformat
 import pytest
 
 from notebooks.source import FOLDER, read, sources
-from tests.demo.conftest import browser  # noqa: F401 (a fixture)
 
 SECONDS = 300  # a busy machine takes its time to start a kernel and to load a model
 
@@ -83,7 +82,7 @@ def run_all(page) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_slider_picture_and_token_in_jupyterlab(lab, browser, tmp_path):  # noqa: F811 (the fixture)
+def test_slider_picture_and_token_in_jupyterlab(lab, browser, tmp_path):
     address, token, folder = lab
     nbformat.write(with_widgets(), folder / "widgets.ipynb")
     page = browser.new_page(viewport={"width": 1300, "height": 1000})

@@ -30,7 +30,7 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "phase_attention": ("attention", "注意力"),
     "phase_rest": ("rest of the transformer", "变换器其余部分"),
     "phase_decoder": ("decoder", "解码器"),
-    "entropy_of": ("entropy {value} nats", "熵 {value} 奈特"),
+    "entropy_of": ("entropy {value}", "熵 {value}"),
     "map_empty": ("Token map {side} by {side}, not drawn yet.", "{side} × {side} 的词元图，尚未画出。"),
     "map": (
         "Token map {side} by {side}. Arrow keys move, Enter shows attention. Code numbers row by row: {codes}",
