@@ -52,5 +52,11 @@ def test_bad_patch_nums_are_named(bad):
 
 
 def test_split_names_a_wrong_length():
-    with pytest.raises(ValueError, match="must be 5"):
+    with pytest.raises(ValueError, match=r"sequence has 4 tokens: must be 5, or \[1\] for its coarsest scales"):
         ScalePyramid((1, 2)).split(torch.zeros(1, 4))
+
+
+def test_the_coarsest_scales_alone_are_split_as_in_the_whole():
+    pyramid, sequence = ScalePyramid((1, 2, 3)), torch.arange(14)[None]
+    assert [part.tolist() for part in pyramid.split(sequence[:, :5])] == [[[0]], [[1, 2, 3, 4]]]
+    assert [pyramid.scales_in(tokens) for tokens in (1, 5, 14)] == [1, 2, 3]

@@ -98,6 +98,20 @@ def test_logits_against_a_float64_loop(variant):
     np.testing.assert_allclose(model(label, var_input)[0].numpy(), logits, atol=2e-5)
 
 
+@pytest.mark.parametrize("attention", ["exact", "poly-2", "landmark-16"])
+@torch.inference_mode()
+def test_the_coarsest_scales_alone_give_the_same_logits(attention):
+    model = make(**VARIANTS["narrow attention, capped"])
+    model.set_landmarks(torch.nn.functional.normalize(torch.randn(model.config.depth, model.config.heads, 16, 4), dim=-1))
+    label, var_input = torch.tensor([0, 2]), torch.randn(2, 13, 4)
+    whole = model(label, var_input, attention)
+    for tokens in (1, 5):
+        part = model(label, var_input[:, : tokens - 1], attention)
+        torch.testing.assert_close(part, whole[:, :tokens], atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match=r"var_input has shape \(2, 7, 4\): must be \(batch, 13, 4\), or shorter by whole"):
+        model(label, var_input[:, :7], attention)
+
+
 @torch.inference_mode()
 def test_a_token_sees_its_own_scale_and_coarser_ones_only():
     model = make()

@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--data", help="a folder of pictures whose sub-folders are classes; for the classifier a data set's name")
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
+    p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
     p.add_argument("--compile", action="store_true", help="torch.compile for the transformer; needs a C++ compiler")
     p.set_defaults(run=_train)
@@ -169,9 +170,11 @@ def _train(options) -> None:
 
     out = options.out or Path("runs") / options.preset
     if options.stage == "tokenizer":
-        recipes.train_tokenizer(options.preset, out, options.data, options.precision)
+        recipes.train_tokenizer(options.preset, out, options.data, options.precision, options.start)
     elif options.stage == "transformer":
-        recipes.train_transformer(options.preset, out, options.data, options.tokenizer, options.precision, options.compile)
+        recipes.train_transformer(
+            options.preset, out, options.data, options.tokenizer, options.precision, options.compile, options.start
+        )
         print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
     elif options.stage == "decoder":
         recipes.train_decoder(options.preset, out, options.data, options.precision)

@@ -77,10 +77,15 @@ class ScalePyramid:
         return level[:, None] >= level[None, :]
 
     def split(self, sequence: torch.Tensor, dim: int = 1) -> tuple[torch.Tensor, ...]:
-        """Cuts a tensor whose dimension `dim` has length L into one view per scale."""
-        if sequence.shape[dim] != self.tokens:
-            raise ValueError(f"sequence has {sequence.shape[dim]} tokens in dimension {dim}: must be {self.tokens}")
-        return sequence.split(self.counts, dim=dim)
+        """Cuts a tensor whose dimension `dim` holds all tokens, or those of the coarsest scales, into one view per scale."""
+        return sequence.split(self.counts[: self.scales_in(sequence.shape[dim])], dim=dim)
+
+    def scales_in(self, tokens: int) -> int:
+        """How many coarsest scales have so many tokens together. Raises ValueError where a scale would be cut."""
+        ends = [s.stop for s in self.slices]
+        if tokens not in ends:
+            raise ValueError(f"sequence has {tokens} tokens: must be {self.tokens}, or {ends[:-1]} for its coarsest scales")
+        return ends.index(tokens) + 1
 
     def progress(self, scale: int) -> float:
         """k / (K - 1), the place of scale k in the pyramid from 0 to 1; 0 for a pyramid of one scale.

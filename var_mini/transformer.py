@@ -249,19 +249,22 @@ class VAR(nn.Module):
     ) -> torch.Tensor:
         """Teacher-forced logits of all tokens at once, (B, L, V).
 
-        label int64 (B,); var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`. Inside a scale
-        every token sees every other one and all coarser scales: the block-causal mask. A back end that has no masked pass
-        goes through its states, scale by scale. Another `mask`, bool (L, L), shows what a wrong one would do.
+        label int64 (B,); var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`. L counts the tokens
+        of all scales, or of the coarsest ones. Inside a scale every token sees every other one and all coarser scales: the
+        block-causal mask. A back end that has no masked pass goes through its states, scale by scale. Another `mask`, bool
+        (L, L), shows what a wrong one would do.
         """
-        expected = (self.pyramid.tokens - self.pyramid.counts[0], self.z_channels)
-        if var_input.ndim != 3 or tuple(var_input.shape[1:]) != expected:
-            raise ValueError(f"var_input has shape {tuple(var_input.shape)}: must be (batch, {expected[0]}, {expected[1]})")
+        first = self.pyramid.counts[0]
+        L = var_input.shape[1] + first if var_input.ndim == 3 and var_input.shape[2] == self.z_channels else None
+        if L not in [s.stop for s in self.pyramid.slices]:
+            expected = f"(batch, {self.pyramid.tokens - first}, {self.z_channels}), or shorter by whole scales"
+            raise ValueError(f"var_input has shape {tuple(var_input.shape)}: must be {expected}")
         spec, _ = self.resolve(attention)
         if not has_masked_pass(spec):
             return self.forward_by_scale(label, var_input, spec)
         condition = self.condition(label)
-        x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()
-        mask = self.pyramid.block_causal_mask(x.device) if mask is None else mask
+        x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()[:, :L]
+        mask = self.pyramid.block_causal_mask(x.device)[:L, :L] if mask is None else mask
         coefficients = self.calibrated("coefficients").get(spec.degree)
         for layer, (block, c) in enumerate(zip(self.blocks, condition.blocks)):
             scale = block.attn.logit_scale()
@@ -284,7 +287,8 @@ class VAR(nn.Module):
         """
         condition = self.condition(label)
         states = self.new_states(len(label), attention)
-        inputs = [None, *var_input.split(self.pyramid.counts[1:], dim=1)]
+        scales = self.pyramid.scales_in(var_input.shape[1] + self.pyramid.counts[0])
+        inputs = [None, *var_input.split(self.pyramid.counts[1:scales], dim=1)]
         return torch.cat([self.step(k, given, condition, states, watch) for k, given in enumerate(inputs)], dim=1)
 
     # -- inference ---------------------------------------------------------------------------------------------

@@ -182,6 +182,52 @@ def test_loss_is_cross_entropy_and_alternates_kernels(tiny):
     assert abs(expected["exact"] - expected["poly"]) > 1e-4
 
 
+def test_early_steps_train_the_coarsest_scales_alone(tiny):
+    objective = TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_steps=1, coarse_scales=2)
+    tiny.transformer.config, kept = replace(tiny.transformer.config, class_drop=0.0), tiny.transformer.config
+    try:
+        ids, labels = torch.randint(0, 24, (4, 14)).int(), torch.tensor([0, 1, 2, 0])
+        coarse, whole = (objective(step, ids, labels)[0].item() for step in (0, 1))
+    finally:
+        tiny.transformer.config = kept
+    measured = cross_entropy(tiny.transformer, tiny.tokenizer.quantize, ids, labels)
+    first, second, _ = measured["cross_entropy_per_scale"]
+    assert coarse == pytest.approx((first + 4 * second) / 5, abs=1e-5)
+    assert whole == pytest.approx(measured["cross_entropy"], abs=1e-5)
+
+
+def test_classes_are_balanced_by_the_stated_power():
+    labels = torch.tensor([0, 1, 1, 1, 1])
+    assert recipes.class_weights(labels, 0.5).tolist() == pytest.approx([1, 0.5, 0.5, 0.5, 0.5])
+    assert recipes.class_weights(labels, 1.0)[labels == 1].sum() == pytest.approx(1)
+
+
+def test_a_run_may_start_from_another_models_weights(small_recipe, pictures, tmp_path, monkeypatch, capsys):
+    common = ["--preset", "small", "--data", str(pictures), "--precision", "no"]
+    for stage in ("tokenizer", "transformer"):
+        assert main(["train", stage, *common, "--out", str(tmp_path / "first")]) == 0
+    first = checkpoints.load(tmp_path / "first" / "model")
+    still = Schedule(steps=1, batch_size=8, lr=1e-9)
+    finer = replace(TINY_TOKENIZER, patch_nums=(1, 3))  # loses a scale; the last one moves up
+    further = replace(small_recipe, tokenizer=finer, tokenizer_schedule=still, transformer_schedule=still)
+    monkeypatch.setitem(recipes.RECIPES, "small", further)
+    for stage in ("tokenizer", "transformer"):
+        assert main(["train", stage, *common, "--out", str(tmp_path / "b"), "--start", str(tmp_path / "first" / "model")]) == 0
+    second = checkpoints.load(tmp_path / "b" / "model")
+    for part in ("tokenizer", "transformer"):
+        ours, theirs = (getattr(model, part).state_dict() for model in (second, first))
+        if part == "transformer":
+            theirs["pos_1LC"] = torch.cat([theirs["pos_1LC"][:, :1], theirs["pos_1LC"][:, 5:]], 1)
+            theirs["lvl_embed.weight"] = theirs["lvl_embed.weight"][[0, 2]]
+        for name, tensor in theirs.items():
+            torch.testing.assert_close(ours[name], tensor, atol=1e-3, rtol=1e-3, msg=name)
+    other = replace(further, tokenizer=replace(finer, vocab_size=12))
+    monkeypatch.setitem(recipes.RECIPES, "small", other)
+    capsys.readouterr()
+    assert main(["train", "tokenizer", *common, "--out", str(tmp_path / "c"), "--start", str(tmp_path / "first" / "model")]) == 2
+    assert "its quantize.embedding.weight is (24, 4), where this preset has (12, 4)" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_compiled_run_learns_the_same(small_recipe, pictures, tmp_path, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "small", replace(small_recipe, alternate_share=0.0))  # one kernel: fewer to compile

@@ -127,8 +127,8 @@ class MultiScaleQuantizer(nn.Module):
         return self.downsample(f_hat, scale).flatten(2).transpose(1, 2)
 
     def teacher_forcing_input(self, f_hats: list[torch.Tensor]) -> torch.Tensor:
-        """Input of scales 1 .. K-1 when the true token maps are known: (B, L - n_0, Cvae)."""
-        inputs = [self.transformer_input(f_hat, k + 1) for k, f_hat in enumerate(f_hats[: self.pyramid.num_scales - 1])]
+        """Input of scales 1 .. K-1 when the true token maps are known: (B, L - n_0, Cvae); K may be less than all scales."""
+        inputs = [self.transformer_input(f_hat, k + 1) for k, f_hat in enumerate(f_hats[:-1])]
         if not inputs:
             return self.embedding.weight.new_zeros(f_hats[0].shape[0], 0, self.embedding.embedding_dim)
         return torch.cat(inputs, dim=1)

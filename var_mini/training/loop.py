@@ -44,10 +44,14 @@ class Schedule:
     ema: float = 0.999
     seed: int = 0
     log_every: int = 50
+    early_steps: int = 0  # so many first steps take early_batch examples each instead
+    early_batch: int = 1
 
     def __post_init__(self) -> None:
         validate.integer("steps", self.steps, 1, 10**9)
         validate.integer("batch_size", self.batch_size, 1, 1 << 20)
+        validate.integer("early_steps", self.early_steps, 0, self.steps)
+        validate.integer("early_batch", self.early_batch, 1, 1 << 20)
         validate.integer("seed", self.seed, 0, 2**32 - 1)
         validate.number("lr", self.lr, 0, 10, low_open=True)
         validate.number("ema", self.ema, 0, 1)
@@ -59,6 +63,15 @@ class Schedule:
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
+    def batch_at(self, step: int) -> int:
+        """How many examples a step takes."""
+        return self.early_batch if step < self.early_steps else self.batch_size
+
+    def examples(self, steps: int, count: int) -> int:
+        """How many the first steps take together, out of `count` examples."""
+        early = min(steps, self.early_steps)
+        return early * min(self.early_batch, count) + (steps - early) * min(self.batch_size, count)
+
 
 def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Tensor:
     """Which images step `step` sees: every epoch is a permutation of its own, known without replaying the run."""
@@ -67,6 +80,12 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Te
     epoch, place = divmod(step, per_epoch)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
     return order[place * batch_size : (place + 1) * batch_size]
+
+
+def drawn_indices(step: int, weights: torch.Tensor, batch_size: int, seed: int) -> torch.Tensor:
+    """Which images step `step` sees where some are to be seen more often than others: drawn in proportion to `weights` (N,)."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    return torch.multinomial(weights, min(batch_size, len(weights)), replacement=True, generator=generator)
 
 
 def digest(*parts) -> str:
@@ -211,16 +230,26 @@ class Trainer:
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
-    def run(self, count: int, batch, validate_every: int = 0, validation=None, stop_at: int | None = None) -> None:
+    def run(
+        self,
+        count: int,
+        batch,
+        validate_every: int = 0,
+        validation=None,
+        stop_at: int | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> None:
         """Trains to the end of the schedule, or to step `stop_at`.
 
         `batch(indices, generator)` returns the tensors of the examples `indices` out of `count`; what it draws from the
         generator depends on seed, step and process alone. `validation(model) -> dict` runs with EMA weights every
-        `validate_every` steps and at the end; its numbers go into the log.
+        `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in proportion
+        to `weights`, (count,).
         """
         s, acc = self.schedule, self.accelerator
-        if min(s.batch_size, count) < acc.num_processes:
-            raise ValueError(f"batch_size = {min(s.batch_size, count)}: must be at least the {acc.num_processes} processes")
+        smallest = min(s.batch_at(0), s.batch_size, count)
+        if smallest < acc.num_processes:
+            raise ValueError(f"batch_size = {smallest}: must be at least the {acc.num_processes} processes")
         if self.resume():
             print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
@@ -228,7 +257,12 @@ class Trainer:
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         while self.step < last:
-            mine = batch_indices(self.step, count, s.batch_size, s.seed)[acc.process_index :: acc.num_processes]
+            size = s.batch_at(self.step)
+            if weights is None:
+                chosen = batch_indices(self.step, count, size, s.seed)
+            else:
+                chosen = drawn_indices(self.step, weights, size, s.seed)
+            mine = chosen[acc.process_index :: acc.num_processes]
             generator = torch.Generator().manual_seed((s.seed * 1_000_003 + self.step) * 1024 + acc.process_index)
             metrics = self._update([part.to(acc.device) for part in batch(mine, generator)])
             self.step += 1
@@ -242,8 +276,8 @@ class Trainer:
             self.seconds = before + time.monotonic() - started
             if metrics:
                 metrics = {k: float(f"{float(v):.5g}") for k, v in metrics.items()}
-                images = self.step * min(s.batch_size, count)
-                self.rows.append({"step": self.step, "images": images, "seconds": round(self.seconds, 1), **metrics})
+                row = {"step": self.step, "images": s.examples(self.step, count), "seconds": round(self.seconds, 1)}
+                self.rows.append(row | metrics)
                 bar.set_postfix(metrics)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()

@@ -37,6 +37,8 @@ class Recipe:
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
     augmented: bool = False  # whether stage one sees changed pictures (see augment.py)
     views: int = 1  # how many versions of each picture stage two learns; all but the first are changed ones
+    coarse_scales: int = 1  # the early steps of stage two train so many coarsest scales alone
+    balance: float = 0.0  # stage two sees a class of n pictures in proportion to n^(1 - balance)
     validate_every: int = 1000
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -80,7 +82,7 @@ BOUNDED = replace(FASHION_TRANSFORMER, heads=8, head_dim=8, scale_init=1.5, scal
 # tokens) are as good as eight (530).
 EMOJI_TOKENIZER = replace(
     FASHION_TOKENIZER,
-    patch_nums=(1, 2, 3, 4, 6, 9, 16),
+    patch_nums=(1, 2, 3, 4, 6, 9, 12, 16),
     image_channels=3,
     stem=4,
     channels=80,
@@ -90,11 +92,11 @@ EMOJI_TRANSFORMER = replace(BOUNDED, heads=4, head_dim=16, num_classes=99)
 EMOJI = Recipe(
     EMOJI_TOKENIZER,
     EMOJI_TRANSFORMER,
-    tokenizer_schedule=Schedule(steps=6_000, batch_size=16, lr=3e-3, weight_decay=0.01, clip=1.0),
+    tokenizer_schedule=Schedule(steps=7_500, batch_size=16, lr=2e-3, weight_decay=0.01, clip=1.0),
     transformer_schedule=Schedule(steps=2_600, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.998),
     decoder_schedule=Schedule(steps=4_000, batch_size=16, lr=1.5e-3, weight_decay=0.01, clip=1.0),
     data="emoji",
-    mse_weight=20.0,
+    mse_weight=8.0,
     alternate_share=0.2,
     augmented=True,
     views=8,
@@ -170,6 +172,27 @@ def tokenize_views(tokenizer: VQVAE, images: ImageData, views: int) -> torch.Ten
     return torch.cat(parts)
 
 
+def _start_from(model: VQVAE | VAR, other: VQVAE | VAR, name: Path | str) -> None:
+    """Copies the weights of `other`; raises ValueError where it was built otherwise.
+
+    Other scales are allowed: of a transformer, those with a side in common keep what they learned of level and position.
+    """
+    ours, theirs = model.state_dict(), other.state_dict()
+    if isinstance(model, VAR) and theirs["pos_1LC"].shape[2] == ours["pos_1LC"].shape[2]:
+        position, level = ours["pos_1LC"].clone(), ours["lvl_embed.weight"].clone()
+        for k, side in enumerate(model.pyramid.patch_nums):
+            if side in other.pyramid.patch_nums:
+                known = other.pyramid.patch_nums.index(side)
+                position[:, model.pyramid.slices[k]] = theirs["pos_1LC"][:, other.pyramid.slices[known]]
+                level[k] = theirs["lvl_embed.weight"][known]
+        theirs |= {"pos_1LC": position, "lvl_embed.weight": level}
+    for key in sorted(ours.keys() | theirs.keys()):
+        a, b = (tuple(s[key].shape) if key in s else "absent" for s in (ours, theirs))
+        if a != b:
+            raise ValueError(f"start = {str(name)!r}: its {key} is {b}, where this preset has {a}; must be built alike")
+    model.load_state_dict(theirs)
+
+
 def _announce(stage: str, model: torch.nn.Module) -> None:
     size = sum(p.numel() for p in model.parameters())
     print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
@@ -181,8 +204,22 @@ def recipe_for(preset: str, folder: Path | str | None = None) -> Recipe:
     return replace(recipe, tokenizer=replace(recipe.tokenizer, image_channels=3)) if folder is not None else recipe
 
 
-def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
-    """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from."""
+def class_weights(labels: torch.Tensor, balance: float) -> torch.Tensor:
+    """How often to see each picture, labels (N,) -> float (N,): n^-balance for one of a class of n."""
+    return labels.bincount()[labels].float().pow(-balance)
+
+
+def train_tokenizer(
+    preset: str,
+    out: Path | str,
+    folder: Path | str | None = None,
+    precision: str = "auto",
+    start: Path | str | None = None,
+) -> None:
+    """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from.
+
+    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights.
+    """
     reuse_memory()
     recipe = recipe_for(preset, folder)
     images = load_data(recipe, folder)
@@ -190,8 +227,10 @@ def train_tokenizer(preset: str, out: Path | str, folder: Path | str | None = No
     schedule = recipe.tokenizer_schedule
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
-    objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight)
-    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images)
+    if start is not None:
+        _start_from(model, checkpoints.load_tokenizer(start), start)
+    objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
+    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, start is None)
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
     _announce("tokenizer", model)
 
@@ -253,11 +292,13 @@ def train_transformer(
     tokenizer: Path | str | None = None,
     precision: str = "auto",
     compiled: bool = False,
+    start: Path | str | None = None,
 ) -> None:
     """Stage two. Needs the tokenizer of stage one, from `out` or from `tokenizer` (a folder or a shipped model).
 
     Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
-    through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU.
+    through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
+    names a model (or folder) whose transformer the run starts from, instead of random weights.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
@@ -275,12 +316,17 @@ def train_transformer(
     schedule = recipe.transformer_schedule
     torch.manual_seed(schedule.seed)
     model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
+    if start is not None:
+        _start_from(model, checkpoints.load(start, calibrated=False).transformer, start)
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
-    objective = TransformerObjective(model, quantizing.quantize, alternate, schedule.seed)
+    objective = TransformerObjective(
+        model, quantizing.quantize, alternate, schedule.early_steps, recipe.coarse_scales, schedule.seed
+    )
     if compiled:
         model.compile()
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    identity = digest(t, alternate, recipe.views, images.class_names, images.train_images, images.train_labels, *weights)
+    how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance, start is None)
+    identity = digest(t, how, images.class_names, images.train_images, images.train_labels, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
@@ -298,7 +344,8 @@ def train_transformer(
         return result
 
     labels = images.train_labels.repeat(recipe.views)
-    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], recipe.validate_every, validation)
+    seen = class_weights(labels, recipe.balance) if recipe.balance else None
+    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], recipe.validate_every, validation, weights=seen)
     name = preset if folder is None else Path(folder).name
     config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling, images.class_groups)
     if trainer.accelerator.is_main_process:

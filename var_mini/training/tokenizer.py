@@ -22,10 +22,11 @@ REVIVE_UNTIL = 0.8  # share of training after which codes are left to settle
 class TokenizerObjective(nn.Module):
     """(step, images) -> (loss, metrics) for the Trainer; images are float (B, channels, S, S) in [-1, 1]."""
 
-    def __init__(self, model: VQVAE, steps: int, mse_weight: float = 1.0):
+    def __init__(self, model: VQVAE, steps: int, mse_weight: float = 1.0, fresh: bool = True):
         super().__init__()
         self.model = model
         self.mse_weight = mse_weight
+        self.fresh = fresh  # whether the codes are still to be placed
         self.revive_until = int(steps * REVIVE_UNTIL)
         K, V = model.pyramid.num_scales, model.config.vocab_size
         # How often each scale chose each code since the last revival. Saved with the run, but no buffer: every process
@@ -37,7 +38,7 @@ class TokenizerObjective(nn.Module):
         f = self.model.encode(images)
         with torch.autocast(images.device.type, enabled=False):  # nearest codes and their gradients in float32
             f = f.float()
-            if step == 0:
+            if step == 0 and self.fresh:
                 self._data_init(f.detach())
             quantized = self.model.quantize.quantize(f)
             quantizer_loss = self.model.quantize.loss(f, quantized.f_hat)

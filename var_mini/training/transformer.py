@@ -25,7 +25,7 @@ def tokenize_images(tokenizer: VQVAE, images: torch.Tensor, batch_size: int = 50
 
 
 def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.Tensor:
-    """Teacher-forcing input (B, L - n_0, Cvae) from the ids (B, L) of all scales."""
+    """Teacher-forcing input (B, L - n_0, Cvae) from the ids (B, L) of all scales, or of the coarsest."""
     per_scale = list(quantizer.pyramid.split(ids))
     return quantizer.teacher_forcing_input(quantizer.accumulate(per_scale))
 
@@ -35,20 +35,33 @@ class TransformerObjective(nn.Module):
 
     From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
     set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed, step, process).
+
+    The first `coarse_steps` steps train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
+    these steps lack nothing, and they cost a fraction (the official code has such a schedule, `--pg`).
     """
 
     def __init__(
-        self, model: VAR, quantizer: MultiScaleQuantizer, alternate_from: int | None = None, seed: int = 0, process: int = 0
+        self,
+        model: VAR,
+        quantizer: MultiScaleQuantizer,
+        alternate_from: int | None = None,
+        coarse_steps: int = 0,
+        coarse_scales: int = 1,
+        seed: int = 0,
+        process: int = 0,
     ):
         super().__init__()
         self.model = model
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
+        self.coarse_steps, self.coarse_tokens = coarse_steps, model.pyramid.slices[coarse_scales - 1].stop
 
     def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
         dropped = torch.rand(len(labels), generator=generator) < self.model.config.class_drop
         labels = torch.where(dropped.to(labels.device), self.model.config.num_classes, labels)
+        if step < self.coarse_steps:
+            ids = ids[:, : self.coarse_tokens]
         with torch.no_grad(), torch.autocast("cuda" if ids.is_cuda else "cpu", enabled=False):
             var_input = inputs_from_ids(self.quantizer[0], ids)
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
