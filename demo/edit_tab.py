@@ -139,13 +139,19 @@ def choose_model(name) -> tuple:
 
 def _controls(config: ModelConfig) -> tuple:
     classes, label = models.class_choices(config), _first_label(config)
-    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=label), config.sampling.guidance
+    other = _other_label(config, label)
+    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=other), config.sampling.guidance
 
 
 def _first_label(config: ModelConfig) -> int:
     """The class of the picture that `start_first` shows."""
     found = samples.load_samples(config)
     return config.class_names.index(found[-1].name) if found and found[-1].name in config.class_names else 0
+
+
+def _other_label(config: ModelConfig, label: int) -> int:
+    """A class to draw inside the mask that is not the start picture's, so that the first try shows something."""
+    return (label + 1) % config.transformer.num_classes
 
 
 def _nothing(name: str, config: ModelConfig) -> dict:
@@ -250,7 +256,7 @@ def build_tab(default_model: str) -> None:
         first_label = drop(classes, value=own, label=t("edit_first_class"), elem_id="vm-edit-first")
         first_seed = gr.Number(0, label=t("edit_first_seed"), scale=2, min_width=90)
     with gr.Row(elem_classes="vm-controls"):
-        label = drop(classes, value=own, label=t("edit_class"), elem_id="vm-edit-class")
+        label = drop(classes, value=_other_label(config, own), label=t("edit_class"), elem_id="vm-edit-class")
         seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
         guidance = gr.Slider(0, 10, config.sampling.guidance, step=0.1, label=t("guidance"), scale=3, min_width=150)
     board = gr.HTML(

@@ -21,7 +21,8 @@ from . import backend, compare, links, lowrank_limits, models, runs, wording
 from .errors import readable
 
 RECORDED = checkpoints.ASSETS / "results"
-LEAST, LARGEST = 1e-4, 1.0  # errors at the ends of the colour map
+LEAST = 1e-6  # an error below it has the colour of none
+NARROWEST = 10.0  # the colours span at least this ratio of errors, so that equal errors do not look different
 EVEN_CONTRAST = 0.179  # relative luminance on which black and white text stand out equally (WCAG 2)
 FIRST_BACK_END = "poly"
 BOUNDED = "fashion-28-bounded"  # a shipped model in the regime where the toggle works
@@ -93,9 +94,14 @@ def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray |
 
 
 def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str) -> str:
-    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all. Colours are cividis, values are text."""
+    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all.
+
+    Values are text; colours are cividis, from the least to the largest error of both tables.
+    """
     tables = [("lowrank_heat_last", errors[:, :, -1]), ("lowrank_heat_all", errors.mean(-1))]
-    body = "".join(_table(wording.text(name, language), values, language) for name, values in tables)
+    low = max(min(values.min() for _, values in tables), LEAST)
+    ends = low, max(max(values.max() for _, values in tables), low * NARROWEST)
+    body = "".join(_table(wording.text(name, language), values, ends, language) for name, values in tables)
     title = escape(wording.text("lowrank_heat_title", language, name=spec))
     return f'<section class="vm-heat"><h2>{title}</h2><p>{escape(note)}</p><div>{body}</div></section>'
 
@@ -104,24 +110,24 @@ def _hint(text: str) -> str:
     return f'<section class="vm-heat"><p>{escape(text)}</p></section>'
 
 
-def _table(caption: str, values: np.ndarray, language: str) -> str:
+def _table(caption: str, values: np.ndarray, ends: tuple[float, float], language: str) -> str:
     heads = "".join(
         f'<th scope="col">{escape(wording.text("lowrank_heat_head", language, number=h + 1))}</th>'
         for h in range(values.shape[1])
     )
     rows = ""
     for layer, row in enumerate(values):
-        cells = "".join(_cell(value) for value in row)
+        cells = "".join(_cell(value, *ends) for value in row)
         rows += f'<tr><th scope="row">{escape(wording.text("lowrank_heat_layer", language, number=layer + 1))}</th>{cells}</tr>'
     scrolled = f'<div tabindex="0" role="group" aria-label="{escape(caption)}">'
     table = f"<table><caption>{escape(caption)}</caption><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return f"{scrolled}{table}</div>"
 
 
-def _cell(value: float) -> str:
+def _cell(value: float, low: float, high: float) -> str:
     """A cell in the colour of the logarithm of its error, with black or white text, whichever stands out more."""
-    place = np.log(max(value, LEAST) / LEAST) / np.log(LARGEST / LEAST)
-    colour = np.array(matplotlib.colormaps["cividis"](float(min(place, 1.0)))[:3])
+    place = np.log(max(value, low) / low) / np.log(high / low)
+    colour = np.array(matplotlib.colormaps["cividis"](float(place))[:3])
     luminance = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
     text = "#000" if luminance > EVEN_CONTRAST else "#fff"
     rgb = ",".join(str(round(255 * part)) for part in colour)

@@ -52,6 +52,7 @@ export function mount(root, host) {
     fill(words[name]));
   const answered = () => Object.keys(state.answers).length;
   const right = () => steps.filter((s) => state.answers[s.name] === s.right).length;
+  const look = (step) => fill(words.look, { tab: values[`tab_${step.tab}`] });
   const place = () => fill(words.progress, { step: Math.min(state.step + 1, steps.length), steps: steps.length });
 
   // -- the three looks: closed (one line), open (a card in the page), docked (a bar at the foot while the visitor looks)
@@ -88,7 +89,7 @@ export function mount(root, host) {
     });
     const question = make('fieldset', { class: 'vt-question' }, make('legend', {}, fill(words[`${step.name}_question`])), ...choices, check);
     const node = make('div', { class: 'vt-card' }, header(fill(words[`${step.name}_title`])),
-      make('div', { class: 'vt-look' }, make('p', {}, make('b', {}, words.look), ' ', fill(words[`${step.name}_look`])),
+      make('div', { class: 'vt-look' }, make('p', {}, make('b', {}, look(step)), ' ', fill(words[`${step.name}_look`])),
         button('show', () => show(step))),
       question, reveal, footer());
     if (given !== undefined) tell(step, reveal, node);
@@ -185,7 +186,7 @@ export function mount(root, host) {
   function dock(step) {
     unmark();
     const known = state.answers[step.name] !== undefined;
-    const text = known ? [make('b', {}, words.try), ' ', fill(words[`${step.name}_try`])] : [make('b', {}, words.look), ' ', fill(words[`${step.name}_look`])];
+    const text = known ? [make('b', {}, words.try), ' ', fill(words[`${step.name}_try`])] : [make('b', {}, look(step)), ' ', fill(words[`${step.name}_look`])];
     const note = make('p', { role: 'status' });
     root.dataset.look = 'docked';
     root.replaceChildren(make('div', { class: 'vt-dock' }, note, make('div', { class: 'vt-row' }, button('return', back, 'vt-primary'))));

@@ -63,6 +63,7 @@ def values(language: str) -> dict[str, str]:
         "added": wording.text("explorer_added", language),
         "blocks": wording.text("explorer_blocks", language),
         "both": wording.text("lowrank_run", language),
+        **{f"tab_{name}": wording.text(f"tab_{name}", language) for name in {step.tab for step in STEPS}},
     }
 
 

@@ -440,7 +440,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "A mask hides what is there too early. While training, all scales of the finished picture stand side by side, so the finer ones must be hidden from the coarser. While drawing, finer scales do not exist yet: the keys of a step are exactly those that the mask would have let through. The switch above measures that both give the same logits.",
         "掩码遮住过早出现的东西。训练时，成品图的所有尺度并排放着，所以必须对粗尺度遮住细尺度。作画时更细的尺度还不存在：每一步的键正好就是掩码会放行的那些。上面的开关会实测两者的 logit 相同。",
     ),
-    "masks_ask_state": ("Predict: how large is the low-rank state after the last scale?", "先猜：最后一个尺度之后，低秩状态有多大？"),
+    "masks_ask_state": (
+        "Predict: how large is the low-rank state after the last scale?",
+        "先猜：最后一个尺度之后，低秩状态有多大？",
+    ),
     "masks_answer_state": (
         "As large as after the first. It is a sum over the keys: each new key is added into the same numbers. So it does not grow, and it cannot hold everything: two different sets of keys can leave the same sum. How much that costs in accuracy is shown under Exact or low-rank.",
         "和第一个尺度之后一样大。它是对所有键求和：每个新键都加进同一组数里。因此它不会增长，也装不下一切：不同的键可能得到同样的和。精度损失多少，见“精确还是低秩”。",
@@ -461,12 +464,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "lowrank_heat_title": ("Error of every layer and head, {name}", "各层各头的误差，{name}"),
     "lowrank_heat_measured": (
-        "Measured just now on this run's own queries, keys and values: the size of the difference of attention outputs, relative to the exact output. Colour from 0.0001 (dark blue) to 1 (yellow).",
-        "刚用这次运行自己的查询、键和值测得：注意力输出之差的大小，相对于精确输出。颜色从 0.0001（深蓝）到 1（黄）。",
+        "Measured just now on this run's own queries, keys and values: the size of the difference of attention outputs, relative to the exact output. Colours run from the least (dark blue) to the largest (yellow), by logarithm.",
+        "刚用这次运行自己的查询、键和值测得：注意力输出之差的大小，相对于精确输出。颜色从最小（深蓝）到最大（黄），按对数。",
     ),
     "lowrank_heat_recorded": (
-        "Recorded earlier on pictures of the data set; press the button to measure your own run. The size of the difference of attention outputs, relative to the exact output. Colour from 0.0001 (dark blue) to 1 (yellow).",
-        "此前在数据集图片上录得；点按钮即可测量你自己的运行。注意力输出之差的大小，相对于精确输出。颜色从 0.0001（深蓝）到 1（黄）。",
+        "Recorded earlier on pictures of the data set; press the button to measure your own run. The size of the difference of attention outputs, relative to the exact output. Colours run from the least (dark blue) to the largest (yellow), by logarithm.",
+        "此前在数据集图片上录得；点按钮即可测量你自己的运行。注意力输出之差的大小，相对于精确输出。颜色从最小（深蓝）到最大（黄），按对数。",
     ),
     "lowrank_heat_none": (
         "Press the button to measure the error of every layer and head.",
@@ -673,7 +676,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Brush over the picture by mouse or finger; starting on a marked token unmarks. By keyboard: arrow keys and space.",
         "用鼠标或手指在图片上涂抹；从已标记处开始则取消标记。键盘：方向键和空格。",
     ),
-    "edit_left": ("Left half", "左半边"),
+    "edit_left": ("Left side", "左侧"),
     "edit_middle": ("Middle (in-painting)", "中间（局部修补）"),
     "edit_border": ("Border (out-painting)", "边缘（向外扩展）"),
     "edit_all": ("Everything (class edit)", "全部（换类别）"),
@@ -709,7 +712,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tour_start": ("Start the tour", "开始导览"),
     "tour_resume": ("Go on with the tour", "继续导览"),
     "tour_leave": ("Leave", "离开"),
-    "tour_look": ("Look here first:", "先看这里："),
+    "tour_look": ("First look at the tab “{tab}”:", "先看“{tab}”页："),
     "tour_try": ("Now try it:", "动手试试："),
     "tour_show": ("Show me", "带我去看"),
     "tour_check": ("Check my answer", "核对答案"),

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from var_mini.data import ImageData
 from var_mini.neighbours import nearest_images
 from var_mini.training.classifier import Classifier, load_classifier
 from var_mini.training.evaluation import (
     frechet_distance,
+    judge_drawn,
+    labels_as_in,
     memorised_share,
     memorised_threshold,
     relative_frechet,
@@ -53,6 +56,34 @@ def test_copies_count_as_memorised_and_new_images_do_not():
     assert memorised_share(train[:50] + 1e-3, train, threshold) == 1.0
     assert memorised_share(new, train, threshold) < 0.15
     assert memorised_share(torch.cat([train[:50], new[:50] + 9]), train, threshold) == 0.5
+
+
+def test_labels_are_as_frequent_as_in_the_data():
+    labels = torch.tensor([2] * 60 + [0] * 30 + [1] * 10)
+    assert labels_as_in(labels, 3, 20).bincount(minlength=4).tolist() == [6, 2, 12, 0]
+    assert labels_as_in(labels, 3, 1000).bincount().tolist() == [300, 100, 600]
+    assert labels_as_in(torch.tensor([1, 0, 2]), 3, 5).tolist() == [0, 1, 2, 0, 1]  # equally frequent: in turn
+
+
+def test_drawn_images_are_judged_by_the_labels_they_were_drawn_for(tiny, monkeypatch):
+    """A model that paints its label as a tone, and a judge that reads it but takes class 1 for class 0."""
+
+    class Judge:
+        def judge(self, images):
+            label = ((images[:, 0, 0, 0] + 1) * 5).round().long()
+            return torch.where(label == 1, 0, label), torch.stack([label, label**2], 1).double()
+
+    painted = lambda labels, seeds, sampling: torch.tensor(labels).float().view(-1, 1, 1, 1).expand(-1, 1, 12, 12) / 10  # noqa: E731
+    monkeypatch.setattr(tiny, "sample_images", painted, raising=False)
+    test_labels = torch.tensor([0] * 5 + [1] * 1 + [2] * 4)
+    images = torch.zeros(10, 1, 12, 12, dtype=torch.uint8)
+    data = ImageData("x", ("a", "b", "c"), images[:4] + 51, torch.tensor([0, 1, 2, 2]), images, test_labels)  # 51 is tone 0.2
+    real = torch.stack([test_labels, test_labels**2], 1).double()
+    figures, drawn = judge_drawn(tiny, data, Judge(), real, 30)
+    assert figures["class_accuracy"] == pytest.approx(2 / 3) and figures["class_accuracy_as_data"] == pytest.approx(0.9)
+    assert figures["near_copy_share"] == pytest.approx(0.4)  # those of class 2
+    assert ((drawn[:, 0, 0, 0] + 1) * 5).round().long().bincount().tolist() == [15, 3, 12]
+    assert figures["frechet_samples"] == pytest.approx(0, abs=0.02)
 
 
 def test_classifier_features_lead_to_its_logits():

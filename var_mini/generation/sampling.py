@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from .. import validate
@@ -18,18 +19,24 @@ def filter_logits(logits: torch.Tensor, top_k: int = 0, top_p: float = 1.0) -> t
     """Logits (..., V) with every code outside top-k and top-p at -inf.
 
     top-k keeps all values >= the k-th largest (so ties stay), with k clamped to V. top-p drops the codes of lowest
-    probability whose cumulated mass is <= 1 - top_p, and never the most likely one.
+    probability whose cumulated mass is <= 1 - top_p, and never the most likely one; codes as likely as the last one kept stay.
     """
     V = logits.shape[-1]
     if 0 < top_k < V:
         kth = logits.topk(top_k, dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < kth, -torch.inf)
     if top_p < 1:
-        ascending, order = logits.sort(dim=-1)
-        drop = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
-        drop[..., -1] = False
-        logits = logits.masked_fill(torch.zeros_like(drop).scatter(-1, order, drop), -torch.inf)
+        ascending = _ascending(logits)
+        dropped = (ascending.softmax(-1).cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True).clamp(max=V - 1)
+        logits = logits.masked_fill(logits < ascending.gather(-1, dropped), -torch.inf)
     return logits
+
+
+def _ascending(values: torch.Tensor) -> torch.Tensor:
+    """The last dimension sorted. On a CPU by numpy, whose vector instructions make it many times faster."""
+    if values.device.type == "cpu" and values.dtype == torch.float32:
+        return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))
+    return values.sort(dim=-1).values
 
 
 def noise_generators(seeds: list[int]) -> list[torch.Generator]:

@@ -21,7 +21,7 @@ from .transformer import cross_entropy, tokenize_images
 
 NEAR_COPY = 0.16  # root mean square pixel distance, where black to white is 2: a PSNR of 22 dB
 GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0)
-GUIDANCE_SAMPLES = 500
+GUIDANCE_SAMPLES = 200
 
 
 def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -57,10 +57,44 @@ def near_copy_share(images: torch.Tensor, train: torch.Tensor) -> float:
     return (nearest_images(images, train)[0] < NEAR_COPY).float().mean().item()
 
 
-def draw_labelled(model: Model, count: int, sampling: Sampling | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """`count` images in [-1, 1] (label i mod classes, seed i) and their labels."""
-    labels = [i % model.config.transformer.num_classes for i in range(count)]
-    return model.sample_images(labels, list(range(count)), sampling) * 2 - 1, torch.tensor(labels)
+def labels_in_turn(classes: int, count: int) -> torch.Tensor:
+    """Every class equally often, as a visitor may ask for them."""
+    return torch.arange(count) % classes
+
+
+def labels_as_in(labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
+    """`count` labels of which each is as frequent as among `labels` (N,); in turn where all are equally frequent."""
+    if len(labels.bincount(minlength=classes).unique()) == 1:
+        return labels_in_turn(classes, count)
+    return labels.sort().values[torch.arange(count) * len(labels) // count]
+
+
+def judge_drawn(
+    model: Model, data: ImageData, classifier: Classifier, real: torch.Tensor, count: int, sampling: Sampling | None = None
+) -> tuple[dict, torch.Tensor]:
+    """Draws `count` images (seed i) and measures them: (figures, the images in [-1, 1]). `real` are features of real images.
+
+    `class_accuracy` is over classes in turn. Everything else is of images whose classes are as frequent as among the test
+    images, and so is their accuracy, `class_accuracy_as_data`; where all classes are equally frequent they are the same images.
+    """
+
+    def drawn(labels):
+        images = model.sample_images(labels.tolist(), list(range(count)), sampling) * 2 - 1
+        predicted, features = classifier.judge(images)
+        return images, features, _share(predicted == data.kind_of(labels))
+
+    classes = len(data.class_names)
+    in_turn, as_data = labels_in_turn(classes, count), labels_as_in(data.test_labels, classes, count)
+    first = drawn(in_turn)
+    images, features, accuracy = first if torch.equal(in_turn, as_data) else drawn(as_data)
+    figures = {
+        "class_accuracy": first[2],
+        "class_accuracy_as_data": accuracy,
+        "frechet_samples": relative_frechet(features, real),
+        "near_copy_share": near_copy_share(images, datasets.to_unit(data.train_images)),
+        "samples": count,
+    }
+    return figures, images
 
 
 def evaluate(model: Model, samples: int = 2000) -> dict:
@@ -77,10 +111,8 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
     predicted, real = classifier.judge(test)
     result["classifier_real_accuracy"] = _share(predicted == data.kind_of(data.test_labels))
-    images, labels = draw_labelled(model, samples)
-    predicted, features = classifier.judge(images)
-    result["class_accuracy"] = _share(predicted == data.kind_of(labels))
-    result["frechet_samples"] = relative_frechet(features, real)
+    figures, images = judge_drawn(model, data, classifier, real, samples)
+    result |= figures
     with torch.inference_mode():
         few = test[:samples]
         reconstructed = torch.cat([model.tokenizer.decode(model.tokenizer.tokenize(x).f_hat[-1]) for x in few.split(250)])
@@ -88,33 +120,17 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:samples]
     result["frechet_train"] = relative_frechet(classifier.judge(train[chosen])[1], real)
     result["memorised_share"] = memorised_share(images, train, memorised_threshold(test, train))
-    result["near_copy_share"] = near_copy_share(images, train)
     result["near_copy_share_heldout"] = near_copy_share(test, train)
-    result["by_guidance"] = by_guidance(model, data, classifier, real, train, min(samples, GUIDANCE_SAMPLES))
+    result["by_guidance"] = by_guidance(model, data, classifier, real, min(samples, GUIDANCE_SAMPLES))
     result["classes"], result["kinds"] = len(data.class_names), len(data.kinds)
-    result["samples"] = samples
     result["sampling"] = asdict(model.config.sampling)
     return result
 
 
-def by_guidance(
-    model: Model, data: ImageData, classifier: Classifier, real: torch.Tensor, train: torch.Tensor, count: int
-) -> list:
-    """Accuracy, Frechet distance and near copies at each guidance setting; the other settings are the model's own."""
-    rows = []
-    for guidance in GUIDANCE:
-        images, labels = draw_labelled(model, count, replace(model.config.sampling, guidance=guidance))
-        predicted, features = classifier.judge(images)
-        rows.append(
-            {
-                "guidance": guidance,
-                "class_accuracy": _share(predicted == data.kind_of(labels)),
-                "frechet_samples": relative_frechet(features, real),
-                "near_copy_share": near_copy_share(images, train),
-                "samples": count,
-            }
-        )
-    return rows
+def by_guidance(model: Model, data: ImageData, classifier: Classifier, real: torch.Tensor, count: int) -> list[dict]:
+    """The figures of `judge_drawn` at each guidance setting; the other settings are the model's own."""
+    own = model.config.sampling
+    return [{"guidance": g} | judge_drawn(model, data, classifier, real, count, replace(own, guidance=g))[0] for g in GUIDANCE]
 
 
 def _share(found: torch.Tensor) -> float:

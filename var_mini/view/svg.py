@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 460, 300  # of the view box; the picture itself takes the width 
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 16, 46  # margins around the plotted area
 ROW = 13  # height of a line of text
 MOST_DECADES = 7  # labelled ticks on a logarithmic axis
+HALO = "paint-order:stroke;stroke:var(--vg-back, Canvas);stroke-width:3px"  # a text that crosses a line hides it
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _mark(mark: Mark, index: int, x: _Axis, y: _Axis) -> str:
     at, right = x(mark.x), x(mark.x) > x.start + 0.7 * (x.end - x.start)
     style = "stroke:currentColor;stroke-width:1.5" if mark.strong else f"stroke:{SOFT};stroke-dasharray:2 3"
     top = TOP - 4 + ROW * (index % 3)  # neighbouring texts on different lines
-    text = f'<text x="{at - 4 if right else at + 4}" y="{top + 8}" text-anchor="{"end" if right else "start"}">'
+    text = f'<text x="{at - 4 if right else at + 4}" y="{top + 8}" text-anchor="{"end" if right else "start"}" style="{HALO}">'
     return f'<path d="M{at} {top}V{y.start}" style="fill:none;{style}"/>{text}{escape(mark.label)}</text>'
 
 
