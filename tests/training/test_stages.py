@@ -194,6 +194,8 @@ def test_early_steps_train_the_coarsest_scales_alone(tiny):
     first, second, _ = measured["cross_entropy_per_scale"]
     assert coarse == pytest.approx((first + 4 * second) / 5, abs=1e-5)
     assert whole == pytest.approx(measured["cross_entropy"], abs=1e-5)
+    with pytest.raises(ValueError, match="coarse_scales = 4: must be"):
+        TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_steps=1, coarse_scales=4)
 
 
 def test_classes_are_balanced_by_the_stated_power():

@@ -100,7 +100,7 @@ EMOJI = Recipe(
     ),
     coarse_scales=6,
     balance=0.5,  # three fifths of the pictures are people
-    decoder_schedule=Schedule(steps=4_000, batch_size=16, lr=1.5e-3, weight_decay=0.01, clip=1.0),
+    decoder_schedule=Schedule(steps=3_000, batch_size=16, lr=1.5e-3, weight_decay=0.01, clip=1.0),
     data="emoji",
     mse_weight=8.0,
     alternate_share=0.2,
@@ -115,16 +115,17 @@ EMOJI_32 = replace(
     EMOJI,
     transformer=replace(EMOJI_TRANSFORMER, width=128),
     tokenizer=replace(EMOJI_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8), vocab_size=2048, channels=64),
-    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=2_500),
+    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=1_500),
     decoder_schedule=None,
-    transformer_schedule=replace(EMOJI.transformer_schedule, steps=3_000, early_steps=0),
+    transformer_schedule=replace(EMOJI.transformer_schedule, steps=2_000, early_steps=0),
+    coarse_scales=1,
     data="emoji-32",
 )
 EMOJI_16 = replace(
     EMOJI_32,
     tokenizer=replace(EMOJI_32.tokenizer, patch_nums=(1, 2, 3, 4), vocab_size=1024),
-    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=5_000),
-    transformer_schedule=replace(EMOJI.transformer_schedule, steps=6_000, early_steps=0),
+    tokenizer_schedule=replace(EMOJI.tokenizer_schedule, steps=3_000),
+    transformer_schedule=replace(EMOJI.transformer_schedule, steps=3_000, early_steps=0),
     data="emoji-16",
 )
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from .. import validate
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
@@ -54,6 +55,7 @@ class TransformerObjective(nn.Module):
         self.model = model
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
+        validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
         self.coarse_steps, self.coarse_tokens = coarse_steps, model.pyramid.slices[coarse_scales - 1].stop
 
     def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
