@@ -37,7 +37,7 @@ def test_geometry_and_regime(name):
     assert "test_cross_entropy_poly" in (ASSETS / name / "transformer_log.csv").read_text()
 
 
-def test_the_finest_has_seven_scales_and_nine_groups():
+def test_the_finest_has_at_least_seven_scales_and_nine_groups():
     config = checkpoints.load_config("emoji-64")
     assert config.pyramid.num_scales >= 7 and len(set(config.class_groups)) == 9
     assert config.class_names[0] == "face-smiling" and config.class_groups[0] == "Smileys & Emotion"
@@ -51,7 +51,7 @@ def test_drawn_images_are_of_their_group():
     images = model.sample_images(labels, list(range(len(labels))))
     predicted, _ = load_classifier("emoji", tuple(kinds)).judge(images * 2 - 1)
     wanted = torch.tensor([kinds.index(model.config.class_groups[label]) for label in labels])
-    assert (predicted == wanted).float().mean() > 0.25
+    assert (predicted == wanted).float().mean() > 0.4
 
 
 def test_drawing_needs_neither_font_nor_list(tmp_path, monkeypatch, capsys):
@@ -68,7 +68,10 @@ def test_drawing_needs_neither_font_nor_list(tmp_path, monkeypatch, capsys):
 
 
 def test_stored_results_have_their_keys():
-    near = {"near_copy_share": SHARE, "near_copy_share_heldout": SHARE, "by_guidance": {"type": "array", "minItems": 5}}
+    near = {
+        **dict.fromkeys(("class_accuracy_as_data", "near_copy_share", "near_copy_share_heldout"), SHARE),
+        "by_guidance": {"type": "array", "minItems": 5},
+    }
     jsonschema.validate(stored("evaluate", "emoji-64"), schema(EVALUATE | near))
     jsonschema.validate(stored("generate", "emoji-64"), schema(GENERATE))
 

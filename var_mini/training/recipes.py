@@ -107,7 +107,7 @@ EMOJI = Recipe(
     augmented=True,
     views=4,
     validate_every=1_000,
-    sampling=Sampling(guidance=3.0, top_p=0.95),
+    sampling=Sampling(guidance=3.0, top_p=0.3),  # least Frechet distance to training images among twelve settings
 )
 
 # The same pictures smaller, for the comparison of resolutions: last maps of 8x8 and 4x4, and fewer codes, as they show less.

@@ -19,7 +19,7 @@ from .classifier import load_classifier
 from .evaluation import judge_drawn
 
 GUIDANCE = (1.5, 3.0, 5.0)
-TOP_P = (0.5, 0.7, 0.9)
+TOP_P = (0.3, 0.5, 0.7, 0.9)
 
 
 def measure_settings(name: str, count: int) -> list[dict]:
