@@ -37,8 +37,8 @@ def curves(name, label, seed, source, layer, bound, degree, count, request: gr.R
     try:
         config = models.offered_config(name)
         validate.one_of("measured on", source, SOURCES)
-        validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        validate.integer("seed", seed, 0, MAX_SEED)
+        label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
+        seed = validate.integer("seed", seed, 0, MAX_SEED)
         layer = validate.integer("layer", layer, 1, config.transformer.depth)
         bound = validate.number("bound s", bound, SMALLEST_BOUND, LARGEST_BOUND)
         degree = validate.integer("degree", degree, DEGREES[0], DEGREES[-1])
@@ -47,7 +47,7 @@ def curves(name, label, seed, source, layer, bound, degree, count, request: gr.R
             vectors = _unit(config.transformer.head_dim)
         else:
             _refuse_large(name, config, language)
-            vectors = _own(name, int(label), int(seed), layer - 1)
+            vectors = _own(name, label, seed, layer - 1)
         charts = [
             _bound_chart(vectors, bound, degree, count, language),
             _degree_chart(vectors, bound, degree, config, language),

@@ -40,3 +40,8 @@ def test_bad_input_names_the_value(tiny, change, message):
     good = {"ids": torch.zeros(14, dtype=torch.long), "label": 0, "scale": 1, "token": 0}
     with pytest.raises(ValueError, match=message):
         attention_row(tiny, **good | change)
+
+
+def test_whole_numbers_count_as_such_however_a_browser_writes_them(tiny):
+    ids = torch.zeros(14, dtype=torch.long)
+    assert torch.equal(attention_row(tiny, ids, 0.0, 1.0, -0.0), attention_row(tiny, ids, 0, 1, 0))

@@ -39,7 +39,7 @@ def mask_against_loop(
     spec, _ = t.resolve(attention)
     if not has_masked_pass(spec):
         raise ValueError(f"attention = {str(spec)!r}: has no masked pass; must be exact or poly")
-    validate.integer("label", label, 0, t.config.num_classes - 1)
+    label = validate.integer("label", label, 0, t.config.num_classes - 1)
     if tuple(ids.shape) != (pyramid.tokens,) or not bool(((ids >= 0) & (ids < t.vocab_size)).all()):
         raise ValueError(f"ids have shape {tuple(ids.shape)}: must be ({pyramid.tokens},), codes from 0 to {t.vocab_size - 1}")
     device = t.pos_1LC.device

@@ -25,8 +25,8 @@ def attention_row(
     ids  int64 (L,), the token ids of all scales of one image, as a trace records them
     Raises ValueError on anything out of range.
     """
-    validate.integer("scale", scale, 0, model.config.pyramid.num_scales - 1)
-    validate.integer("token", token, 0, model.config.pyramid.counts[scale] - 1)
+    scale = validate.integer("scale", scale, 0, model.config.pyramid.num_scales - 1)
+    token = validate.integer("token", token, 0, model.config.pyramid.counts[scale] - 1)
     rows = []
 
     def look(index, state, q):
@@ -59,7 +59,7 @@ def attention_blocks(model: Model, ids: torch.Tensor, label: int, attention: str
 def _replay(model: Model, ids: torch.Tensor, label: int, attention, scales: int, look: Callable) -> None:
     """Runs the first `scales` scales on given ids; `look(index, state, q)` sees every layer after its keys were added."""
     t, pyramid = model.transformer, model.config.pyramid
-    validate.integer("label", label, 0, t.config.num_classes - 1)
+    label = validate.integer("label", label, 0, t.config.num_classes - 1)
     if tuple(ids.shape) != (pyramid.tokens,) or not bool(((ids >= 0) & (ids < t.vocab_size)).all()):
         raise ValueError(f"ids have shape {tuple(ids.shape)}: must be ({pyramid.tokens},), codes from 0 to {t.vocab_size - 1}")
     device = t.pos_1LC.device

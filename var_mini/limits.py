@@ -67,7 +67,7 @@ def model_vectors(qkv: QKV, pyramid: ScalePyramid, layer: int, scales: torch.Ten
 
     `scales` are the layer's logit scales (H,). Raises ValueError unless queries and keys are unit vectors.
     """
-    validate.integer("layer", layer, 0, len(qkv.q) - 1)
+    layer = validate.integer("layer", layer, 0, len(qkv.q) - 1)
     q, k, v = (part[layer][:, :HEADS].double().cpu() for part in (qkv.q, qkv.k, qkv.v))
     q = q[:, :, pyramid.slices[-1]][:, :, :QUERIES]
     if not torch.allclose(q.norm(dim=-1), torch.ones((), dtype=q.dtype), atol=1e-3):

@@ -35,7 +35,7 @@ def nearest(trace: Trace, k: int = 5, data: ImageData | None = None) -> Neighbou
                 f"data set of the model = {config.data!r}: must be one of {', '.join(datasets.REGISTRY)}, or be given"
             )
         data = datasets.load(config.data)
-    validate.integer("k", k, 1, len(data.train_images))
+    k = validate.integer("k", k, 1, len(data.train_images))
     shape, own = tuple(trace.image.shape[1:]), tuple(data.train_images.shape[1:])
     if shape != own:
         raise ValueError(f"images of shape {shape}: must be {own}, as in data set {data.name}")

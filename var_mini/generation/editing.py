@@ -94,7 +94,7 @@ def scale_errors(model: Model, image: torch.Tensor, trace: Trace) -> list[ScaleE
 
 def neighbouring_codes(codebook: torch.Tensor, code: int) -> tuple[torch.Tensor, torch.Tensor]:
     """All codes by their distance from `code` in the codebook (V, Cvae), nearest first, itself left out; the distances."""
-    validate.integer("code", code, 0, len(codebook) - 1)
+    code = validate.integer("code", code, 0, len(codebook) - 1)
     codes = codebook.detach().double().cpu()
     distances = (codes - codes[code]).norm(dim=1)
     order = distances.argsort(stable=True)
@@ -116,7 +116,7 @@ def edit(
     `mask`, bool (side_K, side_K) on the last token map, is True where the picture is drawn anew. `options` go to
     `generate`. Raises ValueError for shapes and codes that do not fit, and for an empty mask.
     """
-    validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
+    label = validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
     inside = masks_per_scale(mask, model.config.pyramid.patch_nums)
     if not mask.any():
         raise ValueError("mask: is empty; mark at least one token that is to be drawn anew")
