@@ -223,6 +223,9 @@ def test_a_run_may_start_from_another_models_weights(small_recipe, pictures, tmp
             theirs["lvl_embed.weight"] = theirs["lvl_embed.weight"][[0, 2]]
         for name, tensor in theirs.items():
             torch.testing.assert_close(ours[name], tensor, atol=1e-3, rtol=1e-3, msg=name)
+    again = ["train", "tokenizer", *common, "--out", str(tmp_path / "b")]
+    capsys.readouterr()
+    assert main(again) == 2 and "made with other settings" in capsys.readouterr().err  # without it, another run
     other = replace(further, tokenizer=replace(finer, vocab_size=12))
     monkeypatch.setitem(recipes.RECIPES, "small", other)
     capsys.readouterr()

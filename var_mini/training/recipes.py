@@ -200,6 +200,11 @@ def _start_from(model: VQVAE | VAR, other: VQVAE | VAR, name: Path | str) -> Non
     model.load_state_dict(theirs)
 
 
+def _first_weights(model: torch.nn.Module, start: Path | str | None) -> list[torch.Tensor]:
+    """What a run's identity needs of the model it started from; nothing for random weights, which follow from the seed."""
+    return [] if start is None else [tensor for _, tensor in sorted(model.state_dict().items())]
+
+
 def _announce(stage: str, model: torch.nn.Module) -> None:
     size = sum(p.numel() for p in model.parameters())
     print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
@@ -237,7 +242,7 @@ def train_tokenizer(
     if start is not None:
         _start_from(model, checkpoints.load_tokenizer(start), start)
     objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
-    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, start is None)
+    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, *_first_weights(model, start))
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
     _announce("tokenizer", model)
 
@@ -332,7 +337,8 @@ def train_transformer(
     if compiled:
         model.compile()
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance, start is None)
+    how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance)
+    weights += _first_weights(model, start)
     identity = digest(t, how, images.class_names, images.train_images, images.train_labels, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
