@@ -32,6 +32,9 @@ class ImageData:
     class_groups: tuple[str, ...] = ()  # the group of each class, where classes have groups
     train_names: tuple[str, ...] = ()  # what each training image shows, where that is known
     flips: torch.Tensor | None = None  # bool (N,): training images whose mirror image keeps the meaning; None: none does
+    style_names: tuple[str, ...] = ()  # where pictures have a second label, the style: names, and int64 (N,) each
+    train_styles: torch.Tensor | None = None
+    test_styles: torch.Tensor | None = None
 
     @property
     def channels(self) -> int:
@@ -74,6 +77,8 @@ class ImageData:
             class_groups=tuple(group_of.get(name, "") for name in class_names) if group_of else (),
             train_names=tuple(name for name, kept in zip(self.train_names, keep.tolist()) if kept),
             flips=None if self.flips is None else self.flips[keep],
+            train_styles=None if self.train_styles is None else self.train_styles[keep],
+            test_styles=None if self.test_styles is None else self.test_styles[keep_test],
         )
 
 
@@ -141,8 +146,17 @@ def _load_emoji(size: int) -> ImageData:
     return load_emoji(size)
 
 
+def _load_things(size: int) -> ImageData:
+    from .things import load_things
+
+    return load_things(size)
+
+
 REGISTRY = {
     "fashion-mnist": load_fashion_mnist,
+    "things": partial(_load_things, 64),
+    "things-32": partial(_load_things, 32),
+    "things-16": partial(_load_things, 16),
     "emoji": partial(_load_emoji, 64),
     "emoji-32": partial(_load_emoji, 32),
     "emoji-16": partial(_load_emoji, 16),

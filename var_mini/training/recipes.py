@@ -129,7 +129,18 @@ EMOJI_16 = replace(
     data="emoji-16",
 )
 
+# A thousand things in eight styles: the geometry of the emoji models, wider.
+THINGS_TOKENIZER = replace(EMOJI_TOKENIZER, channels=96)
+THINGS = replace(
+    EMOJI,
+    tokenizer=THINGS_TOKENIZER,
+    tokenizer_schedule=Schedule(steps=3_200, batch_size=32, lr=2.5e-3, weight_decay=0.01, clip=1.0),
+    balance=0.0,
+    data="things",
+)
+
 RECIPES: dict[str, Recipe] = {
+    "things-64": THINGS,
     "fashion-28": FASHION,
     "fashion-28-bounded": replace(FASHION, transformer=BOUNDED, alternate_share=0.2),
     "emoji-64": EMOJI,
