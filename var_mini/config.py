@@ -93,12 +93,13 @@ class TransformerConfig:
     heads: int = 16
     head_dim: int = 64  # heads * head_dim may be narrower than the width
     num_classes: int = 1000  # label num_classes itself is the null class of guidance
+    num_styles: int = 0  # a second condition, where there is one; style num_styles itself is "any"
     mlp_ratio: float = 4.0
     shared_adaln: bool = False  # one AdaLN projection for all blocks plus an offset per block
     attn_l2_norm: bool = True  # unit q and k times a learned scale, so every logit lies in [-scale, scale]
     scale_init: float = 4.0  # initial logit scale of each head
     scale_cap: float = 100.0  # upper bound of the logit scale
-    class_drop: float = 0.1  # share of training labels replaced by the null class
+    class_drop: float = 0.1  # share of training labels replaced by the null class (with styles: see `drop_conditions`)
     dropout: float = 0.0  # on both residual branches, in training only
 
     def __post_init__(self) -> None:
@@ -108,6 +109,7 @@ class TransformerConfig:
             ("heads", 1, 1024),
             ("head_dim", 1, 1024),
             ("num_classes", 1, 1 << 20),
+            ("num_styles", 0, 1 << 16),
         ):
             _keep(self, name, validate.integer(name, getattr(self, name), low, high))
         _keep(self, "shared_adaln", validate.boolean("shared_adaln", self.shared_adaln))
@@ -155,16 +157,18 @@ class ModelConfig:
     data: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     class_groups: tuple[str, ...] = ()  # the group each class belongs to, where classes have groups
+    style_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.data, str):
             raise ValueError(f"name = {validate.shown(self.name)}, data = {validate.shown(self.data)}: must be strings")
-        for field_name in ("class_names", "class_groups"):
+        classes, styles = self.transformer.num_classes, self.transformer.num_styles
+        for field_name, count in (("class_names", classes), ("class_groups", classes), ("style_names", styles)):
             names = getattr(self, field_name)
             if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
                 raise ValueError(f"{field_name} = {validate.shown(names)}: must be a list of strings")
-            if names and len(names) != self.transformer.num_classes:
-                raise ValueError(f"{field_name} has {len(names)} names: must have {self.transformer.num_classes}")
+            if names and len(names) != count:
+                raise ValueError(f"{field_name} has {len(names)} names: must have {count}")
             _keep(self, field_name, tuple(names))
 
     @property
@@ -180,6 +184,12 @@ class ModelConfig:
 
     def class_name(self, label: int) -> str:
         return self.class_names[label] if self.class_names else f"class {label}"
+
+    def style_name(self, style: int | None) -> str:
+        """The name of a style; None and num_styles are "any"."""
+        if style is None or style == self.transformer.num_styles:
+            return "any"
+        return self.style_names[style] if self.style_names else f"style {style}"
 
     def to_dict(self) -> dict:
         return asdict(self)

@@ -37,6 +37,16 @@ class ImageData:
     test_styles: torch.Tensor | None = None
 
     @property
+    def train_conditions(self) -> torch.Tensor:
+        """What a transformer is told of each training image: int64 (N,), or (N, 2) with the style."""
+        return _conditions(self.train_labels, self.train_styles)
+
+    @property
+    def test_conditions(self) -> torch.Tensor:
+        """The same of the test images."""
+        return _conditions(self.test_labels, self.test_styles)
+
+    @property
     def channels(self) -> int:
         return self.train_images.shape[1]
 
@@ -80,6 +90,10 @@ class ImageData:
             train_styles=None if self.train_styles is None else self.train_styles[keep],
             test_styles=None if self.test_styles is None else self.test_styles[keep_test],
         )
+
+
+def _conditions(labels: torch.Tensor, styles: torch.Tensor | None) -> torch.Tensor:
+    return labels if styles is None else torch.stack([labels, styles], 1)
 
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from .attention import AttentionSpec
 from .config import ModelConfig
-from .generation import Sampling, ScaleStep, Trace, generate, normalise, sample_images
+from .generation import Sampling, ScaleStep, Trace, generate, normalise, normalise_styles, sample_images
 from .tokenizer import VQVAE
 from .transformer import VAR
 
@@ -51,14 +51,19 @@ class Model:
         """See `generation.generate`; `sampling` defaults to the model's own settings."""
         return generate(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
 
-    def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact") -> dict:
+    def trace_settings(
+        self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None
+    ) -> dict:
         """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
-        s = sampling or self.config.sampling
-        pairs = normalise(label, seed, self.config.transformer.num_classes)
-        label, seed = (values if len(values) > 1 else values[0] for values in pairs)
+        s, t = sampling or self.config.sampling, self.config.transformer
+        labels, seeds = normalise(label, seed, t.num_classes)
+        styles = normalise_styles(style, len(labels), t.num_styles)
+        label, seed = (values if len(values) > 1 else values[0] for values in (labels, seeds))
+        with_style = {} if styles is None else {"style": styles if len(styles) > 1 else styles[0]}
         return {
             "model": self.config.name,
             "label": label,
+            **with_style,
             "seed": seed,
             "guidance": s.guidance,
             "temperature": s.temperature,
@@ -67,10 +72,12 @@ class Model:
             "attention": str(AttentionSpec.parse(attention)),
         }
 
-    def trace(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", **options) -> Trace:
+    def trace(
+        self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None, **options
+    ) -> Trace:
         """Runs `generate` to its end and keeps the settings that reproduce it."""
-        steps = self.generate(label, seed, sampling, attention=attention, **options)
-        return Trace(self.trace_settings(label, seed, sampling, attention), list(steps))
+        steps = self.generate(label, seed, sampling, attention=attention, style=style, **options)
+        return Trace(self.trace_settings(label, seed, sampling, attention, style), list(steps))
 
     def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
         """Only the final images, float (N, channels, S, S) in [0, 1]."""

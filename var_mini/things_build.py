@@ -140,7 +140,8 @@ def _unpack(package: Package, folder: Path) -> dict[str, dict]:
     if not path.is_file():
         others = sorted(p.name for p in folder.glob(f"iconify-json-{package.name}-[0-9]*.tgz"))
         found = f"found {', '.join(others)}" if others else "found none"
-        raise ValueError(f"{path}: {found}, expected version {package.version}; run `npm pack @iconify-json/{package.name}@{package.version}`")
+        wanted = f"@iconify-json/{package.name}@{package.version}"
+        raise ValueError(f"{path}: {found}, expected version {package.version}; run `npm pack {wanted}`")
     raw = path.read_bytes()
     found = hashlib.sha256(raw).hexdigest()
     if found != package.sha256:

@@ -124,6 +124,8 @@ class VAR(nn.Module):
         C = config.width
         self.word_embed = nn.Linear(z_channels, C)
         self.class_emb = nn.Embedding(config.num_classes + 1, C)  # the last row is the null class
+        if config.num_styles:
+            self.style_emb = nn.Embedding(config.num_styles + 1, C)  # the last row is "any"
         self.pos_start = nn.Parameter(torch.empty(1, pyramid.counts[0], C))
         self.pos_1LC = nn.Parameter(torch.empty(1, pyramid.tokens, C))
         self.lvl_embed = nn.Embedding(pyramid.num_scales, C)
@@ -143,7 +145,8 @@ class VAR(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for table in (self.pos_start, self.pos_1LC, self.class_emb.weight, self.lvl_embed.weight):
+        tables = [self.pos_start, self.pos_1LC, self.class_emb.weight, self.lvl_embed.weight]
+        for table in tables + ([self.style_emb.weight] if self.config.num_styles else []):
             nn.init.trunc_normal_(table, std=std)
         self.head.weight.mul_(0.02)
         self.head_nm.ada_lin[1].weight.mul_(0.5)
@@ -162,8 +165,16 @@ class VAR(nn.Module):
     # -- pieces ------------------------------------------------------------------------------------------------
 
     def condition(self, label: torch.Tensor) -> Conditioning:
-        """label int64 (B,) from 0 to num_classes (the null class) -> what every block needs of it."""
+        """label int64 (B,) from 0 to num_classes (the null class) -> what every block needs of it.
+
+        A model with styles takes (B, 2), class and style, the style from 0 to num_styles ("any"); without one it is any.
+        """
+        if label.ndim == 2 and not self.config.num_styles:
+            raise ValueError(f"label has shape {tuple(label.shape)}: must be (B,), for this model has no styles")
+        label, style = label.unbind(1) if label.ndim == 2 else (label, torch.full_like(label, self.config.num_styles))
         start = self.class_emb(label)  # (B, C)
+        if self.config.num_styles:
+            start = start + self.style_emb(style)
         if self.config.shared_adaln:
             shared = self.shared_ada_lin(start).view(-1, 1, 6, self.config.width)
             blocks = [(block.ada_gss + shared).unbind(2) for block in self.blocks]
@@ -171,6 +182,11 @@ class VAR(nn.Module):
             blocks = [block.ada_lin(start).view(-1, 1, 6, self.config.width).unbind(2) for block in self.blocks]
         scale, shift = self.head_nm.ada_lin(start).view(-1, 1, 2, self.config.width).unbind(2)
         return Conditioning(start, blocks, (scale, shift))
+
+    def null_label(self, batch: int) -> torch.Tensor:
+        """The labels of guidance's other half: the null class, and any style; (B,) or (B, 2) as `condition` takes them."""
+        c = self.config
+        return torch.tensor([(c.num_classes, c.num_styles) if c.num_styles else c.num_classes] * batch)
 
     def positions(self) -> torch.Tensor:
         """Level plus position embedding of every token, (1, L, C)."""
@@ -249,10 +265,10 @@ class VAR(nn.Module):
     ) -> torch.Tensor:
         """Teacher-forced logits of all tokens at once, (B, L, V).
 
-        label int64 (B,); var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`. L counts the tokens
-        of all scales, or of the coarsest ones. Inside a scale every token sees every other one and all coarser scales: the
-        block-causal mask. A back end that has no masked pass goes through its states, scale by scale. Another `mask`, bool
-        (L, L), shows what a wrong one would do.
+        label int64 (B,), or (B, 2) with styles; var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.teacher_forcing_input`.
+        L counts the tokens of all scales, or of the coarsest ones. Inside a scale every token sees every other one and all
+        coarser scales: the block-causal mask. A back end that has no masked pass goes through its states, scale by scale.
+        Another `mask`, bool (L, L), shows what a wrong one would do.
         """
         first = self.pyramid.counts[0]
         L = var_input.shape[1] + first if var_input.ndim == 3 and var_input.shape[2] == self.z_channels else None

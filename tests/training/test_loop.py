@@ -128,6 +128,9 @@ def test_early_steps_take_batches_of_their_own(images, tmp_path):
     trainer.run(len(images), lambda i, _: [seen.append(len(i)) or images[i].float() / 127.5 - 1])
     assert seen == [12, 12, 8, 8, 8] and [row["images"] for row in trainer.rows] == [12, 24, 32, 40, 48]
     assert schedule(steps=5, early_steps=2, early_batch=100).examples(3, count=50) == 50 + 50 + 8
+    mixed = schedule(steps=9, early_steps=7, early_batch=12, full_every=3)
+    sizes = [mixed.batch_at(step) for step in range(9)]
+    assert sizes == [12, 12, 4, 12, 12, 4, 12, 4, 4] and mixed.examples(9, count=50) == sum(sizes)
     with pytest.raises(ValueError, match="early_steps = 6: must be"):
         schedule(steps=5, early_steps=6)
 

@@ -183,7 +183,7 @@ def test_loss_is_cross_entropy_and_alternates_kernels(tiny):
 
 
 def test_early_steps_train_the_coarsest_scales_alone(tiny):
-    objective = TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_steps=1, coarse_scales=2)
+    objective = TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse=lambda step: step < 1, coarse_scales=2)
     tiny.transformer.config, kept = replace(tiny.transformer.config, class_drop=0.0), tiny.transformer.config
     try:
         ids, labels = torch.randint(0, 24, (4, 14)).int(), torch.tensor([0, 1, 2, 0])
@@ -195,7 +195,7 @@ def test_early_steps_train_the_coarsest_scales_alone(tiny):
     assert coarse == pytest.approx((first + 4 * second) / 5, abs=1e-5)
     assert whole == pytest.approx(measured["cross_entropy"], abs=1e-5)
     with pytest.raises(ValueError, match="coarse_scales = 4: must be"):
-        TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_steps=1, coarse_scales=4)
+        TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_scales=4)
 
 
 def test_classes_are_balanced_by_the_stated_power():

@@ -83,6 +83,21 @@ def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
     return labels, seeds
 
 
+def normalise_styles(style, batch: int, num_styles: int) -> list[int] | None:
+    """Styles as a list of one per image, None standing for "any"; None for a model without styles.
+
+    Raises ValueError unless each is one of the model's styles, and where a model without styles is given one.
+    """
+    styles = list(style) if isinstance(style, (list, tuple, range)) else [style] * batch
+    if not num_styles:
+        if any(value is not None for value in styles):
+            raise ValueError(f"style = {validate.shown(style)}: must be None, for this model has no styles")
+        return None
+    if len(styles) != batch:
+        raise ValueError(f"style has {len(styles)} entries: must be one, or {batch} as label and seed have")
+    return [num_styles if value is None else validate.integer("style", value, 0, num_styles) for value in styles]
+
+
 def generate(
     tokenizer: VQVAE,
     transformer: VAR,
@@ -96,6 +111,7 @@ def generate(
     keep_logits: bool = False,
     timed: bool = True,
     forced: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
+    style: int | list[int | None] | None = None,
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
 
@@ -106,10 +122,13 @@ def generate(
     partial_images  whether to decode f_hat after every scale, or after the last one only
     keep_logits   whether to keep each scale's guided logits (B, n, V)
     timed         whether to wait for a GPU before every reading of the clock; without it its times mean nothing
+    style         of a model with styles: one, or a list with one per image; None is "any"
     forced        per scale (ids int64 (n_k,), where bool (n_k,)): tokens that are given instead of drawn; see editing.py
     Raises ValueError on any argument out of its range, before anything is drawn.
     """
-    labels, seeds = normalise(label, seed, transformer.config.num_classes)
+    config = transformer.config
+    labels, seeds = normalise(label, seed, config.num_classes)
+    styles = normalise_styles(style, len(labels), config.num_styles)
     validate.one_of("capture", capture, ("none", "blocks", "full"))
     spec, _ = transformer.resolve(attention)
     generators = noise_generators(seeds)
@@ -117,7 +136,8 @@ def generate(
     if forced is not None:
         _check_forced(forced, transformer)
     record = _Record(capture, details, partial_images, keep_logits, timed)
-    return _draw_scales(tokenizer, transformer, labels, generators, sampling, spec, record, forced)
+    given = torch.tensor(labels if styles is None else list(zip(labels, styles)))  # (B,) or (B, 2)
+    return _draw_scales(tokenizer, transformer, given, generators, sampling, spec, record, forced)
 
 
 def _check_forced(forced: list, transformer: VAR) -> None:
@@ -133,7 +153,7 @@ def _check_forced(forced: list, transformer: VAR) -> None:
 def _draw_scales(
     tokenizer: VQVAE,
     transformer: VAR,
-    labels: list[int],
+    label: torch.Tensor,
     generators: list[torch.Generator],
     sampling: Sampling,
     attention: AttentionSpec,
@@ -143,10 +163,11 @@ def _draw_scales(
     pyramid, quantizer = transformer.pyramid, tokenizer.quantize
     device = transformer.pos_1LC.device
     clock = Clock(device, record.timed)
-    B, K = len(labels), pyramid.num_scales
+    B, K = len(label), pyramid.num_scales
     guided = sampling.guidance > 0
-    label = torch.tensor(labels + [transformer.config.num_classes] * (B if guided else 0), device=device)
-    condition = transformer.condition(label)
+    if guided:
+        label = torch.cat([label, transformer.null_label(B)])
+    condition = transformer.condition(label.to(device))
     # capturing weights needs the keys, which a low-rank state would not keep by itself
     states = transformer.new_states(len(label), attention, True if record.capture != "none" else None)
     f_hat = torch.zeros(B, transformer.z_channels, pyramid.side, pyramid.side, device=device)
@@ -227,14 +248,17 @@ def sample_images(
     sampling: Sampling | None = None,
     attention: str | AttentionSpec = "exact",
     batch_size: int = 100,
+    style: int | list[int | None] | None = None,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any further record."""
     labels, seeds = normalise(label, seed, transformer.config.num_classes)
     validate.integer("batch_size", batch_size, 1, MAX_BATCH)
+    styles = normalise_styles(style, len(labels), transformer.config.num_styles)
     bare = {"details": False, "partial_images": False, "timed": False}
     images = []
     for i in range(0, len(labels), batch_size):
         part = slice(i, i + batch_size)
-        *_, last = generate(tokenizer, transformer, labels[part], seeds[part], sampling, attention, **bare)
+        given = None if styles is None else styles[part]
+        *_, last = generate(tokenizer, transformer, labels[part], seeds[part], sampling, attention, style=given, **bare)
         images.append(last.image)
     return torch.cat(images)

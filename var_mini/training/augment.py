@@ -15,16 +15,19 @@ HUE = 0.18  # largest turn of the hue, radians
 PLAIN = 0.2  # share of pictures left as they are
 
 
-def augment(images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None = None) -> torch.Tensor:
+def augment(
+    images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None = None, strength: float = 1.0
+) -> torch.Tensor:
     """uint8 pictures (B, channels, S, S) on white -> float in [-1, 1], each changed at random.
 
     `flips`, bool (B,), says which may be mirrored (None: none). What shifts and zooms uncover becomes white.
-    Grey pictures keep their tones; in colour the hue turns about the grey axis, which leaves greys alone.
+    Grey pictures keep their tones; in colour the hue turns about the grey axis, which leaves greys alone. All changes but the
+    mirror image grow with `strength`.
     """
     x = to_unit(images)
     u = torch.rand(len(x), 6, generator=generator).to(x.device)
     changed = u[:, 0] >= PLAIN
-    spread = (2 * u - 1) * changed[:, None]  # in [-1, 1]; 0 for pictures left as they are
+    spread = strength * (2 * u - 1) * changed[:, None]  # 0 for pictures left as they are
     zoom = 1 + ZOOM * spread[:, 1]
     mirrored = (u[:, 5] < 0.5) & changed & (flips.to(x.device) if flips is not None else torch.zeros_like(changed))
     matrix = torch.zeros(len(x), 2, 3, device=x.device)

@@ -104,6 +104,10 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     """
     validate.integer("samples", samples, 100, 100_000)
     data = datasets.load(model.config.data).with_classes(model.config.class_names)
+    if data.train_styles is not None:
+        from .evaluation_pairs import evaluate_pairs
+
+        return evaluate_pairs(model, data, min(samples, len(data.train_images)))
     classifier = load_classifier(data.name, data.kinds)
     result = measure_tokenizer(model.tokenizer, data.test_images)
     ids = tokenize_images(model.tokenizer, data.test_images)

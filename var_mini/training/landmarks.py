@@ -84,7 +84,8 @@ def calibrate(
     t = model.transformer.config
     if not t.attn_l2_norm:
         raise ValueError("attn_l2_norm = False: calibration needs unit queries and keys")
-    labels = torch.where(torch.arange(len(labels)) % 2 == 0, labels, t.num_classes)
+    even = torch.arange(len(labels)) % 2 == 0
+    labels = torch.where(even if labels.ndim == 1 else even[:, None], labels, model.transformer.null_label(len(labels)))
     qkv = collect_qkv(model, tokenize_images(model.tokenizer, images), labels)
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.cat([qkv.q, qkv.k], 1).cpu().permute(0, 2, 1, 3, 4).flatten(2, 3)  # (layers, H, 2 B L, d)
@@ -115,7 +116,7 @@ def train_landmarks(
     source = data.load(config.data) if folder is None else data.load_folder(folder, t.image_size, t.image_channels)
     model = checkpoints.load(name, calibrated=False)  # whatever is there is replaced
     chosen = torch.randperm(len(source.train_images), generator=torch.Generator().manual_seed(0))[:images]
-    calibrate(model, source.train_images[chosen], source.train_labels[chosen], tuple(landmarks))
+    calibrate(model, source.train_images[chosen], source.train_conditions[chosen], tuple(landmarks))
     where = Path(out) if out is not None else checkpoints.find(name)
     checkpoints.save_calibration(model, where)
     return where

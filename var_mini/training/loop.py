@@ -46,12 +46,14 @@ class Schedule:
     log_every: int = 50
     early_steps: int = 0  # so many first steps take early_batch examples each instead
     early_batch: int = 1
+    full_every: int = 0  # among them every so-manieth one is as the later ones are; 0: none is
 
     def __post_init__(self) -> None:
         validate.integer("steps", self.steps, 1, 10**9)
         validate.integer("batch_size", self.batch_size, 1, 1 << 20)
         validate.integer("early_steps", self.early_steps, 0, self.steps)
         validate.integer("early_batch", self.early_batch, 1, 1 << 20)
+        validate.integer("full_every", self.full_every, 0, 1 << 20)
         validate.integer("seed", self.seed, 0, 2**32 - 1)
         validate.number("lr", self.lr, 0, 10, low_open=True)
         validate.number("ema", self.ema, 0, 1)
@@ -63,13 +65,19 @@ class Schedule:
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
+    def is_early(self, step: int) -> bool:
+        """Whether a step is one of the early ones."""
+        full = self.full_every and step % self.full_every == self.full_every - 1
+        return step < self.early_steps and not full
+
     def batch_at(self, step: int) -> int:
         """How many examples a step takes."""
-        return self.early_batch if step < self.early_steps else self.batch_size
+        return self.early_batch if self.is_early(step) else self.batch_size
 
     def examples(self, steps: int, count: int) -> int:
         """How many the first steps take together, out of `count` examples."""
         early = min(steps, self.early_steps)
+        early -= early // self.full_every if self.full_every else 0
         return early * min(self.early_batch, count) + (steps - early) * min(self.batch_size, count)
 
 

@@ -37,7 +37,7 @@ class Recipe:
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
     augmented: bool = False  # whether stage one sees changed pictures (see augment.py)
     views: int = 1  # how many versions of each picture stage two learns; all but the first are changed ones
-    coarse_scales: int = 1  # the early steps of stage two train so many coarsest scales alone
+    coarse_scales: int = 1  # the early steps (see Schedule) of stage two train so many coarsest scales alone
     balance: float = 0.0  # stage two sees a class of n pictures in proportion to n^(1 - balance)
     validate_every: int = 1000
     sampling: Sampling = field(default_factory=Sampling)
@@ -134,7 +134,14 @@ THINGS_TOKENIZER = replace(EMOJI_TOKENIZER, channels=96)
 THINGS = replace(
     EMOJI,
     tokenizer=THINGS_TOKENIZER,
+    transformer=replace(EMOJI_TRANSFORMER, width=256, depth=8, num_classes=1004, num_styles=8),
     tokenizer_schedule=Schedule(steps=3_200, batch_size=32, lr=2.5e-3, weight_decay=0.01, clip=1.0),
+    # the six coarsest scales, 147 of 547 tokens, decide what the picture shows: two steps in three train them alone, in larger
+    # batches of the same cost. (Where all early steps did so, the finest scales forgot.)
+    transformer_schedule=Schedule(
+        steps=2_400, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.998, early_steps=2_000, early_batch=64, full_every=3
+    ),
+    alternate_share=0.15,
     balance=0.0,
     data="things",
 )
@@ -335,7 +342,7 @@ def train_transformer(
     if quantizing.config != recipe.tokenizer:
         recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
     images = load_data(recipe, folder)
-    t = replace(recipe.transformer, num_classes=len(images.class_names))
+    t = replace(recipe.transformer, num_classes=len(images.class_names), num_styles=len(images.style_names))
     schedule = recipe.transformer_schedule
     torch.manual_seed(schedule.seed)
     model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
@@ -343,14 +350,14 @@ def train_transformer(
         _start_from(model, checkpoints.load(start, calibrated=False).transformer, start)
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
     objective = TransformerObjective(
-        model, quantizing.quantize, alternate, schedule.early_steps, recipe.coarse_scales, schedule.seed
+        model, quantizing.quantize, alternate, schedule.is_early, recipe.coarse_scales, schedule.seed
     )
     if compiled:
-        model.compile()
+        model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
     how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance)
     weights += _first_weights(model, start)
-    identity = digest(t, how, images.class_names, images.train_images, images.train_labels, *weights)
+    identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
@@ -362,16 +369,18 @@ def train_transformer(
         kernels = ("exact", "poly") if recipe.alternate_share else ("exact",)
         result = {}
         for kernel in kernels:
-            measured = cross_entropy(model, quantizing.quantize, test_ids, images.test_labels[:VALIDATION_IMAGES], kernel)
+            with torch.compiler.set_stance("force_eager"):  # other shapes, and too few calls to be worth compiling
+                measured = cross_entropy(model, quantizing.quantize, test_ids, images.test_conditions[:VALIDATION_IMAGES], kernel)
             suffix = "" if kernel == "exact" else f"_{kernel}"
             result[f"test_cross_entropy{suffix}"] = measured["cross_entropy"]
         return result
 
-    labels = images.train_labels.repeat(recipe.views)
-    seen = class_weights(labels, recipe.balance) if recipe.balance else None
-    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], recipe.validate_every, validation, weights=seen)
+    seen = class_weights(images.train_labels.repeat(recipe.views), recipe.balance) if recipe.balance else None
+    conditions = torch.cat([images.train_conditions] * recipe.views)
+    trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], recipe.validate_every, validation, weights=seen)
     name = preset if folder is None else Path(folder).name
-    config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling, images.class_groups)
+    names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
+    config = ModelConfig(name, recipe.tokenizer, t, *names)
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             checkpoints.save(Model(config, quantizing, averaged), out / "model")

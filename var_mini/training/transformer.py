@@ -6,12 +6,15 @@ token ids once; the input of each scale is rebuilt from the ids, exactly as gene
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
 from .. import validate
+from ..config import TransformerConfig
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
@@ -31,13 +34,27 @@ def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.
     return quantizer.teacher_forcing_input(quantizer.accumulate(per_scale))
 
 
+def drop_conditions(labels: torch.Tensor, config: TransformerConfig, generator: torch.Generator) -> torch.Tensor:
+    """Labels with the null class in place of a share `class_drop` of them, for guidance.
+
+    With styles, (B, 2): class and style together for that share, the style alone for as many others, and the class alone for
+    as many again, so that "any" is learned of each.
+    """
+    u, p = torch.rand(len(labels), generator=generator).to(labels.device), config.class_drop
+    if labels.ndim == 1:
+        return torch.where(u < p, config.num_classes, labels)
+    label = torch.where((u < p) | ((2 * p <= u) & (u < 3 * p)), config.num_classes, labels[:, 0])
+    style = torch.where(u < 2 * p, config.num_styles, labels[:, 1])
+    return torch.stack([label, style], 1)
+
+
 class TransformerObjective(nn.Module):
     """(step, ids, labels) -> (loss, metrics) for the Trainer.
 
     From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
     set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed, step, process).
 
-    The first `coarse_steps` steps train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
+    Steps for which `coarse` says so train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
     these steps lack nothing, and they cost a fraction (the official code has such a schedule, `--pg`).
     """
 
@@ -46,7 +63,7 @@ class TransformerObjective(nn.Module):
         model: VAR,
         quantizer: MultiScaleQuantizer,
         alternate_from: int | None = None,
-        coarse_steps: int = 0,
+        coarse: Callable[[int], bool] = lambda step: False,
         coarse_scales: int = 1,
         seed: int = 0,
         process: int = 0,
@@ -56,13 +73,12 @@ class TransformerObjective(nn.Module):
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
-        self.coarse_steps, self.coarse_tokens = coarse_steps, model.pyramid.slices[coarse_scales - 1].stop
+        self.coarse, self.coarse_tokens = coarse, model.pyramid.slices[coarse_scales - 1].stop
 
     def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
-        dropped = torch.rand(len(labels), generator=generator) < self.model.config.class_drop
-        labels = torch.where(dropped.to(labels.device), self.model.config.num_classes, labels)
-        if step < self.coarse_steps:
+        labels = drop_conditions(labels, self.model.config, generator)
+        if self.coarse(step):
             ids = ids[:, : self.coarse_tokens]
         with torch.no_grad(), torch.autocast("cuda" if ids.is_cuda else "cpu", enabled=False):
             var_input = inputs_from_ids(self.quantizer[0], ids)
