@@ -130,7 +130,7 @@ def test_early_steps_take_batches_of_their_own(images, tmp_path):
     assert schedule(steps=5, early_steps=2, early_batch=100).examples(3, count=50) == 50 + 50 + 8
     mixed = schedule(steps=9, early_steps=7, early_batch=12, full_every=3)
     sizes = [mixed.batch_at(step) for step in range(9)]
-    assert sizes == [12, 12, 4, 12, 12, 4, 12, 4, 4] and mixed.examples(9, count=50) == sum(sizes)
+    assert sizes == [12, 12, 8, 12, 12, 8, 12, 8, 8] and mixed.examples(9, count=50) == sum(sizes)
     with pytest.raises(ValueError, match="early_steps = 6: must be"):
         schedule(steps=5, early_steps=6)
 
