@@ -198,9 +198,9 @@ class ModelConfig:
 def _known_fields(kind: type, data: object, where: str) -> dict:
     if not isinstance(data, dict):
         raise ValueError(f"{where} = {validate.shown(data)}: must be a JSON object")
-    unknown = sorted(set(data) - {f.name for f in fields(kind)})
+    unknown = sorted(map(str, set(data) - {f.name for f in fields(kind)}))
     if unknown:
-        raise ValueError(f"{where} has unknown entries: {', '.join(map(str, unknown))}")
+        raise ValueError(f"{where} has unknown entries: {validate.listed(unknown)}")
     return dict(data)
 
 

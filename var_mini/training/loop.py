@@ -24,7 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from .. import validate
-from ..checkpoints import atomic_write
+from ..files import atomic_write
 
 SAVE_SECONDS = 120.0
 

@@ -270,7 +270,7 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     recipe, out = recipe_for(preset, folder), Path(out)
     if recipe.decoder_schedule is None:
         having = [name for name, known in RECIPES.items() if known.decoder_schedule]
-        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {', '.join(having)}")
+        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {validate.listed(having)}")
     model = checkpoints.load(out / "model", calibrated=False)
     images = load_data(recipe, folder)
     schedule = recipe.decoder_schedule
