@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 
 from . import validate
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # what `--out` of a picture may end in
-FIGURES = (".png", ".svg")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")  # what `--out` of a picture may end in
+FIGURE_ENDINGS = (".png", ".svg")
 
 
 @contextlib.contextmanager
