@@ -17,8 +17,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from notebooks.source import KINDS, read, sources, target
-from var_mini.checkpoints import atomic_write
 from var_mini.checks import find
+from var_mini.files import atomic_write
 
 MAX_BYTES = 1_500_000
 CELL_SECONDS = 600

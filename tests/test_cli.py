@@ -34,7 +34,8 @@ def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, 
     )
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[0].startswith("scale 1/3") and "3x3" in lines[2]
+    assert lines[0] == "class bee (#1), seed 3"
+    assert len(lines) == 4 and lines[1].startswith("scale 1/3") and "3x3" in lines[3]
     assert Image.open(files["out.png"]).size == (24, 24) and Image.open(files["strip.png"]).width > 300
     assert Trace.load(files["run.trace"]).settings["label"] == 1
 
@@ -56,7 +57,10 @@ def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, 
         (["--attention", "quick"], "attention = 'quick'"),
         (["--device", "abacus"], "device = 'abacus': must be one of cpu"),
         (["--enlarge", "0"], "enlarge = 0: must be a whole number from 1 to 64"),
-        (["--out", "."], "'.' is a folder"),
+        (["--out", "."], "out = '.': is a folder, must be a file"),
+        (["--strip", "strip.bmp"], "strip = 'strip.bmp': must end in .png, .jpg, .jpeg, .webp"),
+        (["--out", "image"], "out = 'image': must end in .png"),
+        (["--trace", "."], "trace = '.': is a folder"),
         (["--out", "/proc/none/x.png"], "/proc/none"),
     ],
 )

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from var_mini import data
+from var_mini.pictures import load_image
 
 
 def write_idx(path, array, header=None):
@@ -110,7 +111,7 @@ def test_crop_is_central_and_transparency_becomes_white(tmp_path):
     picture.paste((0, 255, 0, 255), (10, 0, 20, 10))
     picture.paste((0, 0, 0, 0), (10, 0, 20, 5))
     picture.save(tmp_path / "x.png")
-    image = data.load_image(tmp_path / "x.png", 10, 3)
+    image = load_image(tmp_path / "x.png", 10, 3)
     assert image[:, 8, 5].tolist() == [0, 255, 0] and image[:, 1, 5].tolist() == [255, 255, 255]
 
 
@@ -118,7 +119,7 @@ def test_pictures_of_unusual_kinds(tmp_path):
     for mode in ("1", "L", "LA", "P", "I;16", "CMYK"):
         path = tmp_path / f"{mode.replace(';', '')}.tiff"
         Image.new(mode if mode != "P" else "L", (9, 9), 0).convert(mode if mode == "P" else None).save(path)
-        assert data.load_image(path, 8, 3).shape == (3, 8, 8)
+        assert load_image(path, 8, 3).shape == (3, 8, 8)
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
@@ -129,7 +130,7 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 
 
 def test_a_picture_of_absurd_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "MAX_PIXELS", 50)
+    monkeypatch.setattr("var_mini.pictures.MAX_PIXELS", 50)
     Image.new("L", (10, 10)).save(tmp_path / "x.png")
     with pytest.raises(ValueError, match="10 x 10 pixels"):
-        data.load_image(tmp_path / "x.png", 8, 1)
+        load_image(tmp_path / "x.png", 8, 1)

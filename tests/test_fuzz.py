@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load, save
 
-from var_mini import data
 from var_mini.__main__ import main
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import Trace
 from var_mini.model import Model
+from var_mini.pictures import load_image
 
 fuzz = settings(deadline=None, max_examples=60, derandomize=True)
 
@@ -220,7 +220,7 @@ def test_mutated_pictures(tmp_path_factory, kind, edits, in_header, channels):
     path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}"
     path.write_bytes(mutated(PICTURES[kind], edits, 200 if in_header else len(PICTURES[kind])))
     try:
-        image = data.load_image(path, 8, channels)
+        image = load_image(path, 8, channels)
     except ValueError:
         return
     assert image.shape == (channels, 8, 8) and image.dtype == torch.uint8
@@ -229,7 +229,7 @@ def test_mutated_pictures(tmp_path_factory, kind, edits, in_header, channels):
 def test_the_whole_pictures_are_readable(tmp_path):
     for kind, raw in PICTURES.items():
         (tmp_path / kind).write_bytes(raw)
-        assert data.load_image(tmp_path / kind, 8, 3).shape == (3, 8, 8)
+        assert load_image(tmp_path / kind, 8, 3).shape == (3, 8, 8)
 
 
 # -- the command line ----------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch,
     out = tmp_path / "out.png"
     assert main(generate_arguments(out)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[2] for line in lines] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
+    assert lines[0] == "class Sneaker (#7), seed 0"
+    assert [line.split()[2] for line in lines[1:]] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
 
 
 def test_generate_does_not_even_import_data_sets(tmp_path):

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
+from . import validate
+from .attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
+from .classes import find_class
+from .config import MAX_GUIDANCE, MAX_TOP_K, TEMPERATURES
+from .files import FIGURE_ENDINGS, PICTURE_ENDINGS, read_json, writable_file, writable_folder
+from .generation.sampling import MAX_SEED
+from .view.images import MAX_ENLARGEMENT
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input."""
+    """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input, 128 and a signal's number."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name of a class need not be in the terminal's encoding
     options = _parser().parse_args(arguments)
     try:
         for name, value in vars(options).items():
             if value == []:  # what argparse makes of --name=--
                 raise ValueError(f"{name} = '--': must be a value")
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()  # while a broken pipe can still be caught
+        return code
+    except BrokenPipeError:  # whoever read our output has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (ValueError, OSError, MemoryError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"var_mini: {error or type(error).__name__}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("var_mini: stopped; training resumes from its last save when the command is repeated", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"var_mini: {stop}" if str(stop) else "var_mini: stopped", file=sys.stderr)
+        return 128 + getattr(stop, "number", signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,17 +48,17 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("generate", help="draw an image, scale by scale")
     p.add_argument("--model", default="fashion-28", help="a shipped model, a checkpoint folder, or var_d16 ... var_d36")
-    p.add_argument("--class", dest="label", default="0", help="class index or name")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--guidance", type=float, help="classifier-free guidance, 0 to 20 (0 = none)")
-    p.add_argument("--temperature", type=float)
-    p.add_argument("--top-k", type=int, help="0 = all codes")
-    p.add_argument("--top-p", type=float, help="0 to 1")
-    p.add_argument("--attention", default="exact", help="attention back end")
-    p.add_argument("--out", type=Path, help="PNG file for the final image")
-    p.add_argument("--strip", type=Path, help="PNG file for token maps and images of all scales")
+    p.add_argument("--class", dest="label", default="#0", help="name of a class, or its number as --class=#3")
+    p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
+    p.add_argument("--guidance", type=float, help=f"classifier-free guidance, 0 to {MAX_GUIDANCE:g} (0 = none)")
+    p.add_argument("--temperature", type=float, help="{:g} to {:g}".format(*TEMPERATURES))
+    p.add_argument("--top-k", type=int, help=f"0 to {MAX_TOP_K} (0, or a number above the number of codes: all codes)")
+    p.add_argument("--top-p", type=float, help="0 to 1 (1 = all codes, 0 = the most likely one)")
+    p.add_argument("--attention", default="exact", help="attention back end: exact, poly-2, landmark-64, pool-2, auto, ...")
+    p.add_argument("--out", type=Path, help="PNG, JPEG or WebP file for the final image")
+    p.add_argument("--strip", type=Path, help="PNG, JPEG or WebP file for token maps and images of all scales")
     p.add_argument("--trace", type=Path, help="file for the whole record of the run")
-    p.add_argument("--enlarge", type=int, default=1, help="whole-number enlargement of the PNG")
+    p.add_argument("--enlarge", type=int, default=1, help=f"whole-number enlargement of --out, 1 to {MAX_ENLARGEMENT}")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
     p.set_defaults(run=_generate)
@@ -48,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("train", help="train one stage")
     p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier"))
     p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
-    p.add_argument("--landmarks", default="16,32,64", help="numbers of landmarks per head, with commas")
+    p.add_argument("--landmarks", default="16,32,64", help=f"landmarks per head, {MIN_LANDMARKS} to {MAX_LANDMARKS}, with commas")
     p.add_argument("--preset", default="fashion-28")
-    p.add_argument("--data", help="a folder of pictures whose sub-folders are classes; for the classifier a data set's name")
+    p.add_argument("--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier a name")
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
@@ -60,14 +78,14 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
     p.add_argument("--model", default="fashion-28")
-    p.add_argument("--samples", type=int, default=2000)
+    p.add_argument("--samples", type=int, default=2000, help="drawn images, 100 to 100000")
     p.add_argument("--json", action="store_true", help="one JSON object on the last line")
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
     p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder"))
     p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
-    p.add_argument("--samples", type=int, default=2000, help="images per back end, for error")
+    p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
     p.add_argument("--device", default="cpu", help="of generate and scaling")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
@@ -82,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("what", choices=("drawing", "samples", "nearest", "ladder", "toggle", "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--classes", default="7,8,3", help="class indices, with commas, of drawing, nearest and toggle")
+    p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
+    p.add_argument("--classes", default="7,8,3", help="names or numbers of classes, with commas, of drawing, nearest and toggle")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
@@ -119,30 +137,29 @@ def _as_table(title: str, rows: list[dict]) -> str:
 
 
 def _generate(options) -> None:
-    from . import checkpoints, validate
+    from . import checkpoints
     from .generation import Sampling, Trace
-    from .view.images import MAX_ENLARGEMENT, save_png, strip
+    from .view.images import save_image, strip
 
     device = _device(options.device)
     validate.integer("enlarge", options.enlarge, 1, MAX_ENLARGEMENT)
-    for path in filter(None, (options.out, options.strip, options.trace)):  # refused now, not after the work
-        if path.is_dir():
-            raise ValueError(f"{str(path)!r} is a folder: must be a file to write")
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for name, endings in (("out", PICTURE_ENDINGS), ("strip", PICTURE_ENDINGS), ("trace", ())):  # refused now, not after the work
+        if getattr(options, name):
+            writable_file(name, getattr(options, name), endings)
     if options.weights is not None:
         model = checkpoints.load_official(options.model, options.weights, device)
     else:
         model = checkpoints.load(options.model, device)
-    names = [name.lower() for name in model.config.class_names]
-    label = names.index(options.label.lower()) if options.label.lower() in names else _whole("class", options.label)
-    validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
+    label = find_class(options.label, model.config.class_names, model.config.transformer.num_classes)
     defaults = model.config.sampling
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
     spec, reason = model.transformer.resolve(options.attention)
+    settings = model.trace_settings(label, options.seed, sampling, options.attention)
+    print(f"class {validate.printable(model.config.class_name(label))} (#{label}), seed {settings['seed']}")
     if spec.method != "exact" or options.attention == "auto":
         print(f"attention {spec}: {reason}")
-    trace = Trace(model.trace_settings(label, options.seed, sampling, options.attention))
+    trace = Trace(settings)
     for step in model.generate(label, options.seed, sampling, attention=options.attention):
         trace.steps.append(step)
         print(
@@ -158,24 +175,30 @@ def _generate(options) -> None:
         print(f"state: {step.rank} rows a layer, {state} in all, {reserve} of keys and values in reserve")
         print(f"smallest denominator {smallest}; {step.fallbacks} outputs of a head computed exactly instead")
     if options.out:
-        save_png(trace.image[0], options.out, options.enlarge)
+        save_image(trace.image[0], options.out, options.enlarge)
     if options.strip:
-        save_png(strip(trace, model.tokenizer.quantize.embedding.weight), options.strip)
+        save_image(strip(trace, model.tokenizer.quantize.embedding.weight), options.strip)
     if options.trace:
         trace.save(options.trace)
 
 
 def _train(options) -> None:
+    from .training.stopping import between_steps
+
+    with between_steps():
+        _train_stage(options, options.out or Path("runs") / options.preset)
+
+
+def _train_stage(options, out: Path) -> None:
     from .training import recipes
 
-    out = options.out or Path("runs") / options.preset
     if options.stage == "tokenizer":
         recipes.train_tokenizer(options.preset, out, options.data, options.precision, options.start)
     elif options.stage == "transformer":
         recipes.train_transformer(
             options.preset, out, options.data, options.tokenizer, options.precision, options.compile, options.start
         )
-        print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
+        print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
     elif options.stage == "decoder":
         recipes.train_decoder(options.preset, out, options.data, options.precision)
     elif options.stage == "landmarks":
@@ -188,13 +211,13 @@ def _train(options) -> None:
         from . import checkpoints, data
         from .training.classifier import train_classifier
 
-        name = options.data or "fashion-mnist"
-        accuracy = train_classifier(data.load(name), options.out or checkpoints.ASSETS / "classifiers" / name)
-        print(f"test accuracy {accuracy:.4f}")
+        name = validate.one_of("data", options.data or "fashion-mnist", data.REGISTRY)
+        place = writable_folder("out", options.out or checkpoints.ASSETS / "classifiers" / name)
+        print(f"test accuracy {train_classifier(data.load(name), place):.4f}")
 
 
 def _evaluate(options) -> None:
-    from . import checkpoints, data, validate
+    from . import checkpoints, data
     from .training.evaluation import evaluate
 
     validate.one_of("data set of the model", checkpoints.load_config(options.model).data, data.REGISTRY)
@@ -202,7 +225,7 @@ def _evaluate(options) -> None:
 
 
 def _bench(options) -> None:
-    from . import checkpoints, data, validate
+    from . import checkpoints, data
     from .view.curves import check_plot, plot
 
     device = _device(options.device)
@@ -252,26 +275,24 @@ def _figure(options) -> None:
     from .neighbours import nearest
     from .view import curves, figures
 
+    writable_file("out", options.out, FIGURE_ENDINGS)
     if options.what in curves.FIGURES:
         name = f"error-{options.model or 'fashion-28-bounded'}" if options.what == "error" else options.what
         stored = options.json or checkpoints.ASSETS / "results" / f"{name}.json"
         try:
-            result = json.loads(stored.read_text())
-            curves.plot(options.what, result, options.out)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            curves.plot(options.what, read_json(stored), options.out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{stored} is no stored result of `bench {options.what} --json`: {error}") from None
         return
     if options.what == "ladder":
         from .cost.trained import LADDER
 
         models = [checkpoints.load(name) for name in LADDER]
-        _save_figure(
-            figures.ladder(models, _whole("classes", options.classes.split(",")[0]), [options.seed, options.seed + 1]),
-            options.out,
-        )
+        label = _classes(options.classes, models[0])[0]
+        figures.ladder(models, label, [options.seed, options.seed + 1]).savefig(options.out)
         return
     model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what == "toggle" else "fashion-28"))
-    labels = [_whole("classes", text) for text in options.classes.split(",")]
+    labels = _classes(options.classes, model) if options.what != "samples" else []
     names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
     if options.what == "drawing":
         traces = [model.trace(label, options.seed) for label in labels]
@@ -286,12 +307,15 @@ def _figure(options) -> None:
         labels = [members[i % len(members)] for members in groups.values() for i in range(columns)]
         images = model.sample_images(labels, [options.seed + i for i in range(len(labels))])
         figure = figures.sample_grid(images, list(groups), columns)
-    _save_figure(figure, options.out)
+    figure.savefig(options.out)
 
 
-def _save_figure(figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+def _classes(text: str, model) -> list[int]:
+    """Classes with commas between them -> their labels, which are also printed."""
+    count = model.config.transformer.num_classes
+    labels = [find_class(part, model.config.class_names, count, "classes") for part in text.split(",")]
+    print("classes " + ", ".join(f"{validate.printable(model.config.class_name(label))} (#{label})" for label in labels))
+    return labels
 
 
 def _results(options) -> None:
@@ -324,8 +348,7 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        kind = "a class index or the name of a class" if name == "class" else "whole numbers"
-        raise ValueError(f"{name} = {text!r}: must be {kind}") from None
+        raise ValueError(f"{name} = {validate.shown(text)}: must be whole numbers") from None
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 A checkpoint is a folder with `model.safetensors` (both parts, prefixed `tokenizer.` and `transformer.`), `config.json` and,
 once calibrated, `calibration.safetensors` (landmarks and coefficients of the low-rank back ends). Published weights are
-state dicts in .pth files; they are read with `weights_only`, so no code in them can run, and every name and shape is checked
-before anything is used.
+state dicts in .pth files; they are read with `weights_only`, so no code in them can run. Either kind is compared with what its
+configuration needs, name by name and shape by shape, before a value is read or memory of that size is asked for. What other
+trainers wrap names in (`module.`, `_orig_mod.`, any prefix, dicts in dicts) is found and taken off.
 """
 
 from __future__ import annotations
@@ -11,43 +12,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
+from .files import atomic_write, read_json
 from .model import Model
 from .tokenizer import VQVAE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CONFIG, WEIGHTS, CALIBRATION = "config.json", "model.safetensors", "calibration.safetensors"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-@contextlib.contextmanager
-def atomic_write(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, renamed onto it when the block ends well and removed when it fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+HEADER_FLOATS = ("F16", "BF16", "F32", "F64")  # the same as a safetensors header calls them
+PARTS = ("tokenizer", "transformer")
+WRAPPERS = ("module", "_orig_mod")  # what DistributedDataParallel and torch.compile put into names
 
 
 # -- this project's checkpoints ------------------------------------------------------------------------------------
@@ -74,23 +62,33 @@ def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool 
     if str(name) in OFFICIAL:
         return load_official(str(name), device=device)
     config, folder = load_config(name), find(name)
-    with _values_from_file():
+    with _shapes_alone():
         model = Model.build(config)
-    parts = _read_parts(folder)
-    for part, module in (("tokenizer", model.tokenizer), ("transformer", model.transformer)):
-        _load_checked(module, parts[part], f"{folder / WEIGHTS} ({part})")
+    _fill({"tokenizer": model.tokenizer, "transformer": model.transformer}, folder / WEIGHTS)
     if calibrated and (folder / CALIBRATION).is_file():
         _load_calibration(model, folder / CALIBRATION)
     return model.eval().to(device)
 
 
-@contextlib.contextmanager
-def _values_from_file() -> Iterator[None]:
-    """Modules built here have initial values that a file replaces; the global generator is left as it was.
+class _Unfilled(TorchFunctionMode):
+    """Inside, nothing is filled with values: what would do so returns its tensor as it is.
 
-    On the meta device they would have none, but torch imports its compiler for arithmetic there, which takes seconds.
+    On the meta device such values do not exist anyway, but torch imports its compiler, for a second or more, to compute none.
     """
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name, kwargs = func.__name__, kwargs or {}
+        if name in ("rand", "randn"):
+            return torch.empty(*args, **kwargs)
+        if name == "div" or (name.endswith("_") and not name.startswith("_") and name != "requires_grad_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _shapes_alone() -> Iterator[None]:
+    """Modules built here take no memory and no random numbers; a file gives them their values."""
+    with torch.device("meta"), _Unfilled():
         yield
 
 
@@ -98,7 +96,7 @@ def load_config(name: str | Path) -> ModelConfig:
     """The configuration of a model, without its weights. Takes the same names as `load`."""
     if str(name) in OFFICIAL:
         return official_config(str(name))
-    return ModelConfig.from_dict(_read_config(find(name)))
+    return ModelConfig.from_dict(read_json(find(name) / CONFIG))
 
 
 def load_tokenizer(name: str | Path) -> VQVAE:
@@ -106,11 +104,11 @@ def load_tokenizer(name: str | Path) -> VQVAE:
     if str(name) in OFFICIAL:
         raise ValueError(f"tokenizer = {str(name)!r}: published models cannot be trained further here; name a checkpoint folder")
     folder = find(name)
-    config = _read_config(folder)
+    config = read_json(folder / CONFIG)
     config = TokenizerConfig.from_dict(config.get("tokenizer") if isinstance(config, dict) else None)
-    with _values_from_file():
+    with _shapes_alone():
         tokenizer = VQVAE(config)
-    _load_checked(tokenizer, _read_parts(folder)["tokenizer"], f"{folder / WEIGHTS} (tokenizer)")
+    _fill({"tokenizer": tokenizer}, folder / WEIGHTS)
     return tokenizer.eval()
 
 
@@ -154,13 +152,6 @@ def _write(folder: Path, parts: dict[str, nn.Module], config: dict, dtype: torch
         path.write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _read_config(folder: Path) -> object:
-    try:
-        return json.loads((folder / CONFIG).read_text())
-    except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
-        raise ValueError(f"{folder / CONFIG} is not a readable JSON file: {error}") from None
-
-
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
@@ -168,16 +159,25 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
 
 
-def _read_parts(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """The tensors of a checkpoint file, by part."""
-    tensors = _read_tensors(folder / WEIGHTS)
-    parts: dict[str, dict[str, torch.Tensor]] = {"tokenizer": {}, "transformer": {}}
-    for key, tensor in tensors.items():
-        part, _, rest = key.partition(".")
-        if part not in parts:
-            raise ValueError(f"{folder / WEIGHTS} has a tensor of no known part: {validate.shown(key)}")
-        parts[part][rest] = tensor
-    return parts
+def _fill(modules: dict[str, nn.Module], path: Path) -> None:
+    """Reads a checkpoint file into its parts, checked by the file's header first."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            found = {name: tuple(s.get_shape()) if s.get_dtype() in HEADER_FLOATS else None for name, s in slices.items()}
+            needed = {
+                f"{part}.{name}": tuple(tensor.shape)
+                for part, module in modules.items()
+                for name, tensor in module.state_dict().items()
+            }
+            others = tuple(f"{part}." for part in PARTS if part not in modules)
+            names = _fitting(needed, found, others, str(path))
+            tensors = {name: file.get_tensor(stored) for name, stored in names.items()}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
+    for part, module in modules.items():
+        own = {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
+        _assign(module, own, f"{path} ({part})")
 
 
 def available() -> list[str]:
@@ -191,24 +191,56 @@ def find(name: str | Path) -> Path:
         for folder in (ASSETS / str(name), Path(str(name))):
             if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
                 return folder
-    known = ", ".join(available() + sorted(OFFICIAL))
+    known = validate.listed(available() + sorted(OFFICIAL))
     given = validate.shown(str(name) if isinstance(name, Path) else name)
     raise ValueError(f"model = {given}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
 
 
-def _load_checked(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
-    """load_state_dict after naming every missing, extra, misshapen or non-finite tensor. `module` may be on meta."""
-    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
-    faults = [f"missing {name}" for name in wanted if name not in state]
-    faults += [f"extra {name}" for name in state if name not in wanted]
-    for name, tensor in state.items():
-        if name in wanted and tuple(tensor.shape) != wanted[name]:
-            faults.append(f"{name} has shape {tuple(tensor.shape)}, must be {wanted[name]}")
-        elif tensor.dtype not in FLOATS or tensor.layout != torch.strided or not torch.isfinite(tensor).all():
-            faults.append(f"{name} is not a dense, finite floating-point tensor")
+def _fitting(needed: dict[str, tuple], found: dict[str, tuple | None], others: tuple[str, ...], where: str) -> dict[str, str]:
+    """Needed names -> names in the file, compared by shape (None: no floating-point numbers, which fits nothing).
+
+    Names that begin with one of `others` belong to parts that are not asked for. Raises ValueError naming what is missing,
+    extra or misshapen, the first ten.
+    """
+    stored = _unwrapped(found, needed, where)
+    faults = [f"missing {name}" for name in needed if name not in stored]
+    for name, original in stored.items():
+        shape = found[original]
+        if name not in needed:
+            faults += [] if name.startswith(others) else [f"extra {original}"]
+        elif shape is None:
+            faults.append(f"{name} is not a dense floating-point tensor")
+        elif shape != needed[name]:
+            faults.append(f"{name} has shape {shape}, must be {needed[name]}")
     if faults:
-        raise ValueError(f"{where} does not fit: {'; '.join(faults)}")
-    module.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+        raise ValueError(f"{where} does not fit: {validate.listed(faults, '; ')}")
+    return {name: stored[name] for name in needed}
+
+
+def _unwrapped(found: Iterable[str], needed: dict[str, tuple], where: str) -> dict[str, str]:
+    """Names without what other trainers put around them -> names in the file."""
+    stored: dict[str, str] = {}
+    for name in found:
+        short = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+        if short in stored:
+            raise ValueError(f"{where} has {short} twice: {validate.listed([stored[short], name])}")
+        stored[short] = name
+    if needed.keys() & stored.keys():
+        return stored
+    for anchor in islice(needed, 3):  # no name fits: another one may, behind a prefix
+        ends = sorted((name for name in stored if name.endswith(f".{anchor}")), key=len)
+        if ends:
+            prefix = ends[0].removesuffix(anchor)
+            return {name.removeprefix(prefix): full for name, full in stored.items() if name.startswith(prefix)}
+    return stored
+
+
+def _assign(module: nn.Module, tensors: dict[str, torch.Tensor], where: str) -> None:
+    """Gives a module on the meta device the values of a file, in float32. Raises ValueError where one is not finite."""
+    faults = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if faults:
+        raise ValueError(f"{where} does not fit: has values that are not finite: {validate.listed(faults)}")
+    module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
 
 
 # -- published weights ---------------------------------------------------------------------------------------------
@@ -245,7 +277,7 @@ def load_official(name: str, folder: Path | str | None = None, device: torch.dev
     be downloaded.
     """
     config = official_config(name)
-    with torch.device("meta"):
+    with _shapes_alone():
         model = Model.build(config)
     for module, file in ((model.tokenizer, TOKENIZER_FILE), (model.transformer, f"{name}.pth")):
         path = _official_file(file, folder)
@@ -261,10 +293,34 @@ def load_official_state(module: nn.Module, path: Path | str) -> None:
     except Exception as error:  # torch raises many kinds for truncated, foreign and unsafe files
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a readable state dict of tensors: {first}") from None
-    if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in state.items()):
-        raise ValueError(f"{path} is not a state dict: must map names to tensors")
-    own = {name: t for name, t in state.items() if name.rpartition(".")[2] not in BUFFERS}
-    _load_checked(module, own, str(path))
+    needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    own = _state_dict(state, needed, str(path))
+    shapes = {name: tuple(t.shape) if t.dtype in FLOATS and t.layout == torch.strided else None for name, t in own.items()}
+    names = _fitting(needed, shapes, (), str(path))
+    _assign(module, {name: own[stored] for name, stored in names.items()}, str(path))
+
+
+def _state_dict(state: object, needed: dict[str, tuple], where: str) -> dict[str, torch.Tensor]:
+    """The state dict in a file, which may lie in a dict of other things, such as `trainer/var_wo_ddp`."""
+    found = dict(_state_dicts(state))
+    if not found:
+        raise ValueError(f"{where} is not a state dict: must map names to tensors")
+    fits = {path: len(needed.keys() & _unwrapped(own, needed, where).keys()) for path, own in found.items()}
+    best = [path for path in fits if fits[path] == max(fits.values())]
+    if len(best) > 1:
+        raise ValueError(f"{where} has {len(best)} state dicts that fit alike: {validate.listed(best)}; must have one")
+    return {name: t for name, t in found[best[0]].items() if name.rpartition(".")[2] not in BUFFERS}
+
+
+def _state_dicts(state: object, path: str = "", depth: int = 4) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """All dicts of names and tensors in dicts, each with the keys that lead to it."""
+    if not isinstance(state, dict) or not state:
+        return
+    if all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
+        yield path or "the file itself", state
+    elif depth:
+        for key, value in state.items():
+            yield from _state_dicts(value, f"{path}/{key}" if path else str(key), depth - 1)
 
 
 def _official_file(file: str, folder: Path | str | None) -> Path:

@@ -15,6 +15,8 @@ from .pyramid import ScalePyramid
 PATCH_NUMS_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 PATCH_NUMS_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
 MAX_GUIDANCE = 100.0
+TEMPERATURES = (0.01, 10.0)
+MAX_TOP_K = 2**31 - 1
 
 
 def _keep(config: object, name: str, value: object) -> None:
@@ -141,8 +143,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         _keep(self, "guidance", validate.number("guidance", self.guidance, 0, MAX_GUIDANCE))
-        _keep(self, "temperature", validate.number("temperature", self.temperature, 0.01, 10))
-        _keep(self, "top_k", validate.integer("top_k", self.top_k, 0, 2**31 - 1))
+        _keep(self, "temperature", validate.number("temperature", self.temperature, *TEMPERATURES))
+        _keep(self, "top_k", validate.integer("top_k", self.top_k, 0, MAX_TOP_K))
         _keep(self, "top_p", validate.number("top_p", self.top_p, 0, 1))
 
 
@@ -208,9 +210,9 @@ class ModelConfig:
 def _known_fields(kind: type, data: object, where: str) -> dict:
     if not isinstance(data, dict):
         raise ValueError(f"{where} = {validate.shown(data)}: must be a JSON object")
-    unknown = sorted(set(data) - {f.name for f in fields(kind)})
+    unknown = sorted(map(str, set(data) - {f.name for f in fields(kind)}))
     if unknown:
-        raise ValueError(f"{where} has unknown entries: {', '.join(map(str, unknown))}")
+        raise ValueError(f"{where} has unknown entries: {validate.listed(unknown)}")
     return dict(data)
 
 

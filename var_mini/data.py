@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ class ImageData:
     test_images: torch.Tensor
     test_labels: torch.Tensor
     skipped: int = 0  # pictures left out: unreadable, without a glyph, or in no class
+    skipped_names: tuple[str, ...] = ()  # which ones and why, where they are files
+    notes: tuple[str, ...] = ()  # what else is to be told of a folder
     class_groups: tuple[str, ...] = ()  # the group of each class, where classes have groups
     train_names: tuple[str, ...] = ()  # what each training image shows, where that is known
     flips: torch.Tensor | None = None  # bool (N,): training images whose mirror image keeps the meaning; None: none does
@@ -58,6 +61,25 @@ class ImageData:
     def kind_of(self, labels: torch.Tensor) -> torch.Tensor:
         """Class labels (N,) -> indices into `kinds`."""
         return torch.tensor([self.kinds.index(name) for name in self.class_groups or self.class_names])[labels]
+
+    def report(self) -> str:
+        """What was read, held out and skipped, in lines for whoever gave the pictures."""
+        train, test, classes = len(self.train_images), len(self.test_images), len(self.class_names)
+        names = validate.listed(self.class_names)
+        lines = [
+            f"{train} training and {test} held-out pictures ({test / (train + test):.0%}) in {classes} classes: {names}",
+            *self.notes,
+        ]
+        if not test:
+            lines.append("warning: nothing is held out, so nothing can be measured on pictures that were not learnt")
+        elif test < FEW:
+            lines.append(f"warning: with fewer than {FEW} held-out pictures, what is measured on them is mostly chance")
+        without = classes - len(self.test_labels.unique())
+        if test and without:
+            lines.append(f"warning: of {without} of the {classes} classes no picture is held out")
+        if self.skipped_names:
+            lines += [f"{self.skipped} skipped:", validate.listed(self.skipped_names, "\n")]
+        return "\n".join(lines)
 
     def with_classes(self, class_names: tuple[str, ...]) -> ImageData:
         """The same images, labelled by the classes of a checkpoint, which need not be in this data set's order.
@@ -184,68 +206,70 @@ def load(name: str) -> ImageData:
 
 # -- a folder of pictures ------------------------------------------------------------------------------------------
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-MAX_PIXELS = 64_000_000  # refuse a picture that would unpack to more
-
-
-def load_image(path: Path | str, size: int, channels: int) -> torch.Tensor:
-    """One picture, centre-cropped to a square and resized: uint8 (channels, size, size).
-
-    Transparent parts become white. Raises ValueError where the file is no readable picture.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels, at most {MAX_PIXELS} allowed")
-            picture.draft("RGB", (4 * size, 4 * size))  # lets a JPEG unpack at a fraction of its size
-            picture = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGBA"), (size, size), Image.Resampling.LANCZOS)
-            white = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(white, picture).convert("L" if channels == 1 else "RGB")
-            array = np.asarray(picture, np.uint8).reshape(size, size, channels)
-    except Exception as error:  # damaged files make Pillow raise a dozen kinds, struct.error and EOFError among them
-        raise ValueError(f"{path} is not a readable picture: {error or type(error).__name__}") from None
-    return torch.from_numpy(array.transpose(2, 0, 1).copy())
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """All files below `folder` that are named like pictures, in a fixed order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+FEW = 50  # held-out pictures below which a figure measured on them is mostly chance
 
 
 def load_folder(folder: Path | str, size: int, channels: int, test_share: float = 0.1, seed: int = 0) -> ImageData:
-    """Pictures of any size below `folder`; each sub-folder is a class, without sub-folders there is one class.
+    """Pictures of any size below `folder`, whose sub-folders are classes or splits (see folder.py).
 
-    Unreadable files, and pictures that lie beside the sub-folders, are skipped and counted in `skipped`. A fixed share of
-    every class is held out as test images (the same one for the same seed). Raises ValueError where nothing readable is found.
+    Files that are no readable pictures, and pictures in no class, are skipped and named. Without splits a fixed share of every
+    class is held out as test images, the same one for the same seed, and none of a class of one picture. Raises ValueError
+    where fewer than two pictures can be read.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"data = {str(folder)!r}: is no folder; give a folder of pictures whose sub-folders are classes")
-    classes = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] not in "._" and picture_files(p)]
-    beside = [p for p in picture_files(folder) if p.parent == folder]
-    images, labels, names = [], [], []
-    skipped = len(beside) if classes else 0  # pictures beside the classes belong to none of them
-    for place in classes or [folder]:
-        found = []
-        for path in picture_files(place):
-            try:
-                found.append(load_image(path, size, channels))
-            except ValueError:
-                skipped += 1
-        if found:
-            labels += [len(names)] * len(found)
-            names.append(place.name)
-            images += found
-    if len(images) < 2:
-        raise ValueError(f"data = {str(folder)!r}: {len(images)} readable pictures, {skipped} skipped; needs at least 2")
-    x, y = torch.stack(images), torch.tensor(labels)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    held_out = torch.zeros(len(x), dtype=torch.bool)
-    for label in range(len(names)):
-        mine = order[y[order] == label]
-        held_out[mine[: int(len(mine) * test_share)]] = True
-    if not held_out.any():  # tiny classes: still keep one picture to measure on, of the largest class
-        held_out[order[y[order] == torch.bincount(y).argmax()][0]] = True
-    return ImageData(folder.name, tuple(names), x[~held_out], y[~held_out], x[held_out], y[held_out], skipped)
+    from . import folder as folders
+    from .pictures import load_image, suffixes
+
+    found = folders.list_pictures(folder, suffixes())
+    skipped = list(found.skipped)
+
+    def read(places: dict[str, list[Path]], classes: Iterable[str]) -> dict[str, list[torch.Tensor]]:
+        images: dict[str, list[torch.Tensor]] = {}
+        for name, paths in places.items():
+            for path in paths:
+                called = str(path.relative_to(found.root))
+                if name not in classes:
+                    skipped.append(f"{called} is of a class without training pictures")
+                    continue
+                try:
+                    images.setdefault(name, []).append(load_image(path, size, channels, called))
+                except ValueError as error:
+                    skipped.append(str(error))
+        return images
+
+    train = read(found.train, found.train)
+    count = sum(map(len, train.values()))
+    if count < 2:
+        raise ValueError(
+            f"data = {str(folder)!r}: {count} readable pictures, {len(skipped)} skipped; needs at least 2"
+            + (f". Skipped: {validate.listed(skipped, '; ')}" if skipped else "")
+        )
+    names = tuple(train)
+    x, y = _stacked(train, names, size, channels)
+    if found.held_out is not None:
+        test = _stacked(read(found.held_out, train), names, size, channels)
+    else:
+        held_out = _held_out(y, test_share, seed)
+        x, y, test = x[~held_out], y[~held_out], (x[held_out], y[held_out])
+    lost = [name for name in found.train if name not in train]
+    notes = found.notes + ([f"classes without a readable picture: {validate.listed(lost)}"] if lost else [])
+    return ImageData(found.name, names, x, y, *test, len(skipped), skipped_names=tuple(skipped), notes=tuple(notes))
+
+
+def _stacked(images: dict[str, list[torch.Tensor]], names: tuple[str, ...], size: int, channels: int) -> tuple:
+    """Images by class -> uint8 (N, channels, size, size) and labels (N,) by the place of the class in `names`."""
+    labels = torch.tensor([label for label, name in enumerate(names) for _ in images.get(name, ())], dtype=torch.int64)
+    flat = [image for name in names for image in images.get(name, ())]
+    return torch.stack(flat) if flat else torch.empty(0, channels, size, size, dtype=torch.uint8), labels
+
+
+def _held_out(labels: torch.Tensor, share: float, seed: int) -> torch.Tensor:
+    """Which pictures to hold out, bool (N,): a share of every class, drawn by the seed; one at least where a class has two."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(int(labels.max()) + 1):
+        mine = order[labels[order] == label]
+        held_out[mine[: int(len(mine) * share)]] = True
+    sizes = torch.bincount(labels)
+    if not held_out.any() and sizes.max() > 1:  # tiny classes: still keep one picture to measure on, of the largest class
+        held_out[order[labels[order] == sizes.argmax()][0]] = True
+    return held_out

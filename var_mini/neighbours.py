@@ -32,7 +32,7 @@ def nearest(trace: Trace, k: int = 5, data: ImageData | None = None) -> Neighbou
         config = checkpoints.load_config(trace.settings.get("model", ""))
         if config.data not in datasets.REGISTRY:
             raise ValueError(
-                f"data set of the model = {config.data!r}: must be one of {', '.join(datasets.REGISTRY)}, or be given"
+                f"data set of the model = {config.data!r}: must be one of {validate.listed(datasets.REGISTRY)}, or be given"
             )
         data = datasets.load(config.data)
     k = validate.integer("k", k, 1, len(data.train_images))

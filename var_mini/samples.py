@@ -18,7 +18,7 @@ from PIL import Image
 from . import data as datasets
 from .checkpoints import ASSETS
 from .config import ModelConfig
-from .view.images import save_png
+from .view.images import save_image
 
 FOLDER = ASSETS / "samples"
 COUNT = 10
@@ -59,7 +59,7 @@ def write_samples(name: str, folder: Path = FOLDER, count: int = COUNT) -> list[
     for number, label in enumerate(chosen):
         index = int((data.test_labels == label).nonzero()[0, 0])
         written.append(folder / name / f"{number:02d}-{_slug(data.class_names[label])}.png")
-        save_png(data.test_images[index].float() / 255, written[-1])
+        save_image(data.test_images[index].float() / 255, written[-1])
     return written
 
 

@@ -248,7 +248,7 @@ class VAR(nn.Module):
             spec.calibrated and spec.degree not in self.calibrated("coefficients")
         )
         if missing:
-            has = f"has {', '.join(map(str, sorted(landmarks)))} landmarks" if landmarks else "has not been calibrated"
+            has = f"has {validate.listed(sorted(landmarks))} landmarks" if landmarks else "has not been calibrated"
             raise ValueError(
                 f"attention = {str(spec)!r}: this model {has}; `python -m var_mini train landmarks --model FOLDER` makes them"
             )

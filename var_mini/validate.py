@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
+
+MAX_NAMES = 10  # in one message
 
 
 def shown(value: object) -> str:
     """`repr` of a value, cut to a length that fits in one line of an error message."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"
+    return _cut(text)
+
+
+def _cut(text: str, length: int = 80) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Text without what would break a line or steer a terminal: such letters as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def listed(names: Iterable[object], joined: str = ", ") -> str:
+    """Names for a message: the first ten, then how many more there are."""
+    names = [_cut(printable(str(name)), 240) for name in names]
+    rest = f"{joined}and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return joined.join(names[:MAX_NAMES]) + rest
 
 
 def integer(name: str, value: object, low: int, high: int) -> int:
@@ -39,5 +61,5 @@ def one_of(name: str, value: object, allowed) -> str:
     """Returns `value`. Raises ValueError unless it is one of the strings in `allowed`."""
     names = sorted(allowed)
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{name} = {shown(value)}: must be one of {', '.join(names)}")
+        raise ValueError(f"{name} = {shown(value)}: must be one of {listed(names)}")
     return value

@@ -45,7 +45,7 @@ def test_a_user_trains_on_pictures_of_their_own(small_recipe, pictures, tmp_path
     out = tmp_path / "run"
     common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]
     assert main(["train", "tokenizer", *common]) == 0
-    assert "1 skipped as unreadable" in capsys.readouterr().err
+    assert "1 skipped:\nred/broken.png is not a readable picture" in capsys.readouterr().err
     assert main(["train", "transformer", *common]) == 0
     model = checkpoints.load(out / "model")
     assert model.config.class_names == ("green", "red") and model.config.name == "pictures"

@@ -46,10 +46,10 @@ def test_the_points_of_a_curve_are_those_of_the_result(what):
 def test_bad_input_is_refused_before_any_work(tmp_path, capsys):
     for arguments, message in (
         (["bench", "generate", "--plot", "x.png"], "plot of bench = 'generate': must be one of error, peers, raster, scaling"),
-        (["bench", "raster", "--plot", str(tmp_path / "x.txt")], "must be a .png or .svg file"),
-        (["bench", "raster", "--plot", str(tmp_path)], "must be a .png or .svg file"),
+        (["bench", "raster", "--plot", str(tmp_path / "x.txt")], "must end in .png, .svg"),
+        (["bench", "raster", "--plot", str(tmp_path)], "is a folder, must be a file"),
         (
-            ["figure", "raster", "--json", str(tmp_path / "no.json"), "--out", "x.png"],
+            ["figure", "raster", "--json", str(tmp_path / "no.json"), "--out", str(tmp_path / "x.png")],
             "is no stored result of `bench raster --json`",
         ),
     ):

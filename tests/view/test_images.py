@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from var_mini.view.images import code_colours, enlarge, save_png, strip, to_uint8, token_map
+from var_mini.view.images import code_colours, enlarge, save_image, strip, to_uint8, token_map
 
 
 def test_grey_and_colour_images():
@@ -48,6 +48,6 @@ def test_strip_shows_every_scale(tiny):
 
 def test_png_round_trip(tmp_path):
     image = torch.rand(1, 5, 5)
-    save_png(image, tmp_path / "new" / "x.png", factor=2)
+    save_image(image, tmp_path / "new" / "x.png", factor=2)
     read = np.asarray(Image.open(tmp_path / "new" / "x.png"))
     assert np.array_equal(read[::2, ::2], to_uint8(image))

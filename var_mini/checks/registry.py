@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 from functools import cache
 
+from .. import validate
 from .exercise import Exercise
 
 
@@ -27,7 +28,7 @@ def find(name: str) -> Exercise:
     """The exercise of a name. Raises ValueError that names the nearest one."""
     if name not in exercises():
         near = difflib.get_close_matches(str(name), exercises(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ": must be one of " + ", ".join(exercises())
+        hint = f"; did you mean {near[0]}?" if near else ": must be one of " + validate.listed(exercises())
         raise ValueError(f"there is no exercise {str(name)[:60]!r}{hint}")
     return exercises()[name]
 

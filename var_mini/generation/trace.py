@@ -90,7 +90,7 @@ class Trace:
 
     def save(self, path: Path | str) -> None:
         """Writes one file, first under a temporary name."""
-        from ..checkpoints import atomic_write
+        from ..files import atomic_write
 
         with atomic_write(path) as temporary:
             temporary.write_bytes(self.to_bytes())
@@ -148,7 +148,7 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
             values["smallest_denominator"] = validate.number("smallest_denominator", entry["smallest_denominator"], -1e30, 1e30)
         steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **arrays, **values))
     if tensors:
-        raise ValueError(f"trace has unknown arrays: {', '.join(sorted(tensors)[:5])}")
+        raise ValueError(f"trace has unknown arrays: {validate.listed(sorted(tensors))}")
     return steps
 
 

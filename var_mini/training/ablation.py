@@ -19,6 +19,7 @@ import torch
 
 from .. import checkpoints, data, validate
 from ..data import to_unit
+from ..files import writable_file
 from ..tokenizer import VQVAE
 from .augment import augment
 from .loop import Schedule, Trainer, reuse_memory
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--start", help="model whose tokenizer the variants go on from")
     parser.add_argument("--steps", type=int, default=200, help="of each variant that goes on from --start")
     options = parser.parse_args()
+    writable_file("out", options.out, (".csv",))
     reuse_memory()
     torch.set_num_threads(1)
     known = VARIANTS if options.start is None else FURTHER

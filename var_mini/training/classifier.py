@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .. import validate
-from ..checkpoints import ASSETS, CONFIG, WEIGHTS, atomic_write
+from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
+from ..files import atomic_write
 from .augment import augment
 from .loop import Schedule, Trainer, digest, reuse_memory
 

@@ -6,6 +6,7 @@ Both are small tables per layer and head, stored in the checkpoint's folder besi
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from .. import checkpoints, data, validate
 from ..attention import AttentionSpec
 from ..attention.polynomial import taylor
 from ..fidelity import QKV, collect_qkv
+from ..files import writable_folder
 from ..model import Model
 from .transformer import tokenize_images
 
@@ -113,10 +115,17 @@ def train_landmarks(
     config = checkpoints.load_config(name)
     validate.integer("images", images, 1, 100_000)
     t = config.tokenizer
+    if folder is None and config.data not in data.REGISTRY:
+        raise ValueError(
+            f"data = None: {str(name)!r} was trained on {validate.shown(config.data)}, no data set of this project; give its "
+            "folder of pictures with --data"
+        )
+    where = writable_folder("out", out if out is not None else checkpoints.find(name))
     source = data.load(config.data) if folder is None else data.load_folder(folder, t.image_size, t.image_channels)
+    if folder is not None:
+        print(source.report(), file=sys.stderr)
     model = checkpoints.load(name, calibrated=False)  # whatever is there is replaced
     chosen = torch.randperm(len(source.train_images), generator=torch.Generator().manual_seed(0))[:images]
     calibrate(model, source.train_images[chosen], source.train_conditions[chosen], tuple(landmarks))
-    where = Path(out) if out is not None else checkpoints.find(name)
     checkpoints.save_calibration(model, where)
     return where

@@ -12,6 +12,7 @@ import csv
 import ctypes
 import hashlib
 import math
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from torch import nn
 from tqdm import tqdm
 
 from .. import validate
-from ..checkpoints import atomic_write
+from ..files import atomic_write
+from .stopping import Noted, Stopped, noted_signals
 
 SAVE_SECONDS = 120.0
 
@@ -169,6 +171,7 @@ class Trainer:
         self.bare = self.accelerator.unwrap_model(self.objective)
         self.ema = {n: p.detach().clone() for n, p in self.bare.model.named_parameters()}
         self.step = 0
+        self.saved: int | None = None  # the step that state.pt is of
         self.rows: list[dict] = []
         self.seconds = 0.0  # spent in this run, over all its resumptions
 
@@ -189,6 +192,7 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.out / "state.pt") as path:
             torch.save(state, path)
+        self.saved = self.step
         if self.rows:
             with atomic_write(self.out / "log.csv") as path, open(path, "w", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(k for row in self.rows for k in row)))
@@ -212,6 +216,7 @@ class Trainer:
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.saved = self.step
         except Exception as error:  # torch raises many kinds here, from pickle errors to shape mismatches
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"{path} does not hold a state of this training run: {first}") from None
@@ -220,6 +225,18 @@ class Trainer:
             with open(log, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
         return True
+
+    def _last_save(self) -> None:
+        try:
+            self.save()
+        except OSError as error:
+            raise OSError(f"{error}. Trained to step {self.step} of {self.schedule.steps}; {self._kept()}") from None
+
+    def _kept(self) -> str:
+        """What of this run is on disk, in words."""
+        if self.saved is None:
+            return f"nothing of this run is saved in {self.out}, its {self.step} steps are lost"
+        return f"the state in {self.out} is of step {self.saved}, the {self.step - self.saved} steps after it are lost"
 
     @contextlib.contextmanager
     def averaged(self):
@@ -235,6 +252,16 @@ class Trainer:
             with torch.no_grad():
                 for n, p in parameters.items():
                     p.copy_(kept[n])
+
+    @contextlib.contextmanager
+    def finished(self):
+        """As `averaged`, for writing what was trained: where that fails, OSError says that the training itself is kept."""
+        try:
+            with self.averaged() as model:
+                yield model
+        except OSError as error:
+            text = f"{error}. All {self.step} steps are saved in {self.out}: the same command writes the result once it can"
+            raise OSError(text) from None
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -253,6 +280,9 @@ class Trainer:
         generator depends on seed, step and process alone. `validation(model) -> dict` runs with EMA weights every
         `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in proportion
         to `weights`, (count,).
+
+        Ctrl-C and SIGTERM end it after the running step, saved, with `Stopped`. A save that fails is tried again with the
+        next one; the last one raises OSError that says what is lost.
         """
         s, acc = self.schedule, self.accelerator
         smallest = min(s.batch_at(0), s.batch_size, count)
@@ -261,10 +291,22 @@ class Trainer:
         if self.resume():
             print(f"resumed at step {self.step} of {s.steps}", file=sys.stderr)
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
+        with noted_signals() as noted:
+            try:
+                self._steps(last, count, batch, validate_every, validation, weights, noted)
+                self._last_save()
+            except KeyboardInterrupt:
+                raise Stopped(f"stopped at once in step {self.step + 1} of {s.steps}; {self._kept()}", signal.SIGINT) from None
+        if noted.number and self.step < last:
+            text = f"stopped after step {self.step} of {s.steps}, saved in {self.out}; the same command goes on from it"
+            raise Stopped(text, noted.number)
+
+    def _steps(self, last: int, count: int, batch, validate_every: int, validation, weights, noted: Noted) -> None:
+        s, acc = self.schedule, self.accelerator
         before, started = self.seconds, time.monotonic()
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
-        while self.step < last:
+        while self.step < last and not self._stopping(noted):
             size = s.batch_at(self.step)
             if weights is None:
                 chosen = batch_indices(self.step, count, size, s.seed)
@@ -288,10 +330,19 @@ class Trainer:
                 self.rows.append(row | metrics)
                 bar.set_postfix(metrics)
             if time.monotonic() - saved > SAVE_SECONDS:
-                self.save()
+                try:
+                    self.save()
+                except OSError as error:  # a full disk may have room again by then
+                    print(f"not saved at step {self.step}: {error}; the next try is in {SAVE_SECONDS:.0f} s", file=sys.stderr)
                 saved = time.monotonic()
         bar.close()
-        self.save()
+
+    def _stopping(self, noted: Noted) -> bool:
+        """Whether a signal has come, to this process or to any other: all stop after the same step."""
+        if self.accelerator.num_processes > 1:
+            number = torch.tensor(noted.number, device=self.accelerator.device)
+            noted.number = noted.number or int(self.accelerator.reduce(number, "sum") > 0) * signal.SIGTERM
+        return noted.number > 0
 
     def _update(self, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         s = self.schedule

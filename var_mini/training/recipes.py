@@ -12,6 +12,7 @@ import torch
 from .. import checkpoints, data, validate
 from ..config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from ..data import ImageData, to_unit
+from ..files import writable_folder
 from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
@@ -174,12 +175,21 @@ def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
         return data.load(recipe.data)
     t = recipe.tokenizer
     result = data.load_folder(folder, t.image_size, t.image_channels)
-    print(
-        f"{len(result.train_images)} training and {len(result.test_images)} test pictures in {len(result.class_names)} "
-        f"classes; {result.skipped} skipped as unreadable or outside the classes",
-        file=sys.stderr,
-    )
+    print(result.report(), file=sys.stderr)
     return result
+
+
+def _check_pictures(option: str, tokenizer: TokenizerConfig, preset: str) -> None:
+    """Raises ValueError naming the option whose tokenizer does not take the pictures of the preset's data set."""
+    takes, has = (
+        f"{t.image_size} x {t.image_size} pixels in {'grey' if t.image_channels == 1 else 'colour'}"
+        for t in (tokenizer, RECIPES[preset].tokenizer)
+    )
+    if takes != has:
+        raise ValueError(
+            f"{option}: takes pictures of {takes}, but those of preset {preset!r} are {has}; name a folder of pictures with "
+            "--data, or choose another --tokenizer or --preset"
+        )
 
 
 def flips_of(images: ImageData, indices: torch.Tensor) -> torch.Tensor | None:
@@ -252,8 +262,8 @@ def train_tokenizer(
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
+    out = writable_folder("out", out) / "tokenizer"
     images = load_data(recipe, folder)
-    out = Path(out) / "tokenizer"
     schedule = recipe.tokenizer_schedule
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
@@ -273,9 +283,9 @@ def train_tokenizer(
         chosen = images.train_images[indices]
         return [augment(chosen, generator, flips_of(images, indices)) if recipe.augmented else to_unit(chosen)]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
+    trainer.run(len(images.train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
     if trainer.accelerator.is_main_process:
-        with trainer.averaged() as averaged:
+        with trainer.finished() as averaged:
             checkpoints.save_tokenizer(averaged, out)
 
 
@@ -285,11 +295,14 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     Writes the better tokenizer into `model/` of `out`. Raises ValueError where the preset has no such stage or there is no model.
     """
     reuse_memory()
-    recipe, out = recipe_for(preset, folder), Path(out)
+    recipe = recipe_for(preset, folder)
     if recipe.decoder_schedule is None:
         having = [name for name, known in RECIPES.items() if known.decoder_schedule]
-        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {', '.join(having)}")
+        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {validate.listed(having)}")
+    out = writable_folder("out", out)
     model = checkpoints.load(out / "model", calibrated=False)
+    if folder is None:
+        _check_pictures(f"out = {str(out)!r}, with its model", model.config.tokenizer, preset)
     images = load_data(recipe, folder)
     schedule = recipe.decoder_schedule
     torch.manual_seed(schedule.seed)
@@ -304,11 +317,11 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     def batch(indices, generator):
         return [augment(images.train_images[indices], generator, flips_of(images, indices))]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
+    trainer.run(len(images.train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
     if trainer.accelerator.is_main_process:
-        with trainer.averaged():
+        with trainer.finished():
             checkpoints.save(model, out / "model")
-        shutil.copy(out / "decoder" / "log.csv", out / "model" / "decoder_log.csv")
+            shutil.copy(out / "decoder" / "log.csv", out / "model" / "decoder_log.csv")
 
 
 def _of_decoder(name: str) -> bool:
@@ -332,13 +345,16 @@ def train_transformer(
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
-    out = Path(out)
+    out = writable_folder("out", out)
     if tokenizer is None and not (out / "tokenizer" / checkpoints.WEIGHTS).exists():
         raise ValueError(
             f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
             f"--out {out}` first, or name another one with --tokenizer"
         )
-    quantizing = checkpoints.load_tokenizer(tokenizer if tokenizer is not None else out / "tokenizer")
+    named = tokenizer if tokenizer is not None else out / "tokenizer"
+    quantizing = checkpoints.load_tokenizer(named)
+    if folder is None:
+        _check_pictures(f"tokenizer = {str(named)!r}", quantizing.config, preset)
     if quantizing.config != recipe.tokenizer:
         recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
     images = load_data(recipe, folder)
@@ -362,7 +378,8 @@ def train_transformer(
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
     ids = tokenize_views(quantizing, images, recipe.views)
-    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES])
+    measured = len(images.test_images) > 0
+    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES]) if measured else None
     _announce("transformer", model)
 
     def validation(model):
@@ -377,14 +394,15 @@ def train_transformer(
 
     seen = class_weights(images.train_labels.repeat(recipe.views), recipe.balance) if recipe.balance else None
     conditions = torch.cat([images.train_conditions] * recipe.views)
-    trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], recipe.validate_every, validation, weights=seen)
-    name = preset if folder is None else Path(folder).name
+    checks = validation if measured else None
+    trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], recipe.validate_every, checks, weights=seen)
+    name = preset if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
     config = ModelConfig(name, recipe.tokenizer, t, *names)
     if trainer.accelerator.is_main_process:
-        with trainer.averaged() as averaged:
+        with trainer.finished() as averaged:
             checkpoints.save(Model(config, quantizing, averaged), out / "model")
-        for stage in ("tokenizer", "transformer"):
-            log = out / stage / "log.csv"
-            if log.exists():
-                shutil.copy(log, out / "model" / f"{stage}_log.csv")
+            for stage in ("tokenizer", "transformer"):
+                log = out / stage / "log.csv"
+                if log.exists():
+                    shutil.copy(log, out / "model" / f"{stage}_log.csv")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .. import checkpoints, validate
 from .. import data as datasets
+from ..files import writable_file
 from .classifier import load_classifier
 from .evaluation import judge_drawn
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="CSV file")
     options = parser.parse_args()
+    writable_file("out", options.out, (".csv",))
     rows = measure_settings(options.model, options.samples)
     with open(options.out, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from .. import validate
+from ..files import FIGURE_ENDINGS, writable_file
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; a method has one colour in every figure
 COLOURS = {
@@ -39,9 +40,7 @@ PUBLISHED = {16: "256 px", 32: "512 px", 64: "1024 px"}  # last maps of the publ
 def check_plot(what: str, path: Path) -> None:
     """Raises ValueError where `plot` would fail: before a long measurement, not after it."""
     validate.one_of("plot of bench", what, FIGURES)
-    if path.suffix.lower() not in (".png", ".svg") or path.is_dir():
-        raise ValueError(f"plot = {str(path)!r}: must be a .png or .svg file")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    writable_file("plot", path, FIGURE_ENDINGS)
 
 
 def plot(what: str, result: dict, path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from .. import validate
+from ..files import PICTURE_ENDINGS, atomic_write
 from ..generation.trace import Trace
 
 PAPER = 255  # background
@@ -65,9 +66,15 @@ def strip(trace: Trace, codebook: torch.Tensor, image_index: int = 0, cell: int 
     return np.concatenate(columns[:-1], axis=1)
 
 
-def save_png(image: torch.Tensor | np.ndarray, path: Path | str, factor: int = 1) -> None:
-    """Writes an image (tensor in [0, 1] or uint8 array) as PNG, enlarged by a whole number without smoothing."""
+def save_image(image: torch.Tensor | np.ndarray, path: Path | str, factor: int = 1) -> None:
+    """Writes an image (tensor in [0, 1] or uint8 array), enlarged by a whole number without smoothing.
+
+    As PNG, JPEG or WebP, by the ending of `path`; JPEG alone changes the pixels a little. Raises ValueError for other endings.
+    """
     array = to_uint8(image) if isinstance(image, torch.Tensor) else image
     factor = validate.integer("enlarge", factor, 1, MAX_ENLARGEMENT)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.kron(array, np.ones((factor, factor, 1), np.uint8))).save(path, format="PNG")
+    kind = validate.one_of("ending of the file", Path(path).suffix.lower(), PICTURE_ENDINGS)
+    options = {".png": {"format": "PNG"}, ".webp": {"format": "WEBP", "lossless": True}}
+    enlarged = Image.fromarray(np.kron(array, np.ones((factor, factor, 1), np.uint8)))
+    with atomic_write(path) as temporary:
+        enlarged.save(temporary, **options.get(kind, {"format": "JPEG", "quality": 95, "subsampling": 0}))
