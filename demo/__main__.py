@@ -1,4 +1,4 @@
-"""`python -m demo`: reads the command line, checks it, and serves the page until Ctrl-C."""
+"""`python -m demo`, installed also `var-mini-demo`: reads the command line, checks it, and serves the page until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other m
 PORT_HELP = "port to listen on (default: %(default)s)"
 MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
 SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
+MISSING = "demo: the package {name} is not installed: pip install 'var-mini[demo]'"
 COMMAND_ERROR = "demo: {error}"
 
 
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
         from .app import launch  # gradio and torch take seconds to import, so a typing error is reported before
 
         launch(options.model, options.host, options.port, options.share)
+    except ModuleNotFoundError as error:  # installed without the extra that the page needs
+        print(MISSING.format(name=error.name), file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2

@@ -1,4 +1,7 @@
-"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models."""
+"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models.
+
+An installed package has it as `var-mini`, too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
+
+from . import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"var_mini: {error or type(error).__name__}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:  # the core needs few packages, the extras bring the others
+        print(f"var_mini: the package {error.name} is not installed: pip install 'var-mini[train]'", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("var_mini: stopped; training resumes from its last save when the command is repeated", file=sys.stderr)
         return 130
@@ -26,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m var_mini", description="Visual Autoregressive Modeling, small and explained.")
+    parser.add_argument("--version", action="version", version=f"var-mini {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     p = commands.add_parser("generate", help="draw an image, scale by scale")

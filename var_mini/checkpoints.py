@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -27,7 +28,18 @@ from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, Tran
 from .model import Model
 from .tokenizer import VQVAE
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+def _assets() -> Path:
+    """The folder of shipped models, samples and results: var_mini/assets where the package was installed, else the repository's.
+
+    The first exists in an installed package alone, so a copy of the repository always uses its own.
+    """
+    installed = Path(str(files(__package__))) / "assets"
+    return installed if installed.is_dir() else installed.parent.parent / "assets"
+
+
+ASSETS = _assets()
 CONFIG, WEIGHTS, CALIBRATION = "config.json", "model.safetensors", "calibration.safetensors"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
