@@ -29,7 +29,6 @@ from .model import Model
 from .tokenizer import VQVAE
 
 
-
 def _assets() -> Path:
     """The folder of shipped models, samples and results: var_mini/assets where the package was installed, else the repository's.
 
