@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--enlarge", type=int, default=1, help="whole-number enlargement of the PNG")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
+    _add_dtype(p)
     p.set_defaults(run=_generate)
 
     p = commands.add_parser("train", help="train one stage")
@@ -70,14 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
     p.add_argument("--model", default="fashion-28")
     p.add_argument("--samples", type=int, default=2000)
+    _add_dtype(p)
     p.add_argument("--json", action="store_true", help="one JSON object on the last line")
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder"))
-    p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
+    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder", "dtype"))
+    p.add_argument("--model", help="default fashion-28; of error fashion-28-bounded; of dtype var_d16's shapes, random weights")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error")
-    p.add_argument("--device", default="cpu", help="of generate and scaling")
+    p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
+    _add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=_bench)
@@ -102,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("models", help="list the models that can be loaded by name")
     p.set_defaults(run=_models)
     return parser
+
+
+def _add_dtype(parser: argparse.ArgumentParser, note: str = "16-bit weights: half the memory") -> None:
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=note)
 
 
 def _print(result: dict, as_json: bool, device: str = "cpu") -> dict:
@@ -139,9 +146,9 @@ def _generate(options) -> None:
             raise ValueError(f"{str(path)!r} is a folder: must be a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
     if options.weights is not None:
-        model = checkpoints.load_official(options.model, options.weights, device)
+        model = checkpoints.load_official(options.model, options.weights, device, options.dtype or "float32")
     else:
-        model = checkpoints.load(options.model, device)
+        model = checkpoints.load(options.model, device, dtype=options.dtype or "float32")
     names = [name.lower() for name in model.config.class_names]
     label = names.index(options.label.lower()) if options.label.lower() in names else _whole("class", options.label)
     validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
@@ -207,7 +214,8 @@ def _evaluate(options) -> None:
     from .training.evaluation import evaluate
 
     validate.one_of("data set of the model", checkpoints.load_config(options.model).data, data.REGISTRY)
-    _print(evaluate(checkpoints.load(options.model), options.samples), options.json)
+    model = checkpoints.load(options.model, dtype=options.dtype or "float32")
+    _print(evaluate(model, options.samples), options.json)
 
 
 def _bench(options) -> None:
@@ -220,7 +228,7 @@ def _bench(options) -> None:
     if options.what == "generate":
         from .cost.timing import bench_generate
 
-        result = bench_generate(checkpoints.load(options.model or "fashion-28", device))
+        result = bench_generate(checkpoints.load(options.model or "fashion-28", device, dtype=options.dtype or "float32"))
     elif options.what == "error":
         from .training.backends import bench_error
 
@@ -231,6 +239,10 @@ def _bench(options) -> None:
         from .cost.scaling import bench_scaling
 
         result = bench_scaling(device)
+    elif options.what == "dtype":
+        from .cost.halves import bench_dtype
+
+        result = bench_dtype(options.model, options.dtype or "bfloat16", device)
     elif options.what == "peers":
         from .cost.peers import bench_peers
 
@@ -324,6 +336,7 @@ def _device(name: str) -> str:
     import torch
 
     known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
+    known += ["mps"] if torch.backends.mps.is_available() else []
     if name not in known:
         raise ValueError(f"device = {name!r}: must be one of {', '.join(known)} on this machine")
     return name

@@ -26,6 +26,7 @@ from torch import nn
 from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from .model import Model
+from .precision import dtype_of
 from .tokenizer import VQVAE
 
 
@@ -75,15 +76,19 @@ def save_tokenizer(tokenizer: VQVAE, folder: Path | str) -> None:
     _write(Path(folder), {"tokenizer": tokenizer}, {"tokenizer": asdict(tokenizer.config)}, torch.float32)
 
 
-def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool = True) -> Model:
+def load(
+    name: str | Path, device: torch.device | str = "cpu", calibrated: bool = True, dtype: torch.dtype | str = torch.float32
+) -> Model:
     """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
 
-    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False.
+    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False. `dtype` bfloat16 or float16
+    makes most weights 16-bit (see `precision`): bfloat16 is fast on processors with units for it (AMX), both are on GPUs.
 
     Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
     """
     if str(name) in OFFICIAL:
-        return load_official(str(name), device=device)
+        return load_official(str(name), device=device, dtype=dtype)
+    dtype_of(dtype)  # refused before files are read
     config, folder = load_config(name), find(name)
     with _values_from_file():
         model = Model.build(config)
@@ -92,7 +97,7 @@ def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool 
         _load_checked(module, parts[part], f"{folder / WEIGHTS} ({part})")
     if calibrated and (folder / CALIBRATION).is_file():
         _load_calibration(model, folder / CALIBRATION)
-    return model.eval().to(device)
+    return model.eval().to(device, dtype)
 
 
 @contextlib.contextmanager
@@ -247,7 +252,9 @@ def official_config(name: str) -> ModelConfig:
     return ModelConfig(name, tokenizer, transformer, data="imagenet-1k", sampling=sampling)
 
 
-def load_official(name: str, folder: Path | str | None = None, device: torch.device | str = "cpu") -> Model:
+def load_official(
+    name: str, folder: Path | str | None = None, device: torch.device | str = "cpu", dtype: torch.dtype | str = torch.float32
+) -> Model:
     """Loads published VAR weights, `var_d16` to `var_d36`.
 
     Reads `{name}.pth` and `vae_ch160v4096z32.pth` from `folder` (by default the folder that the environment variable
@@ -255,13 +262,13 @@ def load_official(name: str, folder: Path | str | None = None, device: torch.dev
     cache. Raises ValueError naming every tensor that is missing, extra or misshapen, and where a file is absent or cannot
     be downloaded.
     """
-    config = official_config(name)
+    config, dtype = official_config(name), dtype_of(dtype)
     with torch.device("meta"):
         model = Model.build(config)
     for module, file in ((model.tokenizer, TOKENIZER_FILE), (model.transformer, f"{name}.pth")):
         path = _official_file(file, folder)
         load_official_state(module, path)
-    return model.eval().to(device)
+    return model.eval().to(device, dtype)
 
 
 def load_official_state(module: nn.Module, path: Path | str) -> None:

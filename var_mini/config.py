@@ -181,6 +181,13 @@ class ModelConfig:
     def class_name(self, label: int) -> str:
         return self.class_names[label] if self.class_names else f"class {label}"
 
+    def label_of(self, name: str) -> int:
+        """The label of the class of exactly this name. Raises ValueError where there is none."""
+        if name not in self.class_names:
+            few = ", ".join(self.class_names[:10]) or "none, for this model's classes have no names"
+            raise ValueError(f"label = {validate.shown(name)}: must be a number or the name of a class ({few})")
+        return self.class_names.index(name)
+
     def to_dict(self) -> dict:
         return asdict(self)
 

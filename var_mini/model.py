@@ -10,6 +10,7 @@ import torch
 from .attention import AttentionSpec
 from .config import ModelConfig
 from .generation import Sampling, ScaleStep, Trace, generate, normalise, sample_images
+from .precision import convert, dtype_of
 from .tokenizer import VQVAE
 from .transformer import VAR
 
@@ -38,23 +39,31 @@ class Model:
         self.transformer.eval()
         return self
 
-    def to(self, device: torch.device | str) -> Model:
-        self.tokenizer.to(device)
-        self.transformer.to(device)
+    def to(self, device: torch.device | str, dtype: torch.dtype | str | None = None) -> Model:
+        """Moves both parts; `dtype`, "bfloat16" or "float16", makes most weights 16-bit (see `precision`)."""
+        for part in (self.tokenizer, self.transformer):
+            if dtype is not None:
+                convert(part, dtype_of(dtype))
+            part.to(device)
         return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights that may be 16-bit."""
+        return self.transformer.head.weight.dtype
 
     def num_parameters(self) -> int:
         """Number of parameters of both parts."""
         return sum(p.numel() for part in (self.tokenizer, self.transformer) for p in part.parameters())
 
     def generate(self, label, seed, sampling: Sampling | None = None, **options) -> Iterator[ScaleStep]:
-        """See `generation.generate`; `sampling` defaults to the model's own settings."""
-        return generate(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
+        """See `generation.generate`; `sampling` defaults to the model's own settings, and labels may be names of classes."""
+        return generate(self.tokenizer, self.transformer, self._labels(label), seed, sampling or self.config.sampling, **options)
 
     def trace_settings(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact") -> dict:
         """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
         s = sampling or self.config.sampling
-        pairs = normalise(label, seed, self.config.transformer.num_classes)
+        pairs = normalise(self._labels(label), seed, self.config.transformer.num_classes)
         label, seed = (values if len(values) > 1 else values[0] for values in pairs)
         return {
             "model": self.config.name,
@@ -65,13 +74,20 @@ class Model:
             "top_k": s.top_k,
             "top_p": s.top_p,
             "attention": str(AttentionSpec.parse(attention)),
-        }
+        } | ({} if self.dtype == torch.float32 else {"dtype": str(self.dtype).removeprefix("torch.")})
 
     def trace(self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", **options) -> Trace:
         """Runs `generate` to its end and keeps the settings that reproduce it."""
         steps = self.generate(label, seed, sampling, attention=attention, **options)
         return Trace(self.trace_settings(label, seed, sampling, attention), list(steps))
 
-    def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
+    def sample_images(self, label, seed, sampling: Sampling | None = None, **options) -> torch.Tensor:
         """Only the final images, float (N, channels, S, S) in [0, 1]."""
-        return sample_images(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
+        given = self._labels(label), seed, sampling or self.config.sampling
+        return sample_images(self.tokenizer, self.transformer, *given, **options)
+
+    def _labels(self, label):
+        """Labels with names of classes replaced by their numbers; all else is left to `normalise`."""
+        if isinstance(label, (list, tuple)):
+            return [self._labels(one) for one in label]
+        return self.config.label_of(label) if isinstance(label, str) else label
