@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from copy import deepcopy
 
 import torch
 
@@ -38,11 +39,8 @@ def bench_dtype(name: str | None = None, dtype: str = "bfloat16", device: str = 
     """
     validate.integer("repeats", repeats, 1, 1000)
     wanted = dtype_of(dtype)
-
-    def made(kind: torch.dtype) -> Model:
-        return (random_weights(PUBLISHED) if name is None else checkpoints.load(name)).to(device, kind)
-
-    models = {"float32": made(torch.float32), dtype: made(wanted)}
+    full = (random_weights(PUBLISHED) if name is None else checkpoints.load(name)).to(device)
+    models = {"float32": full, dtype: deepcopy(full).to(device, wanted)}
     clock = Clock(torch.device(device))
     times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in models}
     ids: dict[str, list[torch.Tensor]] = {}
@@ -59,7 +57,7 @@ def bench_dtype(name: str | None = None, dtype: str = "bfloat16", device: str = 
     equal = [(a == b).float().mean().item() for a, b in zip(*ids.values())]
     return {
         "model": name or f"{PUBLISHED}, random weights",
-        "parameters": models["float32"].num_parameters(),
+        "parameters": full.num_parameters(),
         "seconds": seconds,
         "processor_seconds": busy,
         "speedup": seconds["float32"] / seconds[dtype],
