@@ -1,4 +1,4 @@
-# make demo | lab | notebooks | test | train | bench | clean: each makes .venv and installs what it needs.
+# make demo | lab | notebooks | test | train | bench | lock | clean: each makes .venv and installs what it needs.
 PYTHON ?= python3
 PORT ?= 7860
 HOST ?= 127.0.0.1
@@ -6,7 +6,7 @@ SHARE ?=
 PRESET ?= fashion-28-quick
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks test lint train bench clean
+.PHONY: demo lab notebooks test lint train bench lock clean
 
 demo: .venv/.demo
 	$(BIN)/python -m demo --host $(HOST) --port $(PORT) $(if $(filter-out 0 no false,$(SHARE)),--share)
@@ -31,14 +31,22 @@ train: .venv/.demo
 bench: .venv/.demo
 	$(BIN)/python -m var_mini bench generate --json
 
+# The versions in .venv. Newer ones: empty constraints.txt, then `make clean lock`. Triton is left to torch, whose builds for GPUs
+# ask for one exact version.
+lock: .venv/.dev
+	{ printf '# Made by `make lock` with %s: the versions that were tested. requirements.txt holds pip to them.\n' \
+	  "$$($(BIN)/python -V)"; \
+	  $(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools --exclude triton \
+	  | sed 's/+.*//'; } > constraints.txt
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "No virtual environment; on Debian: apt install python3-venv"; exit 1; }
 
-.venv/.demo: requirements.txt pyproject.toml | .venv/bin/python
+.venv/.demo: requirements.txt constraints.txt pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .
 	touch $@
 
-.venv/.dev: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/python
+.venv/.dev: requirements.txt requirements-dev.txt constraints.txt pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt --editable .[peers]
 	touch $@
 

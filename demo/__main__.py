@@ -1,4 +1,4 @@
-"""`python -m demo`: reads the command line, checks it, and serves the page until Ctrl-C."""
+"""`python -m demo`, installed also `var-mini-demo`: reads the command line, checks it, and serves the page until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by 
 HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other machines (default: %(default)s)"
 PORT_HELP = "port to listen on (default: %(default)s)"
 MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
+DTYPE_HELP = (
+    "type of most weights; bfloat16 halves the memory and is faster on processors with units for it (default: %(default)s)"
+)
 SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
+MISSING = "demo: the package {name} is not installed: pip install 'var-mini[demo]'"
 COMMAND_ERROR = "demo: {error}"
 
 
@@ -20,13 +24,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help=HOST_HELP)
     parser.add_argument("--port", default=7860, type=int, help=PORT_HELP)
     parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help=DTYPE_HELP)
     parser.add_argument("--share", action="store_true", help=SHARE_HELP)
     options = parser.parse_args(argv)
     try:
         check_address(options.host, options.port)
-        from .app import launch  # gradio and torch take seconds to import, so a typing error is reported before
+        from . import models  # torch and gradio take seconds to import, so a typing error is reported before
+        from .app import launch
 
+        models.compute_in(options.dtype)
         launch(options.model, options.host, options.port, options.share)
+    except ModuleNotFoundError as error:  # installed without the extra that the page needs
+        print(MISSING.format(name=error.name), file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2

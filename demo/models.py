@@ -15,6 +15,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig
 from var_mini.cost.machine import machine_facts
 from var_mini.model import Model
+from var_mini.precision import dtype_of
 from var_mini.view.images import code_colours
 
 from . import wording
@@ -46,12 +47,19 @@ _LOADING = threading.Lock()  # two visitors who ask at once load a model once
 
 
 _DEFAULT = ["fashion-28"]  # the model that the page was started with
+_DTYPE = [torch.float32]  # of most weights of all models
 
 
 def offer(name: str) -> None:
     """Makes a model the page's first, and one that it may load even if it is a checkpoint folder on this machine."""
     checkpoints.load_config(name)
     _DEFAULT[0] = name
+
+
+def compute_in(dtype: str) -> None:
+    """Makes the page load all models with weights of this type. Raises ValueError where models cannot have it."""
+    _DTYPE[0] = dtype_of(dtype)
+    _load.cache_clear()
 
 
 def offered_config(name) -> ModelConfig:
@@ -68,10 +76,10 @@ def load_model(name: str) -> Loaded:
 @lru_cache(maxsize=2)
 def _load(name: str) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = checkpoints.load(name, device)
+    model = checkpoints.load(name, device, dtype=_DTYPE[0])
     facts = machine_facts(device)
     shown = facts["device"] if device == "cuda" else wording.text("device_cpu", **facts)
-    dtype = str(next(model.transformer.parameters()).dtype).removeprefix("torch.")
+    dtype = str(model.dtype).removeprefix("torch.")
     quick = device == "cuda" or model.num_parameters() <= QUICK_LIMIT
     loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype, quick)
     loaded.warm_up(AttentionSpec())

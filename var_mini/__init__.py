@@ -11,4 +11,5 @@ from .generation import Sampling, ScaleStep, Trace
 from .model import Model
 from .pyramid import ScalePyramid
 
+__version__ = "0.1.0"  # the only place: pyproject.toml reads it
 __all__ = ["Model", "Sampling", "ScalePyramid", "ScaleStep", "Trace", "load", "load_official"]

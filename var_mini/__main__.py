@@ -1,4 +1,7 @@
-"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models."""
+"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models.
+
+An installed package has it as `var-mini`, too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import validate
+from . import __version__, validate
 from .attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
 from .classes import find_class
 from .config import MAX_GUIDANCE, MAX_TOP_K, TEMPERATURES
@@ -37,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"var_mini: {error or type(error).__name__}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:  # the core needs few packages, the extras bring the others
+        print(f"var_mini: the package {error.name} is not installed: pip install 'var-mini[train]'", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stop:
         print(f"var_mini: {stop}" if str(stop) else "var_mini: stopped", file=sys.stderr)
         return 128 + getattr(stop, "number", signal.SIGINT)
@@ -44,11 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m var_mini", description="Visual Autoregressive Modeling, small and explained.")
+    parser.add_argument("--version", action="version", version=f"var-mini {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     p = commands.add_parser("generate", help="draw an image, scale by scale")
     p.add_argument("--model", default="fashion-28", help="a shipped model, a checkpoint folder, or var_d16 ... var_d36")
     p.add_argument("--class", dest="label", default="#0", help="name of a class, or its number as --class=#3")
+    p.add_argument("--style", help="of a model with styles: its name or number (default: any)")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
     p.add_argument("--guidance", type=float, help=f"classifier-free guidance, 0 to {MAX_GUIDANCE:g} (0 = none)")
     p.add_argument("--temperature", type=float, help="{:g} to {:g}".format(*TEMPERATURES))
@@ -61,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--enlarge", type=int, default=1, help=f"whole-number enlargement of --out, 1 to {MAX_ENLARGEMENT}")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
+    _add_dtype(p)
     p.set_defaults(run=_generate)
 
     p = commands.add_parser("train", help="train one stage")
@@ -79,14 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
     p.add_argument("--model", default="fashion-28")
     p.add_argument("--samples", type=int, default=2000, help="drawn images, 100 to 100000")
+    _add_dtype(p)
     p.add_argument("--json", action="store_true", help="one JSON object on the last line")
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder"))
-    p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
+    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder", "dtype"))
+    p.add_argument("--model", help="default fashion-28; of error fashion-28-bounded; of dtype var_d16's shapes, random weights")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
-    p.add_argument("--device", default="cpu", help="of generate and scaling")
+    p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
+    _add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=_bench)
@@ -111,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("models", help="list the models that can be loaded by name")
     p.set_defaults(run=_models)
     return parser
+
+
+def _add_dtype(parser: argparse.ArgumentParser, note: str = "16-bit weights: half the memory") -> None:
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=note)
 
 
 def _print(result: dict, as_json: bool, device: str = "cpu") -> dict:
@@ -147,20 +162,22 @@ def _generate(options) -> None:
         if getattr(options, name):
             writable_file(name, getattr(options, name), endings)
     if options.weights is not None:
-        model = checkpoints.load_official(options.model, options.weights, device)
+        model = checkpoints.load_official(options.model, options.weights, device, options.dtype or "float32")
     else:
-        model = checkpoints.load(options.model, device)
+        model = checkpoints.load(options.model, device, dtype=options.dtype or "float32")
     label = find_class(options.label, model.config.class_names, model.config.transformer.num_classes)
+    style = model.config.find_style(options.style) if options.style is not None else None
     defaults = model.config.sampling
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
     spec, reason = model.transformer.resolve(options.attention)
-    settings = model.trace_settings(label, options.seed, sampling, options.attention)
-    print(f"class {validate.printable(model.config.class_name(label))} (#{label}), seed {settings['seed']}")
+    settings = model.trace_settings(label, options.seed, sampling, options.attention, style)
+    asked = f", style {validate.printable(model.config.style_name(style))}" if model.config.transformer.num_styles else ""
+    print(f"class {validate.printable(model.config.class_name(label))} (#{label}){asked}, seed {settings['seed']}")
     if spec.method != "exact" or options.attention == "auto":
         print(f"attention {spec}: {reason}")
     trace = Trace(settings)
-    for step in model.generate(label, options.seed, sampling, attention=options.attention):
+    for step in model.generate(label, options.seed, sampling, attention=options.attention, style=style):
         trace.steps.append(step)
         print(
             f"scale {step.index + 1}/{model.config.pyramid.num_scales}  {step.side:>2}x{step.side:<2} {step.side**2:>4} tokens  "
@@ -221,7 +238,8 @@ def _evaluate(options) -> None:
     from .training.evaluation import evaluate
 
     validate.one_of("data set of the model", checkpoints.load_config(options.model).data, data.REGISTRY)
-    _print(evaluate(checkpoints.load(options.model), options.samples), options.json)
+    model = checkpoints.load(options.model, dtype=options.dtype or "float32")
+    _print(evaluate(model, options.samples), options.json)
 
 
 def _bench(options) -> None:
@@ -234,7 +252,7 @@ def _bench(options) -> None:
     if options.what == "generate":
         from .cost.timing import bench_generate
 
-        result = bench_generate(checkpoints.load(options.model or "fashion-28", device))
+        result = bench_generate(checkpoints.load(options.model or "fashion-28", device, dtype=options.dtype or "float32"))
     elif options.what == "error":
         from .training.backends import bench_error
 
@@ -245,6 +263,10 @@ def _bench(options) -> None:
         from .cost.scaling import bench_scaling
 
         result = bench_scaling(device)
+    elif options.what == "dtype":
+        from .cost.halves import bench_dtype
+
+        result = bench_dtype(options.model, options.dtype or "bfloat16", device)
     elif options.what == "peers":
         from .cost.peers import bench_peers
 
@@ -339,6 +361,7 @@ def _device(name: str) -> str:
     import torch
 
     known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
+    known += ["mps"] if torch.backends.mps.is_available() else []
     if name not in known:
         raise ValueError(f"device = {name!r}: must be one of {', '.join(known)} on this machine")
     return name

@@ -15,6 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
@@ -28,9 +29,20 @@ from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from .files import atomic_write, read_json
 from .model import Model
+from .precision import dtype_of
 from .tokenizer import VQVAE
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+def _assets() -> Path:
+    """The folder of shipped models, samples and results: var_mini/assets where the package was installed, else the repository's.
+
+    The first exists in an installed package alone, so a copy of the repository always uses its own.
+    """
+    installed = Path(str(files(__package__))) / "assets"
+    return installed if installed.is_dir() else installed.parent.parent / "assets"
+
+
+ASSETS = _assets()
 CONFIG, WEIGHTS, CALIBRATION = "config.json", "model.safetensors", "calibration.safetensors"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HEADER_FLOATS = ("F16", "BF16", "F32", "F64")  # the same as a safetensors header calls them
@@ -52,22 +64,26 @@ def save_tokenizer(tokenizer: VQVAE, folder: Path | str) -> None:
     _write(Path(folder), {"tokenizer": tokenizer}, {"tokenizer": asdict(tokenizer.config)}, torch.float32)
 
 
-def load(name: str | Path, device: torch.device | str = "cpu", calibrated: bool = True) -> Model:
+def load(
+    name: str | Path, device: torch.device | str = "cpu", calibrated: bool = True, dtype: torch.dtype | str = torch.float32
+) -> Model:
     """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
 
-    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False.
+    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False. `dtype` bfloat16 or float16
+    makes most weights 16-bit (see `precision`): bfloat16 is fast on processors with units for it (AMX), both are on GPUs.
 
     Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
     """
     if str(name) in OFFICIAL:
-        return load_official(str(name), device=device)
+        return load_official(str(name), device=device, dtype=dtype)
+    dtype_of(dtype)  # refused before files are read
     config, folder = load_config(name), find(name)
     with _shapes_alone():
         model = Model.build(config)
     _fill({"tokenizer": model.tokenizer, "transformer": model.transformer}, folder / WEIGHTS)
     if calibrated and (folder / CALIBRATION).is_file():
         _load_calibration(model, folder / CALIBRATION)
-    return model.eval().to(device)
+    return model.eval().to(device, dtype)
 
 
 class _Unfilled(TorchFunctionMode):
@@ -268,7 +284,9 @@ def official_config(name: str) -> ModelConfig:
     return ModelConfig(name, tokenizer, transformer, data="imagenet-1k", sampling=sampling)
 
 
-def load_official(name: str, folder: Path | str | None = None, device: torch.device | str = "cpu") -> Model:
+def load_official(
+    name: str, folder: Path | str | None = None, device: torch.device | str = "cpu", dtype: torch.dtype | str = torch.float32
+) -> Model:
     """Loads published VAR weights, `var_d16` to `var_d36`.
 
     Reads `{name}.pth` and `vae_ch160v4096z32.pth` from `folder` (by default the folder that the environment variable
@@ -276,13 +294,13 @@ def load_official(name: str, folder: Path | str | None = None, device: torch.dev
     cache. Raises ValueError naming every tensor that is missing, extra or misshapen, and where a file is absent or cannot
     be downloaded.
     """
-    config = official_config(name)
+    config, dtype = official_config(name), dtype_of(dtype)
     with _shapes_alone():
         model = Model.build(config)
     for module, file in ((model.tokenizer, TOKENIZER_FILE), (model.transformer, f"{name}.pth")):
         path = _official_file(file, folder)
         load_official_state(module, path)
-    return model.eval().to(device)
+    return model.eval().to(device, dtype)
 
 
 def load_official_state(module: nn.Module, path: Path | str) -> None:

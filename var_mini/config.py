@@ -10,6 +10,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 
 from . import validate
+from .classes import find_class
 from .pyramid import ScalePyramid
 
 PATCH_NUMS_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
@@ -192,6 +193,12 @@ class ModelConfig:
         if style is None or style == self.transformer.num_styles:
             return "any"
         return self.style_names[style] if self.style_names else f"style {style}"
+
+    def find_style(self, name: str) -> int | None:
+        """A style by its name or number, None for "any". Raises ValueError where the model has no such style, or none at all."""
+        if not self.transformer.num_styles:
+            raise ValueError(f"style = {validate.shown(name)}: {self.name} has no styles")
+        return None if name == "any" else find_class(name, self.style_names, self.transformer.num_styles, "style")
 
     def to_dict(self) -> dict:
         return asdict(self)

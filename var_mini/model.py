@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from .attention import AttentionSpec
+from .classes import find_class
 from .config import ModelConfig
 from .generation import Sampling, ScaleStep, Trace, generate, normalise, normalise_styles, sample_images
+from .precision import convert, dtype_of
 from .tokenizer import VQVAE
 from .transformer import VAR
 
@@ -38,26 +40,35 @@ class Model:
         self.transformer.eval()
         return self
 
-    def to(self, device: torch.device | str) -> Model:
-        self.tokenizer.to(device)
-        self.transformer.to(device)
+    def to(self, device: torch.device | str, dtype: torch.dtype | str | None = None) -> Model:
+        """Moves both parts; `dtype`, "bfloat16" or "float16", makes most weights 16-bit (see `precision`)."""
+        for part in (self.tokenizer, self.transformer):
+            if dtype is not None:
+                convert(part, dtype_of(dtype))
+            part.to(device)
         return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights that may be 16-bit."""
+        return self.transformer.head.weight.dtype
 
     def num_parameters(self) -> int:
         """Number of parameters of both parts."""
         return sum(p.numel() for part in (self.tokenizer, self.transformer) for p in part.parameters())
 
-    def generate(self, label, seed, sampling: Sampling | None = None, **options) -> Iterator[ScaleStep]:
-        """See `generation.generate`; `sampling` defaults to the model's own settings."""
-        return generate(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
+    def generate(self, label, seed, sampling: Sampling | None = None, style=None, **options) -> Iterator[ScaleStep]:
+        """See `generation.generate`; `sampling` defaults to the model's own settings, and classes and styles may be names."""
+        given = self._labels(label), seed, sampling or self.config.sampling
+        return generate(self.tokenizer, self.transformer, *given, style=self._styles(style), **options)
 
     def trace_settings(
         self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None
     ) -> dict:
         """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
         s, t = sampling or self.config.sampling, self.config.transformer
-        labels, seeds = normalise(label, seed, t.num_classes)
-        styles = normalise_styles(style, len(labels), t.num_styles)
+        labels, seeds = normalise(self._labels(label), seed, t.num_classes)
+        styles = normalise_styles(self._styles(style), len(labels), t.num_styles)
         label, seed = (values if len(values) > 1 else values[0] for values in (labels, seeds))
         with_style = {} if styles is None else {"style": styles if len(styles) > 1 else styles[0]}
         return {
@@ -70,7 +81,7 @@ class Model:
             "top_k": s.top_k,
             "top_p": s.top_p,
             "attention": str(AttentionSpec.parse(attention)),
-        }
+        } | ({} if self.dtype == torch.float32 else {"dtype": str(self.dtype).removeprefix("torch.")})
 
     def trace(
         self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None, **options
@@ -79,6 +90,20 @@ class Model:
         steps = self.generate(label, seed, sampling, attention=attention, style=style, **options)
         return Trace(self.trace_settings(label, seed, sampling, attention, style), list(steps))
 
-    def sample_images(self, label: list[int], seed: list[int], sampling: Sampling | None = None, **options) -> torch.Tensor:
+    def sample_images(self, label, seed, sampling: Sampling | None = None, style=None, **options) -> torch.Tensor:
         """Only the final images, float (N, channels, S, S) in [0, 1]."""
-        return sample_images(self.tokenizer, self.transformer, label, seed, sampling or self.config.sampling, **options)
+        given = self._labels(label), seed, sampling or self.config.sampling
+        return sample_images(self.tokenizer, self.transformer, *given, style=self._styles(style), **options)
+
+    def _labels(self, label):
+        """Labels with names of classes replaced by their numbers; all else is left to `normalise`."""
+        if isinstance(label, (list, tuple)):
+            return [self._labels(one) for one in label]
+        config = self.config
+        return find_class(label, config.class_names, config.transformer.num_classes, "label") if isinstance(label, str) else label
+
+    def _styles(self, style):
+        """The same of styles, "any" being None."""
+        if isinstance(style, (list, tuple)):
+            return [self._styles(one) for one in style]
+        return self.config.find_style(style) if isinstance(style, str) else style

@@ -20,6 +20,7 @@ from torch import nn
 from . import validate
 from .attention import AttentionSpec, AttentionState, choose, has_masked_pass, masked, new_state
 from .config import TransformerConfig
+from .precision import Linear
 from .pyramid import ScalePyramid
 
 NORM_EPS = 1e-6
@@ -39,10 +40,10 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.config = config
         C, A = config.width, config.attention_width
-        self.mat_qkv = nn.Linear(C, 3 * A, bias=False)
+        self.mat_qkv = Linear(C, 3 * A, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(A))  # keys have no bias
         self.v_bias = nn.Parameter(torch.zeros(A))
-        self.proj = nn.Linear(A, C)
+        self.proj = Linear(A, C)
         if config.attn_l2_norm:
             start = math.log(config.scale_init)
             self.scale_mul_1H11 = nn.Parameter(torch.full((1, config.heads, 1, 1), start))
@@ -57,7 +58,7 @@ class SelfAttention(nn.Module):
         """x (B, n, C) -> q, k, v, each (B, H, n, d); q and k are unit vectors in the L2 variant."""
         B, n, _ = x.shape
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        qkv = F.linear(x, self.mat_qkv.weight, bias).view(B, n, 3, self.config.heads, self.config.head_dim)
+        qkv = self.mat_qkv(x, bias).view(B, n, 3, self.config.heads, self.config.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).float().unbind(0)  # float32 where autocast made bfloat16
         if self.config.attn_l2_norm:
             q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
@@ -72,8 +73,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
         hidden = round(config.width * config.mlp_ratio)
-        self.fc1 = nn.Linear(config.width, hidden)
-        self.fc2 = nn.Linear(hidden, config.width)
+        self.fc1 = Linear(config.width, hidden)
+        self.fc2 = Linear(hidden, config.width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
@@ -91,7 +92,7 @@ class Block(nn.Module):
         if config.shared_adaln:
             self.ada_gss = nn.Parameter(torch.randn(1, 1, 6, C) / C**0.5)
         else:
-            self.ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(C, 6 * C))
+            self.ada_lin = nn.Sequential(nn.SiLU(), Linear(C, 6 * C))
 
     def forward(self, x: torch.Tensor, condition: tuple[torch.Tensor, ...], attend) -> torch.Tensor:
         """x (B, n, C). `attend(q, k, v)` is the attention to use, with a mask or with a state behind it."""
@@ -111,7 +112,7 @@ class HeadNorm(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
+        self.ada_lin = nn.Sequential(nn.SiLU(), Linear(width, 2 * width))
 
 
 class VAR(nn.Module):
@@ -122,7 +123,7 @@ class VAR(nn.Module):
         self.config, self.pyramid = config, pyramid
         self.vocab_size, self.z_channels = vocab_size, z_channels
         C = config.width
-        self.word_embed = nn.Linear(z_channels, C)
+        self.word_embed = Linear(z_channels, C)
         self.class_emb = nn.Embedding(config.num_classes + 1, C)  # the last row is the null class
         if config.num_styles:
             self.style_emb = nn.Embedding(config.num_styles + 1, C)  # the last row is "any"
@@ -130,10 +131,10 @@ class VAR(nn.Module):
         self.pos_1LC = nn.Parameter(torch.empty(1, pyramid.tokens, C))
         self.lvl_embed = nn.Embedding(pyramid.num_scales, C)
         if config.shared_adaln:
-            self.shared_ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(C, 6 * C))
+            self.shared_ada_lin = nn.Sequential(nn.SiLU(), Linear(C, 6 * C))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head_nm = HeadNorm(C)
-        self.head = nn.Linear(C, vocab_size)
+        self.head = Linear(C, vocab_size)
         self.initialise()
 
     @torch.no_grad()

@@ -27,10 +27,11 @@ class LandmarkState(FeatureState):
         scale, landmarks = self.scale, landmarks.to(self.scale.dtype)
         self.landmarks = landmarks
         self.directions = landmarks * scale[:, None, None]  # s L, so that a feature costs one product, one shift, one exp
-        exact = landmarks.double()  # in float32 the factorisation of many close landmarks would fail in spite of the ridge
-        gram = torch.exp((exact @ exact.transpose(-1, -2) - 1) * scale.double()[:, None, None])
+        # in float32 the factorisation of many close landmarks would fail in spite of the ridge; Metal knows no float64
+        exact, s = (x.to("cpu" if x.device.type == "mps" else x.device).double() for x in (landmarks, scale))
+        gram = torch.exp((exact @ exact.transpose(-1, -2) - 1) * s[:, None, None])
         eye = torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
-        self.factor = torch.linalg.cholesky(gram + RIDGE * eye).to(scale.dtype)
+        self.factor = torch.linalg.cholesky(gram + RIDGE * eye).to(scale)
         self.fused = kernels.fused("landmark", scale, head_dim, self.rank)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:

@@ -23,11 +23,11 @@ class Clock:
     """Seconds of a clock; with `wait`, after the work queued on a GPU is done."""
 
     def __init__(self, device: torch.device, wait: bool = True):
-        self.device = device if wait and device.type == "cuda" else None
+        self.device = device if wait and device.type in ("cuda", "mps") else None
 
     def __call__(self) -> float:
         if self.device is not None:
-            torch.cuda.synchronize(self.device)
+            torch.accelerator.synchronize(self.device)
         return time.perf_counter()
 
 
@@ -68,11 +68,12 @@ class _Watch:
 
 
 def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
-    """Labels and seeds as two lists of one length; a single value is repeated.
+    """Labels and seeds, each a number, a list, or a tensor or array of them, as two lists of one length; one alone is repeated.
 
     Raises ValueError unless every label is a class, every seed is in range, and the lengths fit.
     """
-    labels, seeds = (list(value) if isinstance(value, (list, tuple, range)) else [value] for value in (label, seed))
+    given = (value.tolist() if hasattr(value, "tolist") else value for value in (label, seed))  # of torch or numpy
+    labels, seeds = (list(value) if isinstance(value, (list, tuple, range)) else [value] for value in given)
     batch = min(len(labels), len(seeds)) and max(len(labels), len(seeds))
     validate.integer("batch", batch, 1, MAX_BATCH)
     labels = [validate.integer("label", value, 0, num_classes - 1) for value in labels]
@@ -115,7 +116,7 @@ def generate(
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
 
-    label, seed   one value, or a list with one per image; image i depends on its own label and seed alone
+    label, seed   one value, or a list or tensor with one per image; image i depends on its own label and seed alone
     attention     name of the back end, such as "exact", "poly-2", "landmark-64", "pool-2" or "auto"
     capture       "none", "blocks" (attention mass per scale, layer and head) or "full" (all weights)
     details       whether to record entropy, probabilities and candidates of every token

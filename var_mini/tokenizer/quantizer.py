@@ -84,7 +84,10 @@ class MultiScaleQuantizer(nn.Module):
     def downsample(self, f: torch.Tensor, scale: int) -> torch.Tensor:
         """(B, Cvae, side, side) -> (B, Cvae, side_k, side_k) by area averaging; the identity at the last scale."""
         side = self.pyramid.patch_nums[scale]
-        return f if side == f.shape[-1] else F.interpolate(f, size=(side, side), mode="area")
+        if side == f.shape[-1]:
+            return f
+        where = "cpu" if f.device.type == "mps" else f.device  # Metal pools only by whole factors (pytorch issue 96056)
+        return F.interpolate(f.to(where), size=(side, side), mode="area").to(f.device)
 
     def nearest(self, z: torch.Tensor) -> torch.Tensor:
         """Index of the nearest code by squared distance: (N, Cvae) -> int64 (N,)."""

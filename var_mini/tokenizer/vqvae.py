@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .. import validate
+from .. import precision, validate
 from ..config import TokenizerConfig
 from .autoencoder import Decoder, Encoder
 from .quantizer import MultiScaleQuantizer, Quantized
@@ -40,7 +40,7 @@ class VQVAE(nn.Module):
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Image -> feature map f of shape (B, Cvae, side, side)."""
         self.check_image(image)
-        return self.quant_conv(self.encoder(image))
+        return self.quant_conv(precision.compute(self.encoder, image))
 
     def tokenize(self, image: torch.Tensor) -> Quantized:
         """Image -> its K token maps and the f_hat after each scale."""
@@ -55,4 +55,4 @@ class VQVAE(nn.Module):
 
     def decode_raw(self, f_hat: torch.Tensor) -> torch.Tensor:
         """The decoder's output before clamping: what the training loss sees."""
-        return self.decoder(self.post_quant_conv(f_hat))
+        return precision.compute(self.decoder, self.post_quant_conv(f_hat))

@@ -1,0 +1,46 @@
+"""16-bit weights: which parts of a model have them, and what stays float32.
+
+The linear layers of the transformer and the convolutions of encoder and decoder, nearly all of the weights and of the work, may
+be bfloat16 or float16. They take and return float32, so all that is added up over layers or scales is never rounded to 16 bits:
+the residual stream, f_hat, the attention states, the logits. Embeddings, norms and the codebook stay float32, too.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from . import validate
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
+    """A torch type, given itself or its name. Raises ValueError where models cannot have weights of it."""
+    name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
+    return DTYPES[validate.one_of("dtype", name, DTYPES)]
+
+
+class Linear(nn.Linear):
+    """A linear layer that multiplies in the type of its weights, whatever comes in, and returns the type that came in."""
+
+    def forward(self, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """`bias` stands in for the layer's own."""
+        bias, dtype = self.bias if bias is None else bias, self.weight.dtype
+        if dtype == torch.float32:  # under autocast x may be 16-bit, and so is the result
+            return F.linear(x, self.weight, bias)
+        return F.linear(x.to(dtype), self.weight, None if bias is None else bias.to(dtype)).to(x.dtype)
+
+
+def compute(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """part(x) in the type of the part's weights, returned in the type of x."""
+    dtype = next(part.parameters()).dtype
+    return part(x) if dtype == torch.float32 else part(x.to(dtype)).to(x.dtype)
+
+
+def convert(model: nn.Module, dtype: torch.dtype) -> None:
+    """Gives the weights that may be 16-bit the type `dtype`; those of a part called encoder or decoder as a whole."""
+    for name, module in model.named_modules():
+        if isinstance(module, Linear) or name in ("encoder", "decoder"):
+            module.to(dtype)
