@@ -55,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
-    p.add_argument("--compile", action="store_true", help="torch.compile for the transformer; needs a C++ compiler")
+    p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
+    p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
+    p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
+    p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
+    p.add_argument("--minutes", type=float, help="stop after so many minutes and save; the same command goes on")
     p.set_defaults(run=_train)
 
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
@@ -166,16 +170,21 @@ def _generate(options) -> None:
 
 
 def _train(options) -> None:
+    from . import validate
     from .training import recipes
 
     out = options.out or Path("runs") / options.preset
+    if options.minutes is not None:
+        validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
+    how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr")}
+    how["compiled"] = options.compile
     if options.stage == "tokenizer":
-        recipes.train_tokenizer(options.preset, out, options.data, options.precision, options.start)
+        ended = recipes.train_tokenizer(options.preset, out, options.data, **how)
+        print("finished" if ended else "stopped; the same command goes on")
     elif options.stage == "transformer":
-        recipes.train_transformer(
-            options.preset, out, options.data, options.tokenizer, options.precision, options.compile, options.start
-        )
-        print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
+        ended = recipes.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
+        state = "finished" if ended else "stopped; the same command goes on"
+        print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class 0 --out image.png")
     elif options.stage == "decoder":
         recipes.train_decoder(options.preset, out, options.data, options.precision)
     elif options.stage == "landmarks":

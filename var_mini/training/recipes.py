@@ -16,7 +16,7 @@ from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
 from .augment import augment
-from .loop import Schedule, Trainer, digest, reuse_memory
+from .loop import Schedule, Trainer, digest, reuse_memory, take
 from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
@@ -227,23 +227,32 @@ def train_tokenizer(
     folder: Path | str | None = None,
     precision: str = "auto",
     start: Path | str | None = None,
-) -> None:
+    compiled: bool = False,
+    minutes: float | None = None,
+    **change,
+) -> bool:
     """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from.
 
-    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights.
+    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights. `compiled` passes encoder
+    and decoder through torch.compile. `minutes` ends this sitting early; the same call goes on. `change` is for `Schedule.changed`.
+    Returns whether the schedule has ended.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
     images = load_data(recipe, folder)
     out = Path(out) / "tokenizer"
-    schedule = recipe.tokenizer_schedule
+    schedule = recipe.tokenizer_schedule.changed(**change)
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
     if start is not None:
         _start_from(model, checkpoints.load_tokenizer(start), start)
     objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
     identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, *_first_weights(model, start))
+    if compiled:
+        model.encoder.compile()
+        model.decoder.compile()
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
     _announce("tokenizer", model)
 
     def validation(model):
@@ -252,13 +261,14 @@ def train_tokenizer(
         return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
 
     def batch(indices, generator):
-        chosen = images.train_images[indices]
+        chosen = take(train_images, indices)
         return [augment(chosen, generator, flips_of(images, indices)) if recipe.augmented else to_unit(chosen)]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
+    ended = trainer.run(len(train_images), batch, recipe.validate_every, validation, minutes=minutes)
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             checkpoints.save_tokenizer(averaged, out)
+    return ended
 
 
 def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
@@ -278,15 +288,16 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     kept = [tensor for name, tensor in sorted(model.tokenizer.state_dict().items()) if not _of_decoder(name)]
     identity = digest(recipe.tokenizer, images.train_images, *kept)
     trainer = Trainer(DecoderObjective(model.tokenizer), schedule, out / "decoder", precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
     _announce("decoder", model.tokenizer.decoder)
 
     def validation(tokenizer):
         return {"psnr_test": measure_tokenizer(tokenizer, images.test_images[:VALIDATION_IMAGES])["psnr_db"]}
 
     def batch(indices, generator):
-        return [augment(images.train_images[indices], generator, flips_of(images, indices))]
+        return [augment(take(train_images, indices), generator, flips_of(images, indices))]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation)
+    trainer.run(len(train_images), batch, recipe.validate_every, validation)
     if trainer.accelerator.is_main_process:
         with trainer.averaged():
             checkpoints.save(model, out / "model")
@@ -305,12 +316,15 @@ def train_transformer(
     precision: str = "auto",
     compiled: bool = False,
     start: Path | str | None = None,
-) -> None:
+    minutes: float | None = None,
+    **change,
+) -> bool:
     """Stage two. Needs the tokenizer of stage one, from `out` or from `tokenizer` (a folder or a shipped model).
 
     Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
     through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
-    names a model (or folder) whose transformer the run starts from, instead of random weights.
+    names a model (or folder) whose transformer the run starts from, instead of random weights. `minutes`, `change` and the
+    result as in `train_tokenizer`.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
@@ -325,7 +339,7 @@ def train_transformer(
         recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
     images = load_data(recipe, folder)
     t = replace(recipe.transformer, num_classes=len(images.class_names))
-    schedule = recipe.transformer_schedule
+    schedule = recipe.transformer_schedule.changed(**change)
     torch.manual_seed(schedule.seed)
     model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
     if start is not None:
@@ -358,7 +372,12 @@ def train_transformer(
 
     labels = images.train_labels.repeat(recipe.views)
     seen = class_weights(labels, recipe.balance) if recipe.balance else None
-    trainer.run(len(ids), lambda i, _: [ids[i], labels[i]], recipe.validate_every, validation, weights=seen)
+    ids, labels = ids.to(trainer.accelerator.device), labels.to(trainer.accelerator.device)
+
+    def batch(indices, _):
+        return [take(ids, indices), take(labels, indices)]
+
+    ended = trainer.run(len(ids), batch, recipe.validate_every, validation, weights=seen, minutes=minutes)
     name = preset if folder is None else Path(folder).name
     config = ModelConfig(name, recipe.tokenizer, t, images.class_names, images.name, recipe.sampling, images.class_groups)
     if trainer.accelerator.is_main_process:
@@ -368,3 +387,4 @@ def train_transformer(
             log = out / stage / "log.csv"
             if log.exists():
                 shutil.copy(log, out / "model" / f"{stage}_log.csv")
+    return ended

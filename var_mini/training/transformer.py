@@ -15,6 +15,7 @@ from .. import validate
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
+from .loop import to_device
 
 
 @torch.inference_mode()
@@ -61,7 +62,7 @@ class TransformerObjective(nn.Module):
     def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
         dropped = torch.rand(len(labels), generator=generator) < self.model.config.class_drop
-        labels = torch.where(dropped.to(labels.device), self.model.config.num_classes, labels)
+        labels = labels.masked_fill(to_device(dropped, labels.device), self.model.config.num_classes)
         if step < self.coarse_steps:
             ids = ids[:, : self.coarse_tokens]
         with torch.no_grad(), torch.autocast("cuda" if ids.is_cuda else "cpu", enabled=False):
