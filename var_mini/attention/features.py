@@ -26,6 +26,9 @@ class FeatureState(ABC):
     denominator is not positive: the whole head is then computed exactly and counted in `fallbacks`. Without a reserve such
     a denominator raises ValueError. (Where `positive` rules it out but for rounding, a GPU is not made to wait for the check.)
 
+    `unchecked` leaves denominators alone, for a recorded run that may not look at them: whoever sets it must see afterwards that
+    `smallest` is above 0, and throw the outputs away where it is not.
+
     Keys, queries and values may be 16-bit; sums are float32 at least, and the output has the type of the queries.
     """
 
@@ -38,6 +41,7 @@ class FeatureState(ABC):
         self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
         self.smallest: torch.Tensor | None = None  # stays on the device until somebody asks
         self.fallbacks = 0
+        self.unchecked = False
 
     # -- what a method defines -------------------------------------------------------------------------------------
 
@@ -71,6 +75,12 @@ class FeatureState(ABC):
         return (sums[:, :, :-1] / denominator.unsqueeze(2)).transpose(-1, -2).to(q.dtype), denominator
 
     # -- the interface of every state ------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        self.state = torch.zeros_like(self.state)
+        self.seen, self.smallest, self.fallbacks = False, None, 0
+        if self.reserve is not None:
+            self.reserve.clear()
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, *_, columns = self.state.shape
@@ -108,7 +118,7 @@ class FeatureState(ABC):
 
     def _failed(self, lowest: torch.Tensor) -> torch.Tensor | None:
         """Heads, bool (B, H), with a denominator that is not positive (or NaN); None where there are none."""
-        if lowest.is_meta or (self.positive and lowest.is_cuda):
+        if self.unchecked or lowest.is_meta or (self.positive and lowest.is_cuda):
             return None
         bad = ~(lowest > 0)
         return bad if bad.any() else None
