@@ -1,4 +1,4 @@
-"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models."""
+"""Command line: python -m var_mini generate | train | evaluate | bench | gpu | parity | figure | results | models."""
 
 from __future__ import annotations
 
@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=_bench)
+
+    p = commands.add_parser("gpu", help="prove what only a GPU can prove, and time it")
+    p.add_argument("--out", type=Path, required=True, help="folder for one JSON a part, and gpu.json with all of them")
+    p.add_argument("--minutes", type=float, help="in all (default 10); what is beyond 10 trains a model")
+    p.add_argument("--only", help="parts, with commas: facts, kernels, generate, scaling, speed, train (default: all)")
+    p.add_argument("--dry", action="store_true", help="tiny sizes on the CPU: proves the kit, not a GPU")
+    p.set_defaults(run=_gpu)
 
     p = commands.add_parser("parity", help="compare with arrays of the official implementation")
     p.add_argument("file", type=Path)
@@ -246,6 +253,12 @@ def _bench(options) -> None:
     result = _print(result, options.json, device)
     if options.plot:
         plot(options.what, result, options.plot)
+
+
+def _gpu(options) -> int:
+    from .gpu.runner import run
+
+    return run(options.out, options.minutes, options.only, options.dry)
 
 
 def _parity(options) -> int:

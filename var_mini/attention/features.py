@@ -16,6 +16,7 @@ from .exact import ExactState
 from .state import check_keys, check_queries, tensor_bytes
 
 TILE_BYTES = 2 << 20  # features of a tile stay in a core's second-level cache: above and below it is measurably slower
+GPU_TILE_BYTES = 256 << 20  # on a GPU launches cost more than memory traffic; not measured
 
 
 class FeatureState(ABC):
@@ -146,5 +147,6 @@ class FeatureState(ABC):
 
     def _tiles(self, tokens: int) -> list[slice]:
         batch, heads = self.state.shape[:2]
-        tile = max(TILE_BYTES // (batch * heads * self.rank * self.state.element_size()), 16)
+        size = TILE_BYTES if self.state.device.type == "cpu" else GPU_TILE_BYTES
+        tile = max(size // (batch * heads * self.rank * self.state.element_size()), 16)
         return [slice(start, min(start + tile, tokens)) for start in range(0, tokens, tile)]
