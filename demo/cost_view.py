@@ -274,6 +274,7 @@ def modelled(device_name: str, head_dim: int, language: str) -> str:
         lines.append(told or text("cost_overtakes", **values, tokens=f"{start:,}"))
     constants = (
         ("cost_constant_tensor", text("cost_teraflops", value=number(gpu.tensor / 1e12))),
+        ("cost_constant_tf32", text("cost_teraflops", value=number(gpu.tf32 / 1e12))),
         ("cost_constant_vector", text("cost_trillions", value=number(gpu.vector / 1e12))),
         ("cost_constant_special", text("cost_trillions", value=number(gpu.special / 1e12))),
         ("cost_constant_bandwidth", text("cost_terabytes", value=number(gpu.bandwidth / 1e12))),

@@ -252,8 +252,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cost_modelled": ("Modelled", "模型推算"),
     "cost_model_only": ("A model, not a measurement", "这是模型，不是测量"),
     "cost_modelled_intro": (
-        "A roofline of one attention over all tokens at once on a GPU: every kernel takes the longest of its arithmetic, its exponentials and its memory traffic, plus a launch. It says what could be reached, not what was.",
-        "GPU 上对全部词元一次做注意力的屋顶线：每个内核耗时取算术、指数运算、内存流量三者中最长的，再加一次启动。它说的是可能达到什么，而不是已经达到什么。",
+        "A roofline of one attention over all tokens at once on a GPU: every kernel takes the longest of its arithmetic, its exponentials and its memory traffic, plus a launch. The low-rank kernels multiply in TF32, at half the rate of 16-bit products. It says what could be reached, not what was.",
+        "GPU 上对全部词元一次做注意力的屋顶线：每个内核耗时取算术、指数运算、内存流量三者中最长的，再加一次启动。低秩内核用 TF32 相乘，速率是 16 位乘积的一半。它说的是可能达到什么，而不是已经达到什么。",
     ),
     "cost_device": ("Device", "设备"),
     "cost_tokens_axis": ("tokens N", "词元数 N"),
@@ -273,6 +273,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "cost_never": ("{name}: not faster than exact up to {largest} tokens.", "{name}：直到 {largest} 个词元都不比精确快。"),
     "cost_constant_tensor": ("bfloat16 products", "bfloat16 乘积"),
+    "cost_constant_tf32": ("TF32 products (low-rank kernels)", "TF32 乘积（低秩内核）"),
     "cost_constant_vector": ("other float32 arithmetic", "其他 float32 运算"),
     "cost_constant_special": ("exponentials", "指数运算"),
     "cost_constant_bandwidth": ("memory", "内存带宽"),

@@ -1,4 +1,4 @@
-"""Command line: python -m var_mini generate | train | evaluate | bench | parity | figure | results | models.
+"""Command line: python -m var_mini generate | train | evaluate | bench | gpu | parity | figure | results | models.
 
 An installed package has it as `var-mini`, too.
 """
@@ -82,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
-    p.add_argument("--compile", action="store_true", help="torch.compile for the transformer; needs a C++ compiler")
+    p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
+    p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
+    p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
+    p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
+    p.add_argument("--minutes", type=float, help="stop after so many minutes and save; the same command goes on")
     p.set_defaults(run=_train)
 
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
@@ -101,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=_bench)
+
+    p = commands.add_parser("gpu", help="prove what only a GPU can prove, and time it")
+    p.add_argument("--out", type=Path, required=True, help="folder for one JSON a part, and gpu.json with all of them")
+    p.add_argument("--minutes", type=float, help="in all (default 10); what is beyond 10 trains a model")
+    p.add_argument("--only", help="parts, with commas: facts, kernels, generate, scaling, speed, train (default: all)")
+    p.add_argument("--dry", action="store_true", help="tiny sizes on the CPU: proves the kit, not a GPU")
+    p.set_defaults(run=_gpu)
 
     p = commands.add_parser("parity", help="compare with arrays of the official implementation")
     p.add_argument("file", type=Path)
@@ -202,6 +213,8 @@ def _generate(options) -> None:
 def _train(options) -> None:
     from .training.stopping import between_steps
 
+    if options.minutes is not None:
+        validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
     with between_steps():
         _train_stage(options, options.out or Path("runs") / options.preset)
 
@@ -209,13 +222,15 @@ def _train(options) -> None:
 def _train_stage(options, out: Path) -> None:
     from .training import recipes
 
+    how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr")}
+    how["compiled"] = options.compile
     if options.stage == "tokenizer":
-        recipes.train_tokenizer(options.preset, out, options.data, options.precision, options.start)
+        ended = recipes.train_tokenizer(options.preset, out, options.data, **how)
+        print("finished" if ended else "stopped; the same command goes on")
     elif options.stage == "transformer":
-        recipes.train_transformer(
-            options.preset, out, options.data, options.tokenizer, options.precision, options.compile, options.start
-        )
-        print(f"finished; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
+        ended = recipes.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
+        state = "finished" if ended else "stopped; the same command goes on"
+        print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
     elif options.stage == "decoder":
         recipes.train_decoder(options.preset, out, options.data, options.precision)
     elif options.stage == "landmarks":
@@ -282,6 +297,12 @@ def _bench(options) -> None:
     result = _print(result, options.json, device)
     if options.plot:
         plot(options.what, result, options.plot)
+
+
+def _gpu(options) -> int:
+    from .gpu.runner import run
+
+    return run(options.out, options.minutes, options.only, options.dry)
 
 
 def _parity(options) -> int:

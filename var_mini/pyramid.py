@@ -64,9 +64,8 @@ class ScalePyramid:
         return self.slices[-1].stop
 
     def levels(self, device: torch.device | str | None = None) -> torch.Tensor:
-        """Scale index of every token, int64 of shape (L,)."""
-        counts = torch.tensor(self.counts, device=device)
-        return torch.repeat_interleave(torch.arange(self.num_scales, device=device), counts, output_size=self.tokens)
+        """Scale index of every token, int64 of shape (L,). Made on the device: the host does not wait for a copy."""
+        return torch.cat([torch.full((count,), k, device=device) for k, count in enumerate(self.counts)])
 
     def block_causal_mask(self, device: torch.device | str | None = None) -> torch.Tensor:
         """Bool (L, L): query token i may look at key token j iff level(j) <= level(i).

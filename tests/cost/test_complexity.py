@@ -15,7 +15,7 @@ from var_mini.config import PATCH_NUMS_256, PATCH_NUMS_512, TransformerConfig
 from var_mini.cost import complexity as c
 from var_mini.cost.fit import fit_exponent
 from var_mini.cost.ladder import PATCH_NUMS_1024, geometric, official_like
-from var_mini.cost.roofline import A100, H100, overtakes_from, roofline
+from var_mini.cost.roofline import A100, H100, overtakes_from, roofline, transformer_roofline
 from var_mini.pyramid import ScalePyramid
 
 SMALL = ScalePyramid((1, 2, 3, 5, 7))
@@ -173,21 +173,49 @@ def test_break_even_by_trying_every_size(method, d):
     assert flops[side][0] < flops[side][1] and all(a >= b for s, (a, b) in flops.items() if s < side)
 
 
-@pytest.mark.parametrize(
-    ("d", "method", "wanted"),
-    [(16, "poly-2", (1.2, 4.3, 19, 34)), (16, "landmark-64", (1.8, 11, 69, 132)), (64, "poly-2", (0.07, 0.2, 0.83, 1.5))],
-)
-def test_the_roofline_agrees_with_an_independent_one_within_a_factor(d, method, wanted):
-    """Two models of one machine by different hands: no measurement stands behind either."""
-    for tokens, speedup in zip((680, 2240, 9217, 16384), wanted):
-        ours = roofline(tokens, d, "exact") / roofline(tokens, d, method)
-        assert 1 / 1.5 < ours / speedup < 1.5
+@pytest.mark.parametrize(("d", "method", "wanted"), [(16, "poly-2", {680: 0.77, 2240: 2.6}), (64, "poly-2", {9217: 0.67})])
+def test_the_roofline_multiplies_in_tf32_where_the_kernels_do(d, method, wanted):
+    """Speed-ups on an H100 that a reader of the kernels worked out by hand; at the 16-bit rate they were 1.04, 3.8 and 1.15."""
+    for tokens, speedup in wanted.items():
+        assert roofline(tokens, d, "exact") / roofline(tokens, d, method) == pytest.approx(speedup, rel=0.01)
 
 
 def test_the_roofline_is_the_longest_time():
     """At d = 16 exact attention waits for its exponentials: N^2 of them per head."""
     wanted = 128 * 16384**2 / (132 * 16 * 1.83e9) / 0.7 + 4e-6
     assert roofline(16384, 16, "exact", 128, H100) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("dtype", "products"), [("bfloat16", 1), ("float32", 3)])
+def test_a_roofline_of_products_by_formula(dtype, products):
+    """d = 16: 17 blocks of 17 features padded to 32, times [v, 1] padded to 32, for keys and again for queries."""
+    features, N = 17 * 32, 1 << 16
+    tensor = 2 * 2 * N * features * 32 * products / 495e12
+    vector = 2 * 2 * N * features / 33.5e12
+    assert roofline(N, 16, "poly-2", 128, H100, dtype) == pytest.approx(128 * (tensor + vector) / 0.7 + 2 * 4e-6)
+    products = 3  # landmarks, always: phi from q and L, then phi times [v, 1]
+    landmarks = 2 * 2 * N * 64 * ((16 + 32) * products / 495e12 + 1 / 33.5e12)
+    assert roofline(N, 16, "landmark-64", 128, H100, dtype) == pytest.approx(128 * landmarks / 0.7 + 3 * 4e-6)
+
+
+def test_float32_products_of_exact_attention_run_on_the_vector_units():
+    wanted = 128 * 4096**2 * (4 * 64 / 67e12 + 1 / 33.5e12) / 0.7 + 4e-6
+    assert roofline(4096, 64, "exact", 128, H100, "float32") == pytest.approx(wanted)
+    assert roofline(4096, 64, "exact", 128, H100.ideal, "float32") == pytest.approx(0.7 * (wanted - 4e-6))
+
+
+def test_the_roofline_of_a_transformer_by_loops():
+    """Every scale of every block: its attention, then 4 C A + 2 C hidden weights, read once and used by each token."""
+    config = TransformerConfig(depth=3, width=24, heads=2, head_dim=8, num_classes=3, mlp_ratio=2.5, shared_adaln=True)
+    weights = 4 * 24 * 16 + 2 * 24 * 60
+    wanted, seen = 0.0, 0
+    for side in SMALL.patch_nums:
+        seen += side * side
+        pairs = side * side * seen
+        exact = max(pairs * (4 * 16 / 67e12 + 1 / 33.5e12), pairs / H100.special, 4 * 2 * (side * side + seen) * 8 / 3.35e12)
+        linear = max(5 * 2 * side * side * weights / 67e12, 4 * weights / 3.35e12)
+        wanted += 3 * ((5 * 2 * exact + linear) / 0.7 + 5 * 4e-6)
+    assert transformer_roofline(config, SMALL, "exact", 5) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +231,7 @@ def test_the_roofline_is_the_longest_time():
         (lambda: c.chebyshev_degree(1, 0), "error = 0: must be a finite number above 0 to 1"),
         (lambda: c.rank_exponent(8, "s = 2"), "regime = 's = 2': must be one of"),
         (lambda: c.rank_exponent(1, "s = 1"), "log2_tokens = 1"),
+        (lambda: roofline(680, 16, "exact", dtype="float8"), "dtype = 'float8': must be one of bfloat16, float32"),
         (lambda: roofline(680, 16, "pool-2"), "the model covers exact, poly-2 and landmark-M"),
         (lambda: official_like(3), "side = 3: must be a whole number from 4 to 256"),
         (lambda: fit_exponent([1, 2], [1, 2]), "at least 3 different sides"),

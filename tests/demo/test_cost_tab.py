@@ -197,7 +197,7 @@ def test_forged_requests_are_readable_errors(change, message):
         (lambda: cost_tab.show_counts(math.nan), "n = nan"),
         (lambda: cost_tab.show_counts("16"), "n = '16'"),
         (lambda: cost_tab.show_counts(None), "n = None"),
-        (lambda: cost_tab.show_roofline("TPU", 8), "device = 'TPU': must be one of A100, H100"),
+        (lambda: cost_tab.show_roofline("TPU", 8), "device = 'TPU': must be one of A100, H100, H200"),
         (lambda: cost_tab.show_roofline(["H100"], 8), "device = ['H100']"),
         (lambda: cost_tab.show_roofline("H100", 9), "head_dim = '9'"),
     ],
@@ -251,6 +251,7 @@ def test_the_roofline_says_that_it_is_a_model_and_shows_its_constants(name, head
     constants = {key: float(re.search(r"[\d.]+", cells[0]).group()) for key, cells in table(html, "constants").items()}
     gpu = DEVICES[name]
     assert constants["cost_constant_tensor"] == pytest.approx(gpu.tensor / 1e12, rel=5e-3)
+    assert constants["cost_constant_tf32"] == pytest.approx(gpu.tensor / 2e12, rel=5e-3)  # half the 16-bit rate on all three
     assert constants["cost_constant_bandwidth"] == pytest.approx(gpu.bandwidth / 1e12, rel=5e-3)
     assert constants["cost_constant_reached"] == 100 * gpu.reached
 

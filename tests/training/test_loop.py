@@ -6,6 +6,8 @@ import math
 import pytest
 import torch
 
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini.config import ModelConfig
 from var_mini.model import Model
@@ -63,6 +65,74 @@ def test_resume_equals_uninterrupted(images, tmp_path, run):
         with open(tmp_path / folder / "log.csv", newline="") as file:
             logs.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)])
     assert logs[0] == logs[1] and [int(row["step"]) for row in logs[0]] == list(range(10, STEPS + 1, 10))
+
+
+class NoAnswer(TorchDispatchMode):
+    """Fails on whatever would make the host of a GPU wait: reading a number, sizes that depend on values, copies from lists."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "equal", "lift_fresh", "lift_fresh_copy")
+
+    def __init__(self, allowed: list[torch.Tensor]):
+        super().__init__()
+        self.allowed = {id(tensor) for tensor in allowed}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        assert name not in self.WAITING or id(args[0]) in self.allowed, f"{name} inside a training step"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("run", [tokenizer_run, transformer_run])
+def test_a_step_waits_for_no_answer(images, tmp_path, run, monkeypatch):
+    trainer = run(images, tmp_path, stop_at=3)
+    monkeypatch.setattr(trainer, "check_finite", lambda: None)  # on a GPU only where numbers are logged or saved
+    if run is tokenizer_run:
+        batch = [images[:8].float() / 127.5 - 1]
+    else:
+        batch = [torch.zeros(8, 14, dtype=torch.int32), torch.arange(8) % 3]
+    counters = [state["step"] for state in trainer.optimizers[0].state.values()]  # AdamW keeps them on the CPU
+    with NoAnswer(counters):
+        metrics = trainer._update(batch)
+    assert all(isinstance(value, torch.Tensor) for value in metrics.values()) and len(metrics) > 1
+    with pytest.raises(AssertionError, match="_local_scalar_dense inside"), NoAnswer([]):
+        float(metrics["loss"])
+
+
+def test_a_gradient_that_is_not_finite_is_named_by_its_step_and_never_saved(images, tmp_path, monkeypatch):
+    trainer = transformer_run(images, tmp_path, stop_at=2)
+    before = (tmp_path / "state.pt").read_bytes()
+    monkeypatch.setattr(trainer, "check_finite", lambda: None)  # as on a GPU, where it is called now and then
+    ids, labels = torch.zeros(8, 14, dtype=torch.int32), torch.arange(8) % 3
+    with torch.no_grad():
+        next(trainer.bare.parameters()).fill_(torch.nan)
+    for _ in range(2):
+        trainer._update([ids, labels])
+        trainer.step += 1
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"lr = 0\.003: the gradient was not finite at step 2; a lower value may help"):
+        trainer.save()
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_a_sitting_of_some_minutes_ends_and_the_next_one_goes_on(images, tmp_path):
+    torch.manual_seed(0)
+    model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).tokenizer
+
+    def sit(minutes):
+        trainer = Trainer(TokenizerObjective(model, STEPS), schedule(steps=3), tmp_path, precision="no", cpu=True)
+        return trainer.run(len(images), lambda i, _: [images[i].float() / 127.5 - 1], minutes=minutes), trainer.step
+
+    assert sit(0.0) == (False, 0) and sit(None) == (True, 3)
+
+
+def test_a_changed_schedule_keeps_its_proportions():
+    plain = schedule(steps=100, batch_size=10, lr=1e-3, muon_lr=0.02, early_steps=50, early_batch=25)
+    assert plain.changed() == plain
+    changed = plain.changed(steps=40, batch_size=20, lr=3e-3)
+    assert (changed.steps, changed.early_steps, changed.batch_size, changed.early_batch) == (40, 20, 20, 50)
+    assert (changed.lr, changed.muon_lr) == (3e-3, pytest.approx(0.06)) and changed.warmup == plain.warmup
+    with pytest.raises(ValueError, match="batch_size = 0"):
+        plain.changed(batch_size=0)
 
 
 def test_both_stages_learn(images, tmp_path):

@@ -22,6 +22,9 @@ class ExactState:
         self.values = torch.empty_like(self.keys)
         self.length = 0
 
+    def clear(self) -> None:
+        self.length = 0
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
         check_keys(k, v, batch, heads, head_dim)

@@ -16,6 +16,7 @@ from .exact import ExactState
 from .state import check_keys, check_queries, tensor_bytes
 
 TILE_BYTES = 2 << 20  # features of a tile stay in a core's second-level cache: above and below it is measurably slower
+GPU_TILE_BYTES = 256 << 20  # on a GPU launches cost more than memory traffic; not measured
 
 
 class FeatureState(ABC):
@@ -25,6 +26,9 @@ class FeatureState(ABC):
     `reserve` keeps keys and values beside the state. They are used for `weights`, and for a head in which some query's
     denominator is not positive: the whole head is then computed exactly and counted in `fallbacks`. Without a reserve such
     a denominator raises ValueError. (Where `positive` rules it out but for rounding, a GPU is not made to wait for the check.)
+
+    `unchecked` leaves denominators alone, for a recorded run that may not look at them: whoever sets it must see afterwards that
+    `smallest` is above 0, and throw the outputs away where it is not.
 
     Keys, queries and values may be 16-bit; sums are float32 at least, and the output has the type of the queries.
     """
@@ -38,6 +42,7 @@ class FeatureState(ABC):
         self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
         self.smallest: torch.Tensor | None = None  # stays on the device until somebody asks
         self.fallbacks = 0
+        self.unchecked = False
 
     # -- what a method defines -------------------------------------------------------------------------------------
 
@@ -71,6 +76,12 @@ class FeatureState(ABC):
         return (sums[:, :, :-1] / denominator.unsqueeze(2)).transpose(-1, -2).to(q.dtype), denominator
 
     # -- the interface of every state ------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        self.state = torch.zeros_like(self.state)
+        self.seen, self.smallest, self.fallbacks = False, None, 0
+        if self.reserve is not None:
+            self.reserve.clear()
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, *_, columns = self.state.shape
@@ -108,7 +119,7 @@ class FeatureState(ABC):
 
     def _failed(self, lowest: torch.Tensor) -> torch.Tensor | None:
         """Heads, bool (B, H), with a denominator that is not positive (or NaN); None where there are none."""
-        if lowest.is_meta or (self.positive and lowest.is_cuda):
+        if self.unchecked or lowest.is_meta or (self.positive and lowest.is_cuda):
             return None
         bad = ~(lowest > 0)
         return bad if bad.any() else None
@@ -136,5 +147,6 @@ class FeatureState(ABC):
 
     def _tiles(self, tokens: int) -> list[slice]:
         batch, heads = self.state.shape[:2]
-        tile = max(TILE_BYTES // (batch * heads * self.rank * self.state.element_size()), 16)
+        size = TILE_BYTES if self.state.device.type == "cpu" else GPU_TILE_BYTES
+        tile = max(size // (batch * heads * self.rank * self.state.element_size()), 16)
         return [slice(start, min(start + tile, tokens)) for start in range(0, tokens, tile)]

@@ -31,6 +31,11 @@ class PoolState:
         self.counts: list[int] = []  # tokens of each scale
         self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
 
+    def clear(self) -> None:
+        self.keys, self.values, self.bias, self.counts = self.keys[:, :, :0], self.values[:, :, :0], self.bias[:0], []
+        if self.reserve is not None:
+            self.reserve.clear()
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
         check_keys(k, v, batch, heads, head_dim)

@@ -17,6 +17,10 @@ class AttentionState(Protocol):
 
     fallbacks: int  # (image, head) pairs so far whose output was computed exactly because a denominator was not positive
 
+    def clear(self) -> None:
+        """Forgets all keys, for another run of the same batch size."""
+        ...
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         """Takes in the keys and values of one more scale. Raises ValueError where they are not finite."""
         ...

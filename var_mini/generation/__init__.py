@@ -2,6 +2,7 @@
 
 from ..config import Sampling
 from .generate import generate, normalise, normalise_styles, sample_images
+from .graphs import Graphs
 from .trace import ScaleStep, Trace
 
-__all__ = ["Sampling", "ScaleStep", "Trace", "generate", "normalise", "normalise_styles", "sample_images"]
+__all__ = ["Graphs", "Sampling", "ScaleStep", "Trace", "generate", "normalise", "normalise_styles", "sample_images"]

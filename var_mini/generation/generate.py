@@ -141,6 +141,23 @@ def generate(
     return _draw_scales(tokenizer, transformer, given, generators, sampling, spec, record, forced)
 
 
+def scale_logits(tokenizer, transformer, k: int, f_hat, condition, states, guided: bool, watch=None) -> torch.Tensor:
+    """Logits of scale k given f_hat (B, Cvae, side, side): (B, n_k, V), or (2 B, n_k, V) with the unguided half behind."""
+    var_input = None
+    if k > 0:
+        var_input = tokenizer.quantize.transformer_input(f_hat, k)
+        var_input = torch.cat([var_input, var_input]) if guided else var_input
+    return transformer.step(k, var_input, condition, states, watch)
+
+
+def guided_and_filtered(raw: torch.Tensor, sampling: Sampling, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of a scale after guidance, and after temperature, top-k and top-p as well, each (B, n, V)."""
+    logits = raw
+    if sampling.guidance > 0:
+        logits = guide(*raw.chunk(2), sampling.guidance * progress)
+    return logits, filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
+
+
 def _check_forced(forced: list, transformer: VAR) -> None:
     counts, codes = transformer.pyramid.counts, transformer.vocab_size
     shapes = [(tuple(ids.shape), tuple(where.shape)) for ids, where in forced]
@@ -175,16 +192,10 @@ def _draw_scales(
     for k in range(K):
         watch = _Watch(clock, record.capture, B, pyramid.counts[: k + 1])
         begin = clock()
-        var_input = None
-        if k > 0:
-            var_input = quantizer.transformer_input(f_hat, k)
-            var_input = torch.cat([var_input, var_input]) if guided else var_input
-        logits = transformer.step(k, var_input, condition, states, watch)
-        if logits.device.type != "meta" and not logits.isfinite().all():
+        raw = scale_logits(tokenizer, transformer, k, f_hat, condition, states, guided, watch)
+        if raw.device.type != "meta" and not raw.isfinite().all():
             raise ValueError(f"logits of scale {k + 1} are not finite (attention {attention}): no image is drawn from them")
-        if guided:
-            logits = guide(logits[:B], logits[B:], sampling.guidance * pyramid.progress(k))
-        filtered = filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
+        logits, filtered = guided_and_filtered(raw, sampling, pyramid.progress(k))
         ids = filtered.argmax(-1) if sampling.top_k == 1 else draw(filtered, generators)  # (B, n_k)
         if forced is not None:
             given, where = (part.to(device) for part in forced[k])

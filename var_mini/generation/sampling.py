@@ -53,6 +53,14 @@ def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tenso
     Gumbel-max: the code that maximises p / e with e exponential noise has exactly the distribution p. The noise of an
     image does not depend on p, so two settings from one seed differ only where their distributions do.
     """
-    _, n, V = logits.shape
-    noise = torch.stack([torch.empty(n, V).exponential_(generator=g) for g in generators])
-    return (logits.softmax(-1) / noise.to(logits.device)).argmax(-1)
+    return pick(logits, exponential(generators, *logits.shape[1:]).to(logits.device))
+
+
+def exponential(generators: list[torch.Generator], tokens: int, codes: int) -> torch.Tensor:
+    """The next noise of each image, float32 (B, n, V) on the CPU."""
+    return torch.stack([torch.empty(tokens, codes).exponential_(generator=g) for g in generators])
+
+
+def pick(logits: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """The codes that maximise p / e, int64 (B, n)."""
+    return (logits.softmax(-1) / noise).argmax(-1)

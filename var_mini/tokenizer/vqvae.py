@@ -40,6 +40,10 @@ class VQVAE(nn.Module):
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Image -> feature map f of shape (B, Cvae, side, side)."""
         self.check_image(image)
+        return self.encode_raw(image)
+
+    def encode_raw(self, image: torch.Tensor) -> torch.Tensor:
+        """The same without looking at the values first, for which the host would have to wait for a GPU: for training."""
         return self.quant_conv(precision.compute(self.encoder, image))
 
     def tokenize(self, image: torch.Tensor) -> Quantized:

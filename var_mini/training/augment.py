@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ..data import to_unit
+from .loop import to_device
 
 SHIFT = 0.06  # largest shift, share of the side
 ZOOM = 0.10  # largest change of size
@@ -25,13 +26,13 @@ def augment(
     mirror image grow with `strength`.
     """
     x = to_unit(images)
-    u = torch.rand(len(x), 6, generator=generator).to(x.device)
+    u = to_device(torch.rand(len(x), 6, generator=generator), x.device)
     changed = u[:, 0] >= PLAIN
     spread = strength * (2 * u - 1) * changed[:, None]  # 0 for pictures left as they are
     zoom = 1 + ZOOM * spread[:, 1]
     mirrored = (u[:, 5] < 0.5) & changed & (flips.to(x.device) if flips is not None else torch.zeros_like(changed))
     matrix = torch.zeros(len(x), 2, 3, device=x.device)
-    matrix[:, 0, 0] = torch.where(mirrored, -1.0, 1.0) / zoom
+    matrix[:, 0, 0] = (1 - 2 * mirrored.float()) / zoom
     matrix[:, 1, 1] = 1 / zoom
     matrix[:, :, 2] = 2 * SHIFT * spread[:, 2:4]  # the picture is two units wide
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)

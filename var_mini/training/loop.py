@@ -15,7 +15,8 @@ import math
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from tqdm import tqdm
 
 from .. import validate
 from ..files import atomic_write
+from .muon import Muon, cpu_has
 from .stopping import Noted, Stopped, noted_signals
 
 SAVE_SECONDS = 120.0
@@ -72,6 +74,15 @@ class Schedule:
         full = self.full_every and step % self.full_every == self.full_every - 1
         return step < self.early_steps and not full
 
+    def changed(self, steps: int | None = None, batch_size: int | None = None, lr: float | None = None) -> Schedule:
+        """Other steps, batch or learning rate; the early steps and their batch change in proportion, and so does Muon's rate."""
+        new = self
+        if steps is not None:
+            new = replace(new, steps=steps, early_steps=self.early_steps * steps // self.steps)
+        if batch_size is not None:
+            new = replace(new, batch_size=batch_size, early_batch=max(1, self.early_batch * batch_size // self.batch_size))
+        return new if lr is None else replace(new, lr=lr, muon_lr=self.muon_lr * lr / self.lr)
+
     def batch_at(self, step: int) -> int:
         """How many examples a step takes."""
         return self.early_batch if self.is_early(step) else self.batch_size
@@ -88,8 +99,13 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Te
     batch_size = min(batch_size, count)
     per_epoch = count // batch_size
     epoch, place = divmod(step, per_epoch)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-    return order[place * batch_size : (place + 1) * batch_size]
+    return _order(count, seed * 1_000_003 + epoch)[place * batch_size : (place + 1) * batch_size]
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int) -> torch.Tensor:
+    """One epoch's permutation, which takes longer to draw than a whole step on a GPU."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def drawn_indices(step: int, weights: torch.Tensor, batch_size: int, seed: int) -> torch.Tensor:
@@ -110,7 +126,19 @@ def preferred_precision() -> str:
     """Returns "bf16" where matrix units make it several times faster (a GPU that has it, a CPU with AMX), else "no"."""
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "no"
+    return "bf16" if cpu_has("amx_bf16") else "no"
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on `device`; a copy to a GPU goes through pinned memory, so that the host does not wait for the GPU's queue."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def take(tensor: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Rows `indices`, which lie on the CPU, of a tensor wherever it lies; the host does not wait for a GPU."""
+    return tensor[to_device(indices, tensor.device)]
 
 
 def reuse_memory() -> None:
@@ -166,10 +194,11 @@ class Trainer:
         adamw, hidden = _groups(objective.model, schedule)
         self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95))]
         if hidden:
-            self.optimizers.append(torch.optim.Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))
+            self.optimizers.append(Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))
         self.objective = self.accelerator.prepare_model(objective)
         self.bare = self.accelerator.unwrap_model(self.objective)
         self.ema = {n: p.detach().clone() for n, p in self.bare.model.named_parameters()}
+        self.broken = torch.full((), -1, device=self.accelerator.device)  # first step whose gradient was not finite; -1: none
         self.step = 0
         self.saved: int | None = None  # the step that state.pt is of
         self.rows: list[dict] = []
@@ -178,7 +207,8 @@ class Trainer:
     # -- state -------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Writes state.pt and log.csv, each to a temporary file that is then renamed."""
+        """Writes state.pt and log.csv, each to a temporary file that is then renamed. Raises ValueError as `check_finite`."""
+        self.check_finite()
         if not self.accelerator.is_main_process:
             return
         state = {
@@ -273,13 +303,15 @@ class Trainer:
         validation=None,
         stop_at: int | None = None,
         weights: torch.Tensor | None = None,
-    ) -> None:
-        """Trains to the end of the schedule, or to step `stop_at`.
+        minutes: float | None = None,
+    ) -> bool:
+        """Trains to the end of the schedule, to step `stop_at`, or for so many minutes; returns whether the schedule has ended.
 
         `batch(indices, generator)` returns the tensors of the examples `indices` out of `count`; what it draws from the
-        generator depends on seed, step and process alone. `validation(model) -> dict` runs with EMA weights every
-        `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in proportion
-        to `weights`, (count,).
+        generator depends on seed, step and process alone. On a GPU the examples should lie there, too (see `take`): then a step
+        never waits for its result, and numbers are read every `log_every` steps. `validation(model) -> dict` runs with EMA
+        weights every `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in
+        proportion to `weights`, (count,).
 
         Ctrl-C and SIGTERM end it after the running step, saved, with `Stopped`. A save that fails is tried again with the
         next one; the last one raises OSError that says what is lost.
@@ -293,20 +325,22 @@ class Trainer:
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
         with noted_signals() as noted:
             try:
-                self._steps(last, count, batch, validate_every, validation, weights, noted)
+                self._steps(last, count, batch, validate_every, validation, weights, minutes, noted)
                 self._last_save()
             except KeyboardInterrupt:
                 raise Stopped(f"stopped at once in step {self.step + 1} of {s.steps}; {self._kept()}", signal.SIGINT) from None
         if noted.number and self.step < last:
             text = f"stopped after step {self.step} of {s.steps}, saved in {self.out}; the same command goes on from it"
             raise Stopped(text, noted.number)
+        return self.step == s.steps
 
-    def _steps(self, last: int, count: int, batch, validate_every: int, validation, weights, noted: Noted) -> None:
+    def _steps(self, last: int, count: int, batch, validate_every: int, validation, weights, minutes, noted: Noted) -> None:
         s, acc = self.schedule, self.accelerator
         before, started = self.seconds, time.monotonic()
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
-        while self.step < last and not self._stopping(noted):
+        until = started + 60 * minutes if minutes is not None else math.inf
+        while self.step < last and not self._stopping(noted) and not self._everywhere(time.monotonic() >= until):
             size = s.batch_at(self.step)
             if weights is None:
                 chosen = batch_indices(self.step, count, size, s.seed)
@@ -314,7 +348,7 @@ class Trainer:
                 chosen = drawn_indices(self.step, weights, size, s.seed)
             mine = chosen[acc.process_index :: acc.num_processes]
             generator = torch.Generator().manual_seed((s.seed * 1_000_003 + self.step) * 1024 + acc.process_index)
-            metrics = self._update([part.to(acc.device) for part in batch(mine, generator)])
+            metrics = self._update([to_device(part, acc.device) for part in batch(mine, generator)])
             self.step += 1
             bar.update(1)
             ended = self.step == s.steps
@@ -325,6 +359,7 @@ class Trainer:
                 metrics = None
             self.seconds = before + time.monotonic() - started
             if metrics:
+                self.check_finite()
                 metrics = {k: float(f"{float(v):.5g}") for k, v in metrics.items()}
                 row = {"step": self.step, "images": s.examples(self.step, count), "seconds": round(self.seconds, 1)}
                 self.rows.append(row | metrics)
@@ -339,30 +374,51 @@ class Trainer:
 
     def _stopping(self, noted: Noted) -> bool:
         """Whether a signal has come, to this process or to any other: all stop after the same step."""
-        if self.accelerator.num_processes > 1:
-            number = torch.tensor(noted.number, device=self.accelerator.device)
-            noted.number = noted.number or int(self.accelerator.reduce(number, "sum") > 0) * signal.SIGTERM
+        if self._everywhere(noted.number > 0):
+            noted.number = noted.number or signal.SIGTERM
         return noted.number > 0
 
+    def _everywhere(self, here: bool) -> bool:
+        """Whether any process says so: all must stop at the same step, or those that go on would wait for ever."""
+        if self.accelerator.num_processes == 1:
+            return here
+        return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
+
+    def check_finite(self) -> None:
+        """Raises ValueError where a gradient was not finite, naming the step. Waits for a GPU."""
+        step = int(self.broken)
+        if step >= 0:
+            raise ValueError(f"lr = {self.schedule.lr}: the gradient was not finite at step {step}; a lower value may help")
+
     def _update(self, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """One step. Nothing here may read a number of the GPU's: the host runs ahead of it and keeps its queue filled."""
+        self.objective.train()
+        loss, metrics = self._loss(batch)
+        self._backward(loss)
+        self._optimize()
+        return {"loss": loss.detach(), **metrics}
+
+    def _loss(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        with self.accelerator.autocast():
+            return self.objective(self.step, *batch)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        self.accelerator.backward(loss)
+
+    def _optimize(self) -> None:
         s = self.schedule
         for optimizer, peak in zip(self.optimizers, (s.lr, s.muon_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = peak * s.rate(self.step)
-        self.objective.train()
-        with self.accelerator.autocast():
-            loss, metrics = self.objective(self.step, *batch)
-        self.accelerator.backward(loss)
-        parameters = list(self.bare.parameters())
-        norm = self.accelerator.clip_grad_norm_(parameters, s.clip)
-        if not torch.isfinite(norm):
-            raise ValueError(f"lr = {s.lr}: the gradient became {norm.item()} at step {self.step}; a lower value may help")
+        norm = self.accelerator.clip_grad_norm_(list(self.bare.parameters()), s.clip)
+        self.broken = torch.where(torch.isfinite(norm) | (self.broken >= 0), self.broken, self.broken * 0 + self.step)
+        if self.broken.device.type == "cpu":
+            self.check_finite()
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.bare.after_step(self.step, self.accelerator)
         decay = min(s.ema, (1 + self.step) / (10 + self.step))  # follows closely at first
         with torch.no_grad():
-            for name, p in self.bare.model.named_parameters():
-                self.ema[name].lerp_(p, 1 - decay)
-        return {"loss": loss.detach(), **metrics}
+            names, parameters = zip(*self.bare.model.named_parameters())
+            torch._foreach_lerp_([self.ema[name] for name in names], list(parameters), 1 - decay)

@@ -17,7 +17,7 @@ from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
 from .augment import augment
-from .loop import Schedule, Trainer, digest, reuse_memory
+from .loop import Schedule, Trainer, digest, reuse_memory, take
 from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
@@ -255,23 +255,32 @@ def train_tokenizer(
     folder: Path | str | None = None,
     precision: str = "auto",
     start: Path | str | None = None,
-) -> None:
+    compiled: bool = False,
+    minutes: float | None = None,
+    **change,
+) -> bool:
     """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from.
 
-    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights.
+    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights. `compiled` passes encoder
+    and decoder through torch.compile. `minutes` ends this sitting early; the same call goes on. `change` is for `Schedule.changed`.
+    Returns whether the schedule has ended.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
     out = writable_folder("out", out) / "tokenizer"
     images = load_data(recipe, folder)
-    schedule = recipe.tokenizer_schedule
+    schedule = recipe.tokenizer_schedule.changed(**change)
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
     if start is not None:
         _start_from(model, checkpoints.load_tokenizer(start), start)
     objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
     identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, *_first_weights(model, start))
+    if compiled:
+        model.encoder.compile()
+        model.decoder.compile()
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
     _announce("tokenizer", model)
 
     def validation(model):
@@ -280,13 +289,15 @@ def train_tokenizer(
         return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
 
     def batch(indices, generator):
-        chosen = images.train_images[indices]
+        chosen = take(train_images, indices)
         return [augment(chosen, generator, flips_of(images, indices)) if recipe.augmented else to_unit(chosen)]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
+    checks = validation if len(images.test_images) else None
+    ended = trainer.run(len(train_images), batch, recipe.validate_every, checks, minutes=minutes)
     if trainer.accelerator.is_main_process:
         with trainer.finished() as averaged:
             checkpoints.save_tokenizer(averaged, out)
+    return ended
 
 
 def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
@@ -309,15 +320,16 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     kept = [tensor for name, tensor in sorted(model.tokenizer.state_dict().items()) if not _of_decoder(name)]
     identity = digest(recipe.tokenizer, images.train_images, *kept)
     trainer = Trainer(DecoderObjective(model.tokenizer), schedule, out / "decoder", precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
     _announce("decoder", model.tokenizer.decoder)
 
     def validation(tokenizer):
         return {"psnr_test": measure_tokenizer(tokenizer, images.test_images[:VALIDATION_IMAGES])["psnr_db"]}
 
     def batch(indices, generator):
-        return [augment(images.train_images[indices], generator, flips_of(images, indices))]
+        return [augment(take(train_images, indices), generator, flips_of(images, indices))]
 
-    trainer.run(len(images.train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
+    trainer.run(len(train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
     if trainer.accelerator.is_main_process:
         with trainer.finished():
             checkpoints.save(model, out / "model")
@@ -336,12 +348,15 @@ def train_transformer(
     precision: str = "auto",
     compiled: bool = False,
     start: Path | str | None = None,
-) -> None:
+    minutes: float | None = None,
+    **change,
+) -> bool:
     """Stage two. Needs the tokenizer of stage one, from `out` or from `tokenizer` (a folder or a shipped model).
 
     Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
     through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
-    names a model (or folder) whose transformer the run starts from, instead of random weights.
+    names a model (or folder) whose transformer the run starts from, instead of random weights. `minutes`, `change` and the
+    result as in `train_tokenizer`.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
@@ -359,7 +374,7 @@ def train_transformer(
         recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
     images = load_data(recipe, folder)
     t = replace(recipe.transformer, num_classes=len(images.class_names), num_styles=len(images.style_names))
-    schedule = recipe.transformer_schedule
+    schedule = recipe.transformer_schedule.changed(**change)
     torch.manual_seed(schedule.seed)
     model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
     if start is not None:
@@ -393,9 +408,14 @@ def train_transformer(
         return result
 
     seen = class_weights(images.train_labels.repeat(recipe.views), recipe.balance) if recipe.balance else None
-    conditions = torch.cat([images.train_conditions] * recipe.views)
+    conditions = torch.cat([images.train_conditions] * recipe.views).to(trainer.accelerator.device)
+    ids = ids.to(trainer.accelerator.device)
+
+    def batch(indices, _):
+        return [take(ids, indices), take(conditions, indices)]
+
     checks = validation if measured else None
-    trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], recipe.validate_every, checks, weights=seen)
+    ended = trainer.run(len(ids), batch, recipe.validate_every, checks, weights=seen, minutes=minutes)
     name = preset if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
     config = ModelConfig(name, recipe.tokenizer, t, *names)
@@ -406,3 +426,4 @@ def train_transformer(
                 log = out / stage / "log.csv"
                 if log.exists():
                     shutil.copy(log, out / "model" / f"{stage}_log.csv")
+    return ended

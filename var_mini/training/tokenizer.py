@@ -35,7 +35,7 @@ class TokenizerObjective(nn.Module):
         self.candidates: torch.Tensor | None = None  # residual vectors of the last batch
 
     def forward(self, step: int, images: torch.Tensor):
-        f = self.model.encode(images)
+        f = self.model.encode_raw(images)
         with torch.autocast(images.device.type, enabled=False):  # nearest codes and their gradients in float32
             f = f.float()
             if step == 0 and self.fresh:
@@ -47,7 +47,7 @@ class TokenizerObjective(nn.Module):
         reconstruction = self.model.decode_raw(straight_through).float()
         mse = F.mse_loss(reconstruction, images)
         loss = self.mse_weight * mse + quantizer_loss
-        return loss, {"psnr_train": psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
+        return loss, {"psnr_train": _psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
 
     def get_extra_state(self) -> torch.Tensor:
         return self.usage
@@ -73,8 +73,9 @@ class TokenizerObjective(nn.Module):
     @torch.no_grad()
     def _count(self, f: torch.Tensor, quantized, step: int) -> None:
         self.usage = self.usage.to(f.device)
-        for k, ids in enumerate(quantized.token_ids):
-            self.usage[k] += torch.bincount(ids.flatten(), minlength=self.usage.shape[1])
+        for k, ids in enumerate(quantized.token_ids):  # bincount would make the host wait for a GPU
+            flat = ids.flatten()
+            self.usage[k].index_add_(0, flat, torch.ones_like(flat, dtype=self.usage.dtype))
         if (step + 1) % REVIVE_EVERY == 0:  # what each scale had to quantize, in this batch
             before = [torch.zeros_like(f), *quantized.f_hat[:-1]]
             self.candidates = self._vectors([f - f_hat for f_hat in before])
@@ -107,9 +108,9 @@ class DecoderObjective(nn.Module):
 
     def forward(self, step: int, images: torch.Tensor):
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            f_hat = self.model.tokenize(images).f_hat[-1]
+            f_hat = self.model.quantize.quantize(self.model.encode_raw(images)).f_hat[-1]
         mse = F.mse_loss(self.model.decode_raw(f_hat).float(), images)
-        return mse, {"psnr_train": psnr(mse.detach())}
+        return mse, {"psnr_train": _psnr(mse.detach())}
 
     def after_step(self, step: int, accelerator) -> None:
         """Nothing to do between steps."""
@@ -122,9 +123,14 @@ def _from_first_process(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def psnr(mse: torch.Tensor | float) -> float:
+def psnr(mse: float) -> float:
     """Peak signal-to-noise ratio in dB for images in [-1, 1] (peak-to-peak 2)."""
-    return 10 * math.log10(4.0 / max(float(mse), 1e-12))
+    return 10 * math.log10(4.0 / max(mse, 1e-12))
+
+
+def _psnr(mse: torch.Tensor) -> torch.Tensor:
+    """The same of a mean squared error that stays on its device."""
+    return 10 * (4.0 / mse.clamp(min=1e-12)).log10()
 
 
 @torch.inference_mode()

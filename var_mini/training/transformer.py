@@ -18,6 +18,7 @@ from ..config import TransformerConfig
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
+from .loop import to_device
 
 
 @torch.inference_mode()
@@ -40,7 +41,7 @@ def drop_conditions(labels: torch.Tensor, config: TransformerConfig, generator: 
     With styles, (B, 2): class and style together for that share, the style alone for as many others, and the class alone for
     as many again, so that "any" is learned of each.
     """
-    u, p = torch.rand(len(labels), generator=generator).to(labels.device), config.class_drop
+    u, p = to_device(torch.rand(len(labels), generator=generator), labels.device), config.class_drop
     if labels.ndim == 1:
         return torch.where(u < p, config.num_classes, labels)
     label = torch.where((u < p) | ((2 * p <= u) & (u < 3 * p)), config.num_classes, labels[:, 0])
