@@ -39,6 +39,11 @@ class Grading:
         """A worker that has run all cells but the lost ones. Raises WorkerLost when the time for the notebook is over."""
         while self.worker is None:
             self.worker = Worker(self.memory_mb, self.shut_in)
+            try:
+                self.worker.ask({"cell": ""}, max(self.left(), 0.1))  # it has imported its libraries
+            except WorkerLost:
+                self.close()
+                raise
             for number, cell in enumerate(self.cells):
                 if number in self.lost:
                     continue
@@ -139,9 +144,7 @@ def wanted(lesson: int | None, cells: list[str]) -> list[Exercise]:
     return found
 
 
-def grade(
-    path: Path | str, seconds: float = 600, call_seconds: float = 20, memory_mb: int = 4096, isolate: str = "auto"
-) -> dict:
+def grade(path: Path | str, seconds: float = 600, call_seconds: float = 20, memory_mb: int = 4096, isolate: str = "auto") -> dict:
     """Grades one notebook: {notebook, score, max, exercises, not_isolated}.
 
     `seconds` bounds the whole notebook, `call_seconds` one call of a function, `memory_mb` the memory of all its processes.

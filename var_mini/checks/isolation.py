@@ -15,6 +15,7 @@ import shutil
 import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix", "/sys/dev
 NOBODY = 65534
 DISK_MB = 256
 PROCESSES = 256  # and threads, beside what the libraries start for each core
+TRIAL_SECONDS = 120
 MODES = ("auto", "namespaces", "process")
 PR_SET_DUMPABLE = 4
 
@@ -50,7 +52,8 @@ class Isolation:
         if self.namespaces:
             return []
         files = "files that every user may read" if self.own_user else "your files, to read and to write"
-        gaps = [f"no namespaces ({self.why})", f"it sees {files}, solutions and oracles of the lessons among them", "it has the network"]
+        seen = f"it sees {files}, solutions and oracles of the lessons among them"
+        gaps = [f"no namespaces ({self.why})", seen, "it has the network"]
         if not self.own_user:
             gaps.append("it can end other processes of yours, this grader among them")
         if os.geteuid() == 0 and not self.own_user:
@@ -80,9 +83,12 @@ def _nobody() -> int | None:
 def _tried(namespaces: bool, uid: int | None) -> str:
     """Why a process cannot be shut in like this, or an empty text. The trial starts Python and reads the library."""
     trial = "import os, sys; sys.exit(not all(os.access(path, os.R_OK) for path in sys.argv[1:]))"
+    needed = [os.__file__, str(PACKAGE / "config.py")]
     try:
-        with shut_in(Isolation(namespaces, uid is not None), 512, ["-c", trial, os.__file__, str(PACKAGE / "config.py")]) as (command, env):
-            done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        with shut_in(Isolation(namespaces, uid is not None), 512, ["-c", trial, *needed]) as (command, environment):
+            done = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRIAL_SECONDS
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else done.stderr.strip()[-200:] or "another user cannot read Python or the library"
@@ -125,8 +131,6 @@ def shut_in(how: Isolation, memory_mb: int, command: list[str]) -> Iterator[tupl
 
 @contextlib.contextmanager
 def _folder(for_others: bool) -> Iterator[Path]:
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as name:
         if for_others:
             os.chmod(name, 0o711)

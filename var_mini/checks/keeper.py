@@ -105,6 +105,7 @@ def move_in(spec: dict) -> None:
     system("pivot_root", b".", b"old")
     os.chdir("/")
     system("umount2", b"/old", MNT_DETACH)
+    os.rmdir("/old")
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -84,10 +84,8 @@ class Worker:
     def close(self) -> None:
         """Ends the process and all that it started."""
         self.process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            pass
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # what is left where the keeper itself was killed
         self.process.wait()
