@@ -36,14 +36,14 @@ def grading() -> bool:
 
 def names_for_worker() -> dict[str, str]:
     """The environment from which that process knows which exercises there are."""
-    return {GRADING: json.dumps([(e.lesson, e.name, e.difficulty, e.minutes) for e in exercises().values()])}
+    return {GRADING: json.dumps([(e.lesson, e.name, e.difficulty, e.minutes, e.gradients) for e in exercises().values()])}
 
 
-def _without_solution(lesson: int, name: str, difficulty: int, minutes: int) -> Exercise:
+def _without_solution(lesson: int, name: str, difficulty: int, minutes: int, gradients: bool) -> Exercise:
     def absent(*_):
         raise NotImplementedError(f"{name}: no solution was handed in, and the grader's own is not in this process")
 
-    return Exercise(lesson, name, difficulty, minutes, case=absent, oracle=absent, reference=absent)
+    return Exercise(lesson, name, difficulty, minutes, case=absent, oracle=absent, reference=absent, gradients=gradients)
 
 
 def find(name: str) -> Exercise:

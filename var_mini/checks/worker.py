@@ -53,6 +53,7 @@ def main() -> None:
     from traitlets.config import Config
 
     from .calling import quiet_call
+    from .registry import find
     from .session import submitted
     from .wire import decode, encode
 
@@ -66,7 +67,7 @@ def main() -> None:
             return {"submitted": sorted(submitted())}
         args = decode(request["args"])
         with library_calls() as library:
-            outcome = quiet_call(submitted()[request["call"]], args)
+            outcome = quiet_call(submitted()[request["call"]], args, find(request["call"]).gradients)
         told = {"fault": outcome.fault, "unsolved": outcome.unsolved, "changed": list(outcome.changed), "library": library}
         return {**told, "value": encode(outcome.value)}
 
