@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from var_mini.checks import find
+from var_mini.checks import Exercise, find
 from var_mini.checks.calling import quiet_call
 from var_mini.checks.judging import Verdict, judge
 
 
 def verdict(name: str, function, seed: int = 0) -> Verdict:
-    return judge(find(name), lambda args: quiet_call(function, args), seed)
+    return verdict_of(find(name), function, seed)
+
+
+def verdict_of(exercise: Exercise, function, seed: int = 0) -> Verdict:
+    return judge(exercise, lambda args: quiet_call(function, args, exercise.gradients), seed)
 
 
 def told(name: str, function, seed: int = 0) -> str:

@@ -13,6 +13,7 @@ from notebooks.source import read, sources
 from var_mini.checks import exercises
 from var_mini.checks.__main__ import main
 from var_mini.checks.grade import Worker, WorkerLost, grade
+from var_mini.checks.isolation import isolation
 
 SCHEMA = {
     "type": "object",
@@ -152,7 +153,7 @@ def test_missing_and_large_files_are_refused(tmp_path, capsys):
 
 def test_a_worker_keeps_its_pipes_and_the_environment_to_itself(monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_TEACHER", "1")
-    worker = Worker(4096)
+    worker = Worker(4096, isolation())
     try:
         cell = "import os, sys\nprint('x' * 100000)\nassert 'SECRET_OF_THE_TEACHER' not in os.environ\nsys.stdin.read()"
         assert worker.ask({"cell": cell}, 120) == {"submitted": []}

@@ -12,6 +12,7 @@ import sys
 
 from ..cost.machine import machine_facts
 from .grade import describe, grade
+from .isolation import MODES
 from .registry import exercises, number_of
 
 
@@ -24,15 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
     grading.add_argument("notebook", help="the .ipynb file")
     grading.add_argument("--seconds", type=float, default=600, help="limit of the whole notebook (default 600)")
     grading.add_argument("--call-seconds", type=float, default=20, help="limit of one call of a function (default 20)")
-    grading.add_argument("--memory-mb", type=int, default=4096, help="limit of the process's data (default 4096)")
+    grading.add_argument("--memory-mb", type=int, default=4096, help="limit of all its processes (default 4096)")
+    grading.add_argument(
+        "--isolate",
+        choices=MODES,
+        default="auto",
+        help="`namespaces` refuses to run where the system has none, `process` does without them (default: auto)",
+    )
     options = parser.parse_args(arguments)
     if options.command == "list":
         return _list(options.json)
     try:
-        result = grade(options.notebook, options.seconds, options.call_seconds, options.memory_mb)
+        result = grade(options.notebook, options.seconds, options.call_seconds, options.memory_mb, options.isolate)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for gap in result["not_isolated"]:
+        print(f"not isolated: {gap}", file=sys.stderr)
     print(json.dumps({**result, "machine": machine_facts()}))
     return 0
 

@@ -8,15 +8,23 @@ import linecache
 import traceback
 from collections.abc import Callable
 
+import torch
+
 from .judging import Outcome
 from .values import duplicate, same
 
 
-def call(function: Callable, args: dict) -> Outcome:
-    """Calls `function` with the values of `args` by position. KeyboardInterrupt is told as a fault, too."""
+def call(function: Callable, args: dict, gradients: bool = False) -> Outcome:
+    """Calls `function` with the values of `args` by position. KeyboardInterrupt is told as a fault, too.
+
+    gradients   whether the result of tensors (a, b, ...) becomes (a, b, ..., gradients of a, gradients of b, ...), see below
+    """
     before = duplicate(args)
+    leaves = [leaf.requires_grad_() for leaf in _floating(list(args.values()))] if gradients else []
     try:
         value = function(*args.values())
+        if gradients and isinstance(value, tuple) and all(isinstance(part, torch.Tensor) for part in value):
+            value = (*(part.detach() for part in value), *(gradients_of(part, leaves) for part in value))
     except NotImplementedError:
         return Outcome(unsolved=True)
     except KeyboardInterrupt:
@@ -26,6 +34,26 @@ def call(function: Callable, args: dict) -> Outcome:
     return Outcome(value, changed=tuple(name for name in args if not _kept(before[name], args[name])))
 
 
+def probe(like: torch.Tensor) -> torch.Tensor:
+    """What a tensor is multiplied by and summed over to give the one number that gradients are of; 1 for a single number."""
+    return torch.arange(like.numel(), dtype=like.dtype).cos().reshape(like.shape)
+
+
+def gradients_of(result: torch.Tensor, leaves: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Of (result * probe).sum() with respect to every leaf; zeros where no gradient flows."""
+    if not result.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad((result * probe(result)).sum(), leaves, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(leaves, found)]
+
+
+def _floating(value) -> list[torch.Tensor]:
+    """Floating-point tensors in lists and tuples, in their order."""
+    if isinstance(value, torch.Tensor):
+        return [value] if value.is_floating_point() else []
+    return [leaf for part in value for leaf in _floating(part)] if isinstance(value, (list, tuple)) else []
+
+
 def _kept(before, after) -> bool:
     try:
         return same(before, after)
@@ -33,10 +61,10 @@ def _kept(before, after) -> bool:
         return False
 
 
-def quiet_call(function: Callable, args: dict) -> Outcome:
+def quiet_call(function: Callable, args: dict, gradients: bool = False) -> Outcome:
     """The same with what it prints thrown away."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return call(function, args)
+        return call(function, args, gradients)
 
 
 def _told(error: BaseException, function: Callable) -> str:

@@ -28,6 +28,7 @@ class Exercise:
     reference what later cells of the lesson use until the exercise is solved; by default the oracle, in the inputs' precision
     draw      draw(figure, args, got, expected) fills a matplotlib Figure; by default expected, got and difference side by side
     judge     judge(args, got) -> None or a message, for the few exercises that have more than one right answer
+    gradients whether the gradients of what is returned count, too: see calling.py; the oracle then gives them as well
     """
 
     lesson: int
@@ -40,6 +41,7 @@ class Exercise:
     reference: Callable | None = None
     draw: Callable | None = None
     judge: Callable | None = None
+    gradients: bool = False
     rtol: float = 1e-4
     atol: float = 1e-5
     cases: int = 5

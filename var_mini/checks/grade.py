@@ -3,101 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 from .. import validate
 from .exercise import Exercise
+from .isolation import MODES, Isolation, isolation, unreadable
 from .judging import Outcome, judge
 from .registry import exercises, find
-from .session import GRADING
+from .remote import Worker, WorkerLost
 from .wire import decode, encode
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
 CELL_SECONDS = 120
 SKIP = "skip-grading"  # tag of cells that no exercise needs
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-class WorkerLost(Exception):  # noqa: N818 (it names what happened)
-    """The student's process ran too long or died; the message says which."""
-
-
-class Worker:
-    """A process that runs cells and calls functions."""
-
-    def __init__(self, memory_mb: int):
-        self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
-        place = self.folder.name
-        keep = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS", "SYSTEMROOT") if name in os.environ}
-        environment = {**keep, "HOME": place, "TMPDIR": place, "IPYTHONDIR": place, "MPLCONFIGDIR": place, "MPLBACKEND": "Agg"}
-        environment |= {GRADING: "1", "VAR_MINI_FAST": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker", str(memory_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=place,
-            env=environment,
-            start_new_session=True,
-        )
-        self.rest = b""
-
-    def ask(self, request: dict, seconds: float) -> dict:
-        """One request and its answer. Raises WorkerLost."""
-        try:
-            self.process.stdin.write(json.dumps(request).encode() + b"\n")
-            self.process.stdin.flush()
-            answer = json.loads(self._line(time.monotonic() + seconds, seconds))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-            raise WorkerLost("the process ended (out of memory, or the code ended Python itself)") from None
-        if not isinstance(answer, dict):
-            raise WorkerLost("the process gave a foreign answer")
-        return answer
-
-    def _line(self, deadline: float, seconds: float) -> bytes:
-        with selectors.DefaultSelector() as ready:
-            ready.register(self.process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self.rest:
-                left = deadline - time.monotonic()
-                if left <= 0 or not ready.select(left):
-                    raise WorkerLost(f"time limit: not done after {seconds:.0f} s; does a loop never end?")
-                part = os.read(self.process.stdout.fileno(), 1 << 16)
-                if not part or len(self.rest) > MAX_ANSWER_BYTES:
-                    raise OSError("closed")
-                self.rest += part
-        line, _, self.rest = self.rest.partition(b"\n")
-        return line
-
-    def close(self) -> None:
-        """Ends the process and all that it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            stream.close()
-        self.folder.cleanup()
 
 
 class Grading:
     """One notebook's way through a worker, which is replaced when it is lost."""
 
-    def __init__(self, cells: list[str], seconds: float, call_seconds: float, memory_mb: int):
-        self.cells, self.call_seconds, self.memory_mb = cells, call_seconds, memory_mb
+    def __init__(self, cells: list[str], seconds: float, call_seconds: float, memory_mb: int, shut_in: Isolation):
+        self.cells, self.call_seconds, self.memory_mb, self.shut_in = cells, call_seconds, memory_mb, shut_in
         self.deadline = time.monotonic() + seconds
         self.lost: dict[int, str] = {}  # cell -> why it is left out
         self.names: set[str] = set()  # exercises that were submitted
+        self.library: dict[str, set[str]] = {}  # exercise -> functions of the library that the student's function called
         self.worker: Worker | None = None
 
     def left(self) -> float:
@@ -106,38 +38,44 @@ class Grading:
     def start(self) -> None:
         """A worker that has run all cells but the lost ones. Raises WorkerLost when the time for the notebook is over."""
         while self.worker is None:
-            worker = Worker(self.memory_mb)
+            self.worker = Worker(self.memory_mb, self.shut_in)
+            try:
+                self.worker.ask({"cell": ""}, max(self.left(), 0.1))  # it has imported its libraries
+            except WorkerLost:
+                self.close()
+                raise
             for number, cell in enumerate(self.cells):
                 if number in self.lost:
                     continue
                 try:
                     if self.left() <= 0:
                         raise WorkerLost("time limit of the whole notebook")
-                    answer = worker.ask({"cell": cell}, min(self.left(), CELL_SECONDS))
-                    names = answer.get("submitted")
-                    self.names = {name for name in names if name in exercises()} if isinstance(names, list) else self.names
+                    answer = self.worker.ask({"cell": cell}, min(self.left(), CELL_SECONDS))
+                    self.names = set(_texts(answer.get("submitted"))) & set(exercises())
                 except WorkerLost as lost:
                     self.lost[number] = str(lost)
-                    worker.close()
+                    self.close()
                     if self.left() <= 0:
                         raise
                     break
-            else:
-                self.worker = worker
+
+    def close(self) -> None:
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
 
     def call(self, name: str, args: dict) -> Outcome:
         if self.worker is None:
             self.start()
         try:
             answer = self.worker.ask({"call": name, "args": encode(args)}, min(self.call_seconds, max(self.left(), 0.1)))
-            changed = answer.get("changed") or []
-            value = decode(answer.get("value"))
-            fault = answer.get("fault") or (f"the call failed with {answer['failed']}" if "failed" in answer else None)
-            return Outcome(value, fault and str(fault)[:1000], answer.get("unsolved") is True, tuple(map(str, changed)))
-        except (WorkerLost, ValueError, TypeError) as lost:
-            self.worker.close()
-            self.worker = None
+            value = decode(answer["value"]) if "value" in answer else None
+        except (WorkerLost, ValueError) as lost:
+            self.close()
             return Outcome(fault=f"your function did not return: {lost}")
+        self.library.setdefault(name, set()).update(_texts(answer.get("library")))
+        fault = answer.get("fault") or (f"the call failed with {answer['failed']}" if "failed" in answer else None)
+        return Outcome(value, fault and str(fault)[:1000], answer.get("unsolved") is True, tuple(_texts(answer.get("changed"))))
 
     def grade(self, exercise: Exercise) -> tuple[bool, str]:
         """Whether an exercise is solved, and what its check says."""
@@ -153,7 +91,14 @@ class Grading:
             verdict = judge(exercise, lambda args: self.call(exercise.name, args), secrets.randbits(32))
         except WorkerLost as lost:
             return False, f"{exercise.name}: {lost}"
+        except Exception as error:  # a result that an exercise's own judge was not made for
+            return False, f"{exercise.name}: the result cannot be judged ({type(error).__name__})"
         return verdict.passed, verdict.message
+
+
+def _texts(value) -> list[str]:
+    """The short texts in a list of the notebook's process."""
+    return [text[:100] for text in value[:100] if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def read(path: Path | str) -> tuple[int | None, list[str]]:
@@ -199,10 +144,14 @@ def wanted(lesson: int | None, cells: list[str]) -> list[Exercise]:
     return found
 
 
-def grade(path: Path | str, seconds: float = 600, call_seconds: float = 20, memory_mb: int = 4096) -> dict:
-    """Grades one notebook: {score, max, exercises: [{lesson, name, difficulty, minutes, passed, message}]}.
+def grade(path: Path | str, seconds: float = 600, call_seconds: float = 20, memory_mb: int = 4096, isolate: str = "auto") -> dict:
+    """Grades one notebook: {notebook, score, max, exercises, not_isolated}.
 
-    `seconds` bounds the whole notebook, `call_seconds` one call of a function, `memory_mb` the data of the process.
+    `seconds` bounds the whole notebook, `call_seconds` one call of a function, `memory_mb` the memory of all its processes.
+    `isolate` is "auto", "namespaces" (refuses to run where the system has none) or "process" (does without them).
+    exercises     [{lesson, name, difficulty, minutes, passed, message, library}]; `library` names functions of this library
+                  that the student's own called, as far as its process says so: not what the exercise asks for
+    not_isolated  what the notebook could reach beside its own process, in words
     Raises ValueError where the file is not a notebook of these lessons or a limit is out of range.
     """
     seconds = validate.number("seconds", seconds, 1, 86_400)
@@ -210,20 +159,23 @@ def grade(path: Path | str, seconds: float = 600, call_seconds: float = 20, memo
     memory_mb = validate.integer("memory_mb", memory_mb, 512, 1 << 20)
     lesson, cells = read(path)
     asked = wanted(lesson, cells)
-    grading = Grading(cells, seconds, call_seconds, memory_mb)
+    shut_in = isolation(validate.one_of("isolate", isolate, MODES))
+    grading = Grading(cells, seconds, call_seconds, memory_mb, shut_in)
     results = []
     try:
-        for exercise in asked:
-            passed, message = grading.grade(exercise)
-            results.append({**describe(exercise), "passed": passed, "message": message})
+        with unreadable():
+            for exercise in asked:
+                passed, message = grading.grade(exercise)
+                library = sorted(grading.library.get(exercise.name, ()))
+                results.append({**describe(exercise), "passed": passed, "message": message, "library": library})
     finally:
-        if grading.worker is not None:
-            grading.worker.close()
+        grading.close()
     return {
         "notebook": Path(path).name,
         "score": sum(result["passed"] for result in results),
         "max": len(results),
         "exercises": results,
+        "not_isolated": shut_in.gaps(),
     }
 
 

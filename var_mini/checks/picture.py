@@ -35,7 +35,7 @@ def draw(exercise: Exercise, verdict: Verdict) -> bytes:
         try:
             figure = Figure(figsize=(6.4, 2.2), dpi=DPI, layout="constrained")
             exercise.draw(figure, record.args, record.got, record.expected)
-            return _png(figure)
+            return png(figure)
         except Exception:  # a wrong result can have any form; the plain picture takes every one
             pass
     figure = Figure(figsize=(6.4, 2.2), dpi=DPI, layout="constrained")
@@ -44,7 +44,7 @@ def draw(exercise: Exercise, verdict: Verdict) -> bytes:
         panels(figure, expected, first_tensor(record.got), record.got)
     else:
         _bars(figure, verdict)
-    return _png(figure)
+    return png(figure)
 
 
 def panels(figure, expected: torch.Tensor, got: torch.Tensor | None, value=None) -> None:
@@ -100,7 +100,7 @@ def _size(value) -> float:
     return float(value) if isinstance(value, Number) and not isinstance(value, complex) else 0.0
 
 
-def _png(figure) -> bytes:
+def png(figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

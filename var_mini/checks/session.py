@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import torch
@@ -10,11 +9,10 @@ import torch
 from .calling import call, quiet_call
 from .exercise import Exercise
 from .judging import Verdict, expected_of, judge
-from .registry import find
+from .registry import find, grading
 from .values import as_expected
 
 SEED = 0  # a notebook's random inputs; the grader takes others
-GRADING = "VAR_MINI_GRADING"  # set in the grader's process, where a check only takes note of the function
 
 _SOLVED: dict[str, Callable] = {}
 _SUBMITTED: dict[str, Callable] = {}
@@ -53,11 +51,11 @@ def _verdict(exercise: Exercise, function: Callable) -> Verdict | None:
             f"{exercise.name}: give the check your function itself, `checks.{exercise.name}({exercise.name})`, without calling it"
         )
         return Verdict(False, told)
-    if os.environ.get(GRADING):
-        _SUBMITTED[exercise.name] = function
+    if grading():
+        _SUBMITTED[exercise.name] = _SOLVED[exercise.name] = function
         return None
     calls = iter([call])  # what the function prints is shown once
-    verdict = judge(exercise, lambda args: next(calls, quiet_call)(function, args), SEED)
+    verdict = judge(exercise, lambda args: next(calls, quiet_call)(function, args, exercise.gradients), SEED)
     if verdict.passed:
         _SOLVED[exercise.name] = function
     return verdict

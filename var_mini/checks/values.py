@@ -78,8 +78,11 @@ def kind_of(value) -> str:
         return f"a numpy array of shape {value.shape}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, (bool, int, float, str)):
-        return f"the {type(value).__name__} {repr(value)[:40]}"
+    if isinstance(value, int) and int.bit_length(value) > 256:
+        return f"a whole number of {int.bit_length(value)} bits"
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):  # a subclass's own text is not asked for
+            return f"the {type(value).__name__} {plain.__repr__(value)[:40]}"
     return f"an object of type {type(value).__name__}"
 
 
