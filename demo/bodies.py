@@ -47,7 +47,7 @@ class Intake:
             if not counter[address]:
                 del counter[address]
 
-    async def read(self, receive, limit: int = MAX_BODY, seconds: float = BODY_S) -> bytes:
+    async def read(self, receive, limit: int, seconds: float = BODY_S) -> bytes:
         """The whole body. Raises RefusedError where it is too large, too slow, or too much together with others."""
         parts, size = [], 0
         try:
@@ -77,7 +77,7 @@ async def _parts(receive):
             return
 
 
-def counted(receive, limit: int = MAX_UPLOAD, seconds: float = UPLOAD_S):
+def counted(receive, limit: int, seconds: float = UPLOAD_S):
     """A `receive` that passes on an upload piece by piece and raises RefusedError where it gets too large or too slow."""
     size, end = 0, time.monotonic() + seconds
 

@@ -219,7 +219,7 @@ class Door:
                 await self._upload(scope, receive, send, keep)
         else:
             with self.intake.admitted(visitor.address, False):
-                body = await self.intake.read(receive)
+                body = await self.intake.read(receive, bodies.MAX_BODY)
                 told = _json(body)
                 self._check_call(path, told)
                 session = told.get("session_hash")
@@ -244,7 +244,7 @@ class Door:
 
         # uncompressed, so that the answer can be read here
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self.app(scope | {"headers": plain}, bodies.counted(receive), noted)
+        await self.app(scope | {"headers": plain}, bodies.counted(receive, bodies.MAX_UPLOAD), noted)
 
     def _check_call(self, path: str, told: dict) -> None:
         """Raises RefusedError for a function that there is not; Gradio would answer with a traceback in the log."""
