@@ -55,7 +55,7 @@ def test_who_waits_sees_the_place_and_stop_lets_the_next_one_in(visit, tiny, mon
     def halting(*args, **options):
         for step in Model.generate(loaded.model, *args, **options):
             yield step
-            go_on.wait(60)
+            go_on.wait(600)
 
     first, second, third = visit(), visit(locale="zh-CN"), visit()
     monkeypatch.setattr(loaded.model, "generate", halting)

@@ -51,7 +51,9 @@ def post(built, headers=(), body=(b"{}",), path=f"{API}/queue/join", **more):
 # -- host and origin -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "[::1]:7860", "192.168.1.9", socket.gethostname(), "LOCALHOST:1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:7860", "localhost", "[::1]:7860", "192.168.1.9", socket.gethostname(), "LOCALHOST:1"]
+)
 def test_names_that_cannot_be_another_site_s_are_served(door, host):
     assert ask(door(), headers={"host": host}).status == 200
 
@@ -71,7 +73,9 @@ def test_a_star_allows_names_below_it_or_all(door):
     assert Hosting(root_path="https://page.example/x").allows("page.example")
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "file://", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "file://", "http://127.0.0.1.evil.example"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_pages_of_other_sites_get_nothing(door, origin, method):
     built = door(allowed_hosts=("page.example",))
@@ -137,7 +141,7 @@ def test_a_body_with_a_get_is_refused(door):
 def test_a_request_carries_its_visitor(door):
     built = door()
     post(built, {"accept-language": "zh-CN"}, (b'{"session_hash": "abc"}',), client=("192.0.2.1", 7))
-    path, _, visitor, body = built.app.seen[0]
+    _, _, visitor, body = built.app.seen[0]
     assert visitor == visitors.Visitor("192.0.2.1", "abc") and visitor.language == "zh"
     assert body == b'{"session_hash": "abc"}' and visitors.CURRENT.get() == visitors.NOBODY
     for forged in (b"[]", b'{"session_hash": 7}', b'{"session_hash": {}}', b"\xff", b"[" * 100_000):

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from demo import app, tokenize_tab, wording
+from tests.demo.conftest import PATIENCE_MS
 from var_mini import checkpoints, pictures, samples
 from var_mini.view.images import to_uint8
 
@@ -333,6 +334,7 @@ def test_a_sample_is_shown_at_once_and_another_on_a_click(browser, tiny, monkeyp
     monkeypatch.setattr(samples, "load_samples", lambda config: found)
     served = app.launch(tiny, port=None, prevent_thread_lock=True, quiet=True)
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     try:
         page.goto(served.local_url)
         open_tab(page)
