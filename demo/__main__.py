@@ -12,7 +12,7 @@ from .hosting import Hosting
 COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by scale."
 HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other machines (default: %(default)s)"
 PORT_HELP = "port to listen on (default: %(default)s)"
-MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
+MODEL_HELP = "model chosen at first: a shipped name, var_d16 (downloaded first), or a checkpoint folder (default: %(default)s)"
 SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
 ROOT_HELP = "path of the page behind a reverse proxy, such as /var-mini"
 PROXY_HELP = "address or network of a reverse proxy whose X-Forwarded-... headers are believed; may be given several times"

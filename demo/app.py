@@ -10,6 +10,8 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from var_mini import checkpoints
+
 from . import (
     api,
     cost_tab,
@@ -95,6 +97,8 @@ def launch(
     a free one.
     """
     hosting = hosting or Hosting()
+    if default_model in checkpoints.OFFICIAL:
+        models.load_model(default_model)  # who runs the server may download it, and nobody else waits for that
     if share:
         hosting = replace(hosting, allowed_hosts=(*hosting.allowed_hosts, SHARED))
     # uvicorn reads it, and would otherwise believe whatever a visitor of this machine forwards

@@ -55,15 +55,14 @@ class Hosting:
         A page of another site can point a name of its own at this machine (DNS rebinding), but not an IP address.
         """
         name = _name(host)
-        return name is not None and (_is_address(name) or name in _own_names() or self.names(host))
+        return name is not None and (ANY in self.allowed_hosts or _is_address(name) or name in _own_names() or self.names(host))
 
     def names(self, host: str) -> bool:
-        """Whether `allowed_hosts` or a whole address in `root_path` names this host."""
+        """Whether `allowed_hosts`, by more than a star, or a whole address in `root_path` names this host."""
         name = _name(host)
         given = [allowed.lower().rstrip(".") for allowed in self.allowed_hosts]
         return name is not None and (
-            ANY in given
-            or name in given
+            name in given
             or name == _name(urlsplit(self.root_path).netloc)
             or any(allowed.startswith("*.") and name.endswith(allowed[1:]) for allowed in given)
         )
@@ -73,7 +72,7 @@ class Hosting:
         given = urlsplit(origin)
         if given.scheme not in ("http", "https") or not given.netloc:
             return False  # "null" too: a sandboxed frame or a local file
-        return given.netloc.lower() == host.lower() or (ANY not in self.allowed_hosts and self.names(given.netloc))
+        return given.netloc.lower() == host.lower() or self.names(given.netloc)
 
     def policy(self) -> str:
         """The Content-Security-Policy: nothing from elsewhere, and no frame but those allowed. Gradio evaluates scripts."""

@@ -69,7 +69,9 @@ def test_a_name_that_nobody_allowed_is_refused(door, host):
 def test_a_star_allows_names_below_it_or_all(door):
     assert Hosting(allowed_hosts=("*.gradio.live",)).allows("abc.gradio.live")
     assert not Hosting(allowed_hosts=("*.gradio.live",)).allows("gradio.live.evil.example")
-    assert Hosting(allowed_hosts=("*",)).allows("anything.example")
+    anything = Hosting(allowed_hosts=("*", "*.hf.space"))
+    assert anything.allows("anything.example") and not anything.same_site("http://evil.example", "anything.example")
+    assert anything.same_site("https://me.hf.space", "anything.example")
     assert Hosting(root_path="https://page.example/x").allows("page.example")
 
 
