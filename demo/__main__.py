@@ -53,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while it still starts; afterwards Gradio ends the server in an orderly way
+        return 130
     return 0
 
 

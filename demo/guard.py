@@ -116,7 +116,9 @@ def _names_an_address(value, depth: int = 0) -> bool:
 
 async def _refuse(scope, receive, send, status: int, name: str) -> None:
     sentence = wording.text(name, wording.language(Request(scope)))
-    await JSONResponse({"detail": sentence, "error": sentence}, status, {"connection": "close"})(scope, receive, send)
+    # where the end of a body is unknown the connection ends; otherwise the rest is taken and dropped, so that the answer is read
+    headers = {"connection": "close"} if status == 411 else None
+    await JSONResponse({"detail": sentence, "error": sentence}, status, headers)(scope, receive, send)
 
 
 class Sentences:
@@ -253,7 +255,8 @@ class Door:
         unknown = (
             (named and told.get("fn_index") is None and named[1] not in names)
             or (index is not None and (not isinstance(index, int) or index not in self.page.fns))
-            or ("component_server" in path and told and (not isinstance(block, int) or block not in self.page.blocks))
+            # files that come with such a call would stay in the system's temporary folder: no function here takes any
+            or ("component_server" in path and (not isinstance(block, int) or block not in self.page.blocks))
         )
         if unknown:
             raise RefusedError(404, "class_no_page")

@@ -51,7 +51,8 @@ FLAGS = (
     "--no-first-run",
 )
 ROOT = Path(__file__).resolve().parent.parent
-START_LIMIT = 300.0  # seconds that a server may take to start on a busy machine
+START_LIMIT = 1800.0  # seconds that a server may take to start on a busy machine
+END_LIMIT = 120.0  # and to end
 PAGE_LIMIT_MS = 120_000
 SETTLE_MS = 500  # before a click: the page holds a stream open, so its network is never idle
 VIEWPORT = {"width": 1280, "height": 900}
@@ -170,7 +171,7 @@ def serve(model: str) -> Iterator[Server]:
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(END_LIMIT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
