@@ -86,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.memory is None:
             result = measure(options.model, options.repeat)
         else:
+            validate.integer("memory", options.memory, 1, memory.MOST)
             with serve(options.model) as server:
                 result = memory.grown(server.url, server.process_id, options.memory, _progress)
     except (ValueError, OSError, RuntimeError) as error:

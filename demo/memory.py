@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from var_mini import checkpoints, validate
+from var_mini import checkpoints
 
-SETTINGS = 300
+SETTINGS, MOST = 300, 100_000  # runs, unless told otherwise and at most
 ATTENTION = ("exact", "poly-2", "landmark-32")
 API = "/gradio_api"
 NO_PROCFS = "memory of another process: only measured where /proc tells it (Linux)"
@@ -30,7 +30,6 @@ def grown(url: str, process_id: int, count: int, progress: Callable[[str], None]
     """Draws `count` runs in turn with all shipped models and back ends, every second one as the page does, with all partial
     pictures, the others as programs do. Returns the memory before, after the first run of every kind, and at the end, in bytes.
     """
-    count = validate.integer("memory", count, 1, 100_000)
     names = checkpoints.available()
     kinds = [(name, attention) for attention in ATTENTION for name in names if _can(name, attention)]
     # the listener that the button Generate starts; the configuration names it
