@@ -110,6 +110,7 @@ def test_samples_are_offered_and_taken_apart(tiny, monkeypatch):
 
 def test_without_samples_nothing_is_loaded_and_the_tab_says_what_to_do(tiny, monkeypatch):
     monkeypatch.setattr(tokenize_tab.models, "load_model", lambda name: pytest.fail("loaded a model"))
+    monkeypatch.setattr(tokenize_tab.models, "published", lambda: ["var_d16"])
     assert tokenize_tab.take_first(tiny)["note"] == EN["tokenize_choose"]
     _, invert, shown = tokenize_tab.choose_model("var_d16")
     assert invert["visible"] is False and shown["note"] == EN["published_needs"]
