@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
+
+from var_mini import checkpoints
 
 from . import (
     api,
@@ -17,17 +22,21 @@ from . import (
     lowrank_tab,
     masks_tab,
     models,
+    preview,
     tokenize_tab,
     tour,
+    uploads,
     waiting,
     wording,
 )
+from .hosting import SHARED, Hosting
 
-TITLE = "VAR Mini"
+TITLE = preview.TITLE
 MAX_FILE_SIZE = "16mb"  # of an upload
-QUEUE_SIZE = 64  # visitors who may wait; one model serves all of them in turn
-SESSIONS = 1000  # visitors whose state is kept
-UPLOADS_KEPT = (600, 3600)  # every so many seconds, uploads older than so many are deleted
+QUEUE_SIZE = 64  # runs that may wait; one model serves all of them in turn
+# Gradio keeps for every visitor the last value of every component, up to a megabyte, for uses that this page has none of.
+SESSIONS = 32
+UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
 
 STYLE = Path(__file__).with_name("style.css")
 # In the order of a lesson; each builds its own tab, and nothing in one tab knows of another.
@@ -74,22 +83,42 @@ def build(default_model: str) -> gr.Blocks:
     return page
 
 
-def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None, share: bool = False, **options) -> gr.Blocks:
+def launch(
+    default_model: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    hosting: Hosting | None = None,
+    **options,
+) -> gr.Blocks:
     """Builds and serves the page; `options` go to Blocks.launch. Without `prevent_thread_lock` it returns on Ctrl-C.
 
-    `share` asks Gradio's server for a public link that lives a week and leads through it to this machine.
+    `share` asks Gradio's server for a public link that lives a week and leads through it to this machine. `port` None takes
+    a free one.
     """
-    guard.private_folder()
-    page = build(default_model).queue(max_size=QUEUE_SIZE, api_open=False)  # no way past the queue
+    hosting = hosting or Hosting()
+    if default_model in checkpoints.OFFICIAL:
+        models.load_model(default_model)  # who runs the server may download it, and nobody else waits for that
+    if share:
+        hosting = replace(hosting, allowed_hosts=(*hosting.allowed_hosts, SHARED))
+    # uvicorn reads it, and would otherwise believe whatever a visitor of this machine forwards
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(hosting.trusted_proxies)
+    uploads.private_folder()
+    page = build(default_model).queue(hosting, max_size=QUEUE_SIZE, api_open=False)  # no way past the queue
+    door = guard.Door(page, hosting, uploads.Uploads(os.environ["GRADIO_TEMP_DIR"], page.upload_file_set))
     page.launch(
         server_name=host,
-        server_port=port,
+        server_port=port or free_port(host),
+        root_path=hosting.root_path,
         share=share,
         ssr_mode=False,
         enable_monitoring=False,
         show_error=False,
         state_session_capacity=SESSIONS,
-        app_kwargs={"middleware": [Middleware(guard.Guard, page=page)]},
+        app_kwargs={
+            "lifespan": door.around,
+            "middleware": [Middleware(preview.Renamed, hosting=hosting), Middleware(guard.Sentences)],
+        },
         footer_links=[],
         theme=theme(),
         css=STYLE.read_text() + explorer.CSS.read_text(),
@@ -98,3 +127,10 @@ def launch(default_model: str, host: str = "127.0.0.1", port: int | None = None,
         **options,
     )
     return page
+
+
+def free_port(host: str) -> int:
+    """A port that is free now. Gradio would look for one in a fixed range, where several servers may meet."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]

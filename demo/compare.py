@@ -209,7 +209,9 @@ def _table(left: Side, right: Side, errors: torch.Tensor | None, language: str) 
         for name, a, b in rows
     )
     names = "".join(f'<th scope="col">{escape(side.name)}</th>' for side in (left, right))
-    return f"<table><thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody></table>"
+    guided = errors is not None and right.settings.sampling.guidance > 0
+    note = _paragraph(wording.text("state_guided", language)) if guided else ""
+    return f"<table><thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
 def _milliseconds(seconds: float, language: str) -> str:

@@ -13,10 +13,9 @@ from PIL import Image
 from var_mini import checkpoints, validate
 from var_mini.attention import AttentionSpec
 from var_mini.cost.trained import LADDER, time_image
-from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.images import enlarge, to_uint8
 
-from . import compare, cost_view, models, wording
+from . import compare, cost_view, models, runs, stale, wording
 from .errors import readable
 from .gallery import data_uri
 
@@ -49,7 +48,7 @@ def draw(label, seed, request: gr.Request = None) -> Iterator[str]:
             raise ValueError(f"model = {LADDER[0]!r}: is not there")
         classes = checkpoints.load_config(names[0]).transformer.num_classes
         label = validate.integer("class", label, 0, classes - 1)
-        seed = validate.integer("seed", seed, 0, MAX_SEED)
+        seed = runs.checked_seed(seed)
         pictures: list[Picture] = []
         for name in names:
             for attention in BACKENDS:
@@ -140,3 +139,4 @@ def build() -> None:
         api_name="draw_ladder",
     )
     stop.click(None, cancels=[running])
+    stale.follow([label, seed], [pictures])

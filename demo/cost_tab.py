@@ -27,9 +27,10 @@ CHOSEN = {
 FIRST = ("attention", 8)  # what is shown at first: kind and head dimension
 FINAL_SIDES = (4, 96)
 FINAL_SIDE = 32
-KEPT = 256  # visitors whose measurement can be stopped
+KEPT = 256  # visitors whose measurement can be stopped, and those whose results are kept
 
 _STOPS: OrderedDict[str, threading.Event] = OrderedDict()  # session -> set when its visitor wants to stop
+_MEASURED: OrderedDict[str, dict[str, list]] = OrderedDict()  # session -> rows by kind; see app.SESSIONS why no gr.State
 _LOCK = threading.Lock()
 
 
@@ -57,8 +58,8 @@ def stop(request: gr.Request = None) -> None:
         wish.set()
 
 
-def measure(what, head_dim, sides, methods, kept, request: gr.Request = None) -> Iterator[tuple[str, str, dict]]:
-    """Yields the chart with what is measured so far, the status line, and all that this visitor has measured."""
+def measure(what, head_dim, sides, methods, request: gr.Request = None) -> Iterator[tuple[str, str]]:
+    """Yields the chart with what is measured so far, and the status line."""
     language, session = wording.language(request), _session(request)
     try:
         asked = live.Sweep.checked(what, head_dim, sides, methods)
@@ -66,12 +67,13 @@ def measure(what, head_dim, sides, methods, kept, request: gr.Request = None) ->
         raise readable(error) from None
     with _LOCK:
         wish = _STOPS.setdefault(session, threading.Event())
-    kept, begin, progress = dict(kept or {}), time.monotonic(), live.Progress(len(asked.sides) * len(asked.methods))
+    begin, progress = time.monotonic(), live.Progress(len(asked.sides) * len(asked.methods))
 
-    def shown(text: str) -> tuple[str, str, dict]:
-        rows = kept[_key(what, head_dim)] = progress.rows
+    def shown(text: str) -> tuple[str, str]:
+        rows = progress.rows
+        _keep(session, _key(what, head_dim), rows)
         done = progress.done if progress.finished else len(rows)
-        return cost_view.measured(what, head_dim, rows, language), _status(text, done, progress.total), kept
+        return cost_view.measured(what, head_dim, rows, language), _status(text, done, progress.total)
 
     try:
         for progress in live.sweep(asked, SECONDS, wish.is_set, cost_view.device(what)):
@@ -89,6 +91,20 @@ def measure(what, head_dim, sides, methods, kept, request: gr.Request = None) ->
 
 def _session(request: gr.Request | None) -> str:
     return str(getattr(request, "session_hash", None))
+
+
+def _keep(session: str, key: str, rows: list) -> None:
+    with _LOCK:
+        _MEASURED.setdefault(session, {})[key] = rows
+        _MEASURED.move_to_end(session)
+        while len(_MEASURED) > KEPT:
+            _MEASURED.popitem(last=False)
+
+
+def measured_by(request: gr.Request | None, what: str, head_dim: int) -> list:
+    """What this visitor has measured of a kind."""
+    with _LOCK:
+        return _MEASURED.get(_session(request), {}).get(_key(what, head_dim), [])
 
 
 def _key(what: str, head_dim: int) -> str:
@@ -126,7 +142,7 @@ def _status(text: str, done: int, total: int) -> str:
 # -- what the controls show ------------------------------------------------------------------------------------------
 
 
-def show(what, head_dim, kept, request: gr.Request = None) -> tuple:
+def show(what, head_dim, request: gr.Request = None) -> tuple:
     """Another kind or head dimension: its chart, with what this visitor measured of it, and the methods on offer."""
     language = wording.language(request)
     try:
@@ -135,14 +151,14 @@ def show(what, head_dim, kept, request: gr.Request = None) -> tuple:
         head_dim = dims[0] if len(dims) == 1 else int(validate.one_of("head_dim", str(head_dim), [str(d) for d in dims]))
     except ValueError as error:
         raise readable(error) from None
-    here = (kept or {}).get(_key(what, head_dim), [])
+    here = measured_by(request, what, head_dim)
     methods = gr.update(choices=_method_choices(what, language), value=list(CHOSEN[what]))
     return cost_view.measured(what, head_dim, here, language), gr.update(value=head_dim, visible=len(dims) > 1), methods
 
 
-def show_dimension(what, head_dim, kept, request: gr.Request = None) -> str:
+def show_dimension(what, head_dim, request: gr.Request = None) -> str:
     """The chart alone: the methods stay as they are chosen."""
-    return show(what, head_dim, kept, request)[0]
+    return show(what, head_dim, request)[0]
 
 
 def show_counts(side, request: gr.Request = None) -> str:
@@ -220,7 +236,6 @@ def build_tab(default_model: str) -> None:
             stop_button = gr.Button(t("stop"), scale=1, min_width=80, elem_id="vm-cost-stop")
         status = gr.HTML(elem_id="vm-cost-progress", apply_default_css=False)
         chart = gr.HTML(elem_id="vm-cost-measured", elem_classes="vm-cost-part", apply_default_css=False)
-        kept = gr.State({})
 
         gr.Markdown(f"### {t('cost_counted')}")
         gr.Markdown(t("cost_counted_intro"))
@@ -239,16 +254,16 @@ def build_tab(default_model: str) -> None:
     prepared = run_button.click(prepare, asked, status, **quiet)
     prepared.success(
         measure,
-        [*asked, kept],
-        [chart, status, kept],
+        asked,
+        [chart, status],
         concurrency_id="model",
         concurrency_limit=1,
         show_progress="hidden",
         api_visibility="private",
     )
     stop_button.click(stop, **quiet)
-    what.input(show, [what, head_dim, kept], [chart, head_dim, methods], **quiet)
-    head_dim.input(show_dimension, [what, head_dim, kept], chart, **quiet)
+    what.input(show, [what, head_dim], [chart, head_dim, methods], **quiet)
+    head_dim.input(show_dimension, [what, head_dim], chart, **quiet)
     side.change(show_counts, side, counts, trigger_mode="always_last", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)

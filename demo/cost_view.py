@@ -39,6 +39,7 @@ METHODS = {
     "var-poly-2": ("cost_var_poly_2", 1, False),
     "var-landmark-32": ("cost_var_landmark_32", 5, False),
 }
+WIDEST = 2.0  # of a slope's interval: a wider one does not even tell n² from n⁴
 BASELINE = {"attention": "exact", "transformer": "exact", "raster": "raster-cached"}
 WHAT = {"attention": "cost_what_attention", "transformer": "cost_what_transformer", "raster": "cost_what_raster"}
 
@@ -129,7 +130,7 @@ def _slopes(what: str, head_dim: int, here: list[dict], language: str) -> str:
     text, recorded, now = _in(language), recorded_slopes(what, head_dim), slopes_here(here)
 
     def cell(fit: dict | None) -> str:
-        if fit is None:
+        if fit is None or not fit["high"] - fit["low"] <= WIDEST:
             return wording.NO_VALUE
         interval = text("cost_interval", low=f"{fit['low']:.2f}", high=f"{fit['high']:.2f}")
         return f"{fit['exponent']:.2f}<small>{escape(interval)}</small>"
@@ -140,7 +141,7 @@ def _slopes(what: str, head_dim: int, here: list[dict], language: str) -> str:
         cells = [cell(fit), *([cell(now.get(method))] if now else []), power(live.growth(what, method))]
         body.append((method, method_name(method, language), cells))
     sides = _listed(next(iter(recorded.values()))["sides"])
-    note = text("cost_slopes_note", recorded=sides)
+    note = text("cost_slopes_note", recorded=sides, widest=f"{WIDEST:g}")
     if now:
         note += " " + text("cost_slopes_here", sides=" · ".join(dict.fromkeys(_listed(fit["sides"]) for fit in now.values())))
     table = _table([text(name) for name in heads], body, text("cost_slopes"), "slopes", safe=True)

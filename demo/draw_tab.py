@@ -12,7 +12,7 @@ from var_mini import checkpoints, validate
 from var_mini.generation import Trace
 from var_mini.view.payload import payload
 
-from . import backend, compare, explorer, gallery, links, models, runs, wording
+from . import backend, compare, explorer, gallery, guard, links, models, runs, stale, wording
 from .errors import readable
 
 
@@ -68,14 +68,16 @@ def _stream(settings: runs.Settings, request: gr.Request | None) -> Iterator[dic
 
 
 def choose_model(name, request: gr.Request = None) -> tuple:
-    """What changes with the model: classes, sampling settings, landmarks on offer, the run shown; no comparison."""
+    """What changes with the model: classes, seed, sampling settings, landmarks on offer, the run shown; no comparison."""
     try:
         config = models.offered_config(name)
     except ValueError as error:
         raise readable(error) from None
     s, numbers = config.sampling, backend.landmark_choices(name)
+    first_label, first_seed = links.first_choice(name)  # of the run that is shown now
     return (
-        gr.update(choices=models.class_choices(config), value=links.first_choice(name)[0]),
+        gr.update(choices=models.class_choices(config), value=first_label),
+        first_seed,
         s.guidance,
         s.temperature,
         gr.update(maximum=config.tokenizer.vocab_size, value=s.top_k),
@@ -87,8 +89,9 @@ def choose_model(name, request: gr.Request = None) -> tuple:
 
 
 def stop(request: gr.Request = None) -> None:
-    """The run itself is cancelled by the queue; this only says so."""
-    gr.Info(wording.text("stopped", wording.language(request)))
+    """The run itself is cancelled by the queue; this only says so, where there was one."""
+    running = guard.was_running(request)
+    gr.Info(wording.text("stopped" if running else "stopped_nothing", wording.language(request)))
 
 
 def build_tab(default_model: str) -> None:
@@ -117,7 +120,7 @@ def build_tab(default_model: str) -> None:
     area = compare.build_area()
     settings = [guidance, temperature, top_k, top_p]
     inputs = [model, label, seed, *settings, *chosen]
-    gallery.build(inputs, view)
+    brought = gallery.build(inputs, view)
 
     chosen[0].change(backend.visibility, chosen[0], chosen[1:], queue=False, show_progress="hidden", api_visibility="private")
     # one concurrency_id for everything that runs a model: two runs at once would only slow each other down
@@ -128,8 +131,10 @@ def build_tab(default_model: str) -> None:
     )
     # first cancel, then say so: a Generate pressed in between would be dropped; queued, or gr.Info would not reach the page
     stop_button.click(None, cancels=[running, comparing]).then(stop, api_visibility="private")
-    outputs = [label, *settings, chosen[2], view, area[0]]
+    outputs = [label, seed, *settings, chosen[2], view, area[0]]
     model.input(
         choose_model, model, outputs, cancels=[running, comparing], queue=False, show_progress="hidden", api_visibility="private"
     )
+    stale.follow([model, label, seed, *settings, *chosen], [view, area[1], brought])
+    stale.follow([versus], [area[1]])
     links.restore(draw_link, inputs, versus, view)

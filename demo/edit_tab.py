@@ -21,11 +21,10 @@ from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import Trace
 from var_mini.generation.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
-from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, models, runs, wording
+from . import explorer, models, runs, stale, wording
 from .errors import message, readable
 from .gallery import data_uri
 from .tokenize_tab import ERRORS, event_field, picker_value, sample_image
@@ -139,19 +138,14 @@ def choose_model(name) -> tuple:
 
 def _controls(config: ModelConfig) -> tuple:
     classes, label = models.class_choices(config), _first_label(config)
-    other = _other_label(config, label)
-    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=other), config.sampling.guidance
+    # the same class inside the mask: a new middle for the picture is the plainest edit
+    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=label), config.sampling.guidance
 
 
 def _first_label(config: ModelConfig) -> int:
     """The class of the picture that `start_first` shows."""
     found = samples.load_samples(config)
     return config.class_names.index(found[-1].name) if found and found[-1].name in config.class_names else 0
-
-
-def _other_label(config: ModelConfig, label: int) -> int:
-    """A class to draw inside the mask that is not the start picture's, so that the first try shows something."""
-    return (label + 1) % config.transformer.num_classes
 
 
 def _nothing(name: str, config: ModelConfig) -> dict:
@@ -194,7 +188,7 @@ def redraw(label, seed, guidance, event: gr.EventData, request: gr.Request = Non
         own = config.sampling
         sampling = Sampling(guidance, own.temperature, own.top_k, own.top_p)
         label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        settings = runs.Settings(name, label, validate.integer("seed", seed, 0, MAX_SEED), sampling, AttentionSpec())
+        settings = runs.Settings(name, label, runs.checked_seed(seed), sampling, AttentionSpec())
         loaded = models.load_model(name)
         before = picture_of_ids(loaded.model, ids)
         steps, inside = [], masks_per_scale(mask, config.pyramid.patch_nums)
@@ -256,7 +250,7 @@ def build_tab(default_model: str) -> None:
         first_label = drop(classes, value=own, label=t("edit_first_class"), elem_id="vm-edit-first")
         first_seed = gr.Number(0, label=t("edit_first_seed"), scale=2, min_width=90)
     with gr.Row(elem_classes="vm-controls"):
-        label = drop(classes, value=_other_label(config, own), label=t("edit_class"), elem_id="vm-edit-class")
+        label = drop(classes, value=own, label=t("edit_class"), elem_id="vm-edit-class")
         seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
         guidance = gr.Slider(0, 10, config.sampling.guidance, step=0.1, label=t("guidance"), scale=3, min_width=150)
     board = gr.HTML(
@@ -278,4 +272,5 @@ def build_tab(default_model: str) -> None:
     board.sample(start_sample, model, board, trigger_mode="always_last", **options)
     board.take(start_taken, model, [board, model, first_label, label, guidance], **options)
     board.redraw(redraw, [label, seed, guidance], [view, shown], **options)
+    stale.follow([model, label, seed, guidance], [view, shown])
     model.input(choose_model, model, [board, first_label, label, guidance], **options)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 import torch
 
-from . import wording
+from var_mini import checkpoints
+
+from . import models, wording
 
 
 def message(error: Exception) -> str:
@@ -13,8 +17,18 @@ def message(error: Exception) -> str:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return wording.text("out_of_memory")
     if isinstance(error, RuntimeError):
-        return wording.text("run_failed", error=(str(error).splitlines() or [type(error).__name__])[0])
-    return str(error)
+        return wording.text("run_failed", error=_without_paths((str(error).splitlines() or [type(error).__name__])[0]))
+    if isinstance(error, OSError) and error.strerror:
+        return wording.text("file_failed", error=error.strerror)
+    return _without_paths(str(error))
+
+
+def _without_paths(text: str) -> str:
+    """The same without the folders that models lie in: where they are on this machine is nobody's business."""
+    for folder in (Path(models.default()).parent, checkpoints.ASSETS):
+        if folder.is_absolute():
+            text = text.replace(f"{folder}/", "")
+    return text
 
 
 def readable(error: Exception) -> gr.Error:

@@ -12,7 +12,7 @@ from var_mini import validate
 from var_mini.inspection import attention_blocks, attention_row
 from var_mini.view.payload import weights_payload
 
-from . import models, runs, wording
+from . import gate, models, runs, wording
 from .errors import message
 
 VIEW = Path(var_mini.view.__file__).parent
@@ -27,7 +27,7 @@ const checked = async (promise) => {{
   if (answer && answer.error) throw new Error(answer.error);
   return answer;
 }};
-const given = (run) => (run.edited ? run.scales.map((s) => s.ids) : null); // an edited run does not follow from its settings
+const given = (run) => (run.edited || run.opened ? run.scales.map((s) => s.ids) : null); // these need not follow from settings
 const explorer = mount(element.querySelector('.vx-root'), {{
   words: texts,
   row: (run, scale, token) => checked(server.row({{ settings: run.settings, ids: given(run), scale, token }})),
@@ -42,7 +42,7 @@ explorer.show(props.value);
 # The link of the page reproduces the run that it shows. A recorded run leaves it alone: it is shown before the page has
 # read the link that it was opened with.
 LINK = """
-if (run.recorded || run.scales.length < run.sides.length || !run.settings.model) return;
+if (run.recorded || run.opened || run.scales.length < run.sides.length || !run.settings.model) return;
 const query = new URLSearchParams({ ...run.settings, scale: state.scale + 1 });
 for (const [name, value] of new URLSearchParams(location.search)) if (name.startsWith('__')) query.set(name, value);
 history.replaceState(null, '', '?' + query);
@@ -66,7 +66,7 @@ def component(value: dict | None, elem_id: str, link: bool = False) -> gr.HTML:
         value,
         html_template='<div class="vx-root"></div>',
         js_on_load=script(LINK if link else ""),
-        server_functions=[row, blocks],
+        server_functions=[gate.served(row), gate.served(blocks)],
         words=wording.part("explorer_"),
         apply_default_css=False,
         elem_id=elem_id,

@@ -15,11 +15,12 @@ from PIL import Image
 from var_mini import data as datasets
 from var_mini import neighbours, validate
 from var_mini.generation import Trace
+from var_mini.generation.editing import picture_of_ids
 from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.images import enlarge, strip, to_uint8
 from var_mini.view.payload import payload
 
-from . import models, runs, wording
+from . import gate, models, runs, wording
 from .errors import message, readable
 
 SEEDS = 8
@@ -88,14 +89,24 @@ def nearest(
 
 
 def export(query) -> dict:
-    """For the browser: a run as a file, {settings, kind} -> {name, type, data in base64}, or {error}."""
+    """For the browser: a run as a file, {settings, kind} -> {name, type, data in base64}, or {error}.
+
+    `ids` are the token maps of a run that came out of a file, which is not what its settings draw here.
+    """
     try:
         if not isinstance(query, dict):
             raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
         kind, settings = str(query.get("kind")), runs.from_record(query.get("settings"))
-        trace, write = runs.trace(settings), {"png": _png, "gif": _gif, "trace": _trace}.get(kind)
+        write = {"png": _png, "gif": _gif, "trace": _trace}.get(kind)
         if write is None:
             raise ValueError(f"kind = {kind[:20]!r}: must be one of gif, png, trace")
+        if query.get("ids") is None:
+            trace = runs.trace(settings)
+        elif write is _trace:
+            raise ValueError(wording.text("export_opened"))
+        else:
+            ids = runs.checked_ids(settings.config, query["ids"])
+            trace = picture_of_ids(models.load_model(settings.name).model, ids)
         content = base64.b64encode(write(settings, trace)).decode()
     except ERRORS as error:
         return {"error": message(error)}
@@ -131,7 +142,10 @@ def _trace(settings: runs.Settings, trace: Trace) -> bytes:
 
 
 def open_trace(content, request: gr.Request = None) -> dict:
-    """A trace file that a visitor opened, as the explorer shows it. Nothing of it is run; anything unsound is an error."""
+    """A trace file that a visitor opened, as the explorer shows it. Nothing of it is run; anything unsound is an error.
+
+    Nothing of it is kept either: the browser sends its token maps along with whatever is asked about it.
+    """
     language = wording.language(request)
     try:
         if isinstance(content, str):  # how Gradio hands over a file that it did not read itself
@@ -143,9 +157,9 @@ def open_trace(content, request: gr.Request = None) -> dict:
         settings = runs.from_record(trace.settings)
     except ERRORS as error:
         raise readable(error) from None
-    runs.keep(settings, trace.steps)
     colours = models.load_model(settings.name).colours
-    return payload(Trace(runs.record(settings), trace.steps), config, colours=colours)
+    shown = payload(Trace(runs.record(settings), trace.steps), config, colours=colours)
+    return shown | {"opened": True, "note": wording.text("explorer_opened", language)}
 
 
 def _fitting(trace: Trace, language: str):
@@ -186,7 +200,7 @@ for (const kind of ['png', 'gif', 'trace', 'link']) {
     }
     const run = shown();
     if (!run || !run.settings.model) return;
-    const file = await server.export({ settings: run.settings, kind });
+    const file = await server.export({ settings: run.settings, kind, ids: run.opened ? run.scales.map((s) => s.ids) : null });
     if (file.error) { say.textContent = file.error; return; }
     const bytes = Uint8Array.from(atob(file.data), (c) => c.charCodeAt(0));
     const link = document.createElement('a');
@@ -200,8 +214,8 @@ for (const kind of ['png', 'gif', 'trace', 'link']) {
 """
 
 
-def build(inputs: list, view: gr.HTML) -> None:
-    """The buttons below the explorer and the place for what they bring."""
+def build(inputs: list, view: gr.HTML) -> gr.HTML:
+    """The buttons below the explorer and the place for what they bring, which is returned."""
     t = wording.shown
     with gr.Row(elem_classes="vm-actions"):
         more = gr.Button(t("more"), size="sm", min_width=130)
@@ -210,7 +224,7 @@ def build(inputs: list, view: gr.HTML) -> None:
     gr.HTML(
         html_template='<div class="vm-export"><span role="status"></span></div>',
         js_on_load=SAVE,
-        server_functions=[export],
+        server_functions=[gate.served(export)],
         words=wording.part("export_"),
         apply_default_css=False,
         elem_id="vm-export",
@@ -220,3 +234,4 @@ def build(inputs: list, view: gr.HTML) -> None:
     more.click(more_seeds, inputs, brought, **one_at_a_time)
     near.click(nearest, inputs, brought, **one_at_a_time)
     opened.upload(open_trace, opened, view, **one_at_a_time)
+    return brought

@@ -1,70 +1,103 @@
 """What stands between the network and the page: a strict list of addresses, sizes and turns, and errors that tell nothing inside.
 
 Gradio serves much that this page never uses (a proxy for other sites, recordings, run history, editing of its own source).
-`Guard` lets through only what the page and gradio_client need. `Page` turns every unforeseen exception into one sentence.
+`Door`, around everything, lets through only what the page and gradio_client need, from visitors who may ask. `Page` and
+`Sentences` turn every unforeseen exception into one sentence.
 """
 
 from __future__ import annotations
 
-import atexit
+import asyncio
+import contextlib
+import errno
 import json
-import os
 import re
-import shutil
-import tempfile
+import sys
+import time
 import traceback
+from urllib.parse import parse_qs
 
 import gradio as gr
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from . import wording
+from . import bodies, gate, preview, visitors, wording
+from .bodies import Intake, RefusedError
+from .hosting import Hosting
+from .line import TIDY_EVERY, Line
+from .uploads import Uploads
+from .visitors import Visitor
 
 API = "/gradio_api"
 ADDRESSES = re.compile(
-    r"/|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.+"
+    rf"/|{preview.PATH}|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.+"
     rf"|{API}/(info|openapi\.json|startup-events|app_id|theme\.css|cancel|reset|upload|upload_progress|component_server)/?"
     rf"|{API}/(queue|heartbeat|run|api|call)/.+"
     rf"|{API}/file=(?!https?:).+",  # Gradio would fetch any address of the internet for whoever asks
     re.IGNORECASE | re.DOTALL,
 )
-ENQUEUE = re.compile(rf"{API}/(queue/join|call/.+)")
-MAX_BODY = 4 * 1024**2  # bytes of a request that is no upload
-MAX_UPLOAD = 17 * 1024**2  # bytes of an upload with its headers; of the file itself, app.MAX_FILE_SIZE
-WAITING = 6  # runs of one visitor that may wait in the queue: more would only delay the others
+UPLOAD = re.compile(rf"{API}/upload/?")
+NAMED = re.compile(rf"{API}/(?:run|api|call|call/v2)/([^/]+)/?")  # calls that name a function
+LISTENING = re.compile(rf"{API}/(?:queue/data|call/(?:v2/)?[^/]+/([^/]+))/?")
+FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded")
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "cross-origin-opener-policy": "same-origin-allow-popups",
+}
 LONGEST = 600  # characters of an error
-
-
-def private_folder() -> None:
-    """Gives uploads a folder of this process alone, unless one is named: /tmp/gradio is shared with every other Gradio app."""
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="var-mini-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+LOGGED = 4000  # characters of what the log says of an error
+MODEL = "model"  # the concurrency_id of everything that computes with a model
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Page(gr.Blocks):
-    """Blocks whose errors a visitor can read: those meant for them as they are, all others as one general sentence."""
+    """Blocks whose errors a visitor can read, and whose runs wait in one fair line and pass one gate."""
+
+    def queue(self, hosting: Hosting | None = None, **options) -> Page:
+        super().queue(**options)
+        plain = self._queue
+        self._queue = Line(
+            hosting or Hosting(),
+            live_updates=plain.live_updates,
+            concurrency_count=plain.max_thread_count,
+            update_intervals=plain.update_intervals,
+            max_size=plain.max_size,
+            blocks=self,
+            default_concurrency_limit=plain.default_concurrency_limit,
+        )
+        return self
 
     async def process_api(self, block_fn, inputs, *args, **options) -> dict:
+        request = options.get("request")
         try:
             if _names_an_address(inputs):
-                raise gr.Error(wording.text("class_no_address", wording.language(options.get("request"))))
-            return await super().process_api(block_fn, inputs, *args, **options)
+                raise gr.Error(wording.text("class_no_address", wording.language(request)))
+            async with contextlib.AsyncExitStack() as stack:
+                if getattr(block_fn, "concurrency_id", None) == MODEL:
+                    # its visitor was counted on joining the line, and only one of the line comes here at a time
+                    await stack.enter_async_context(gate.here().turn(visitors.of(request), limited=False))
+                return await super().process_api(block_fn, inputs, *args, **options)
         except gr.Error as error:
             error.print_exception = False
             error.message = _shortened(str(error.message))
             raise
         except Exception as error:
             log(error)
-            told = wording.text("class_unexpected", wording.language(options.get("request")))
-            raise gr.Error(told, print_exception=False) from None
+            raise gr.Error(wording.text("class_unexpected", wording.language(request)), print_exception=False) from None
+
+
+def was_running(request: gr.Request | None) -> bool:
+    """Whether a run of this visitor is going on or was cancelled a moment ago."""
+    app = getattr(getattr(request, "request", None), "app", None)
+    return app is not None and app.get_blocks()._queue.was_running(request.session_hash, MODEL)
 
 
 def log(error: Exception) -> None:
-    """For whoever runs the server: either a mistake of the page or a forged request."""
-    traceback.print_exception(error)
+    """For whoever runs the server: either a mistake of the page or a forged request. What a visitor sent is cut short."""
+    lines = [line if len(line) <= LONGEST else f"{line[:LONGEST]} ...\n" for line in traceback.format_exception(error)]
+    print("".join(lines)[-LOGGED:], file=sys.stderr, flush=True)
 
 
 def _shortened(text: str) -> str:
@@ -81,74 +114,199 @@ def _names_an_address(value, depth: int = 0) -> bool:
     return isinstance(value, list) and depth < 20 and any(_names_an_address(one, depth + 1) for one in value)
 
 
-def waiting(page: gr.Blocks, session) -> int:
-    """How many runs of a visitor wait in the queue."""
-    queues = page._queue.event_queue_per_concurrency_id.values()
-    return sum(event.session_hash == session for one in queues for event in one.queue)
+async def _refuse(scope, receive, send, status: int, name: str) -> None:
+    sentence = wording.text(name, wording.language(Request(scope)))
+    # where the end of a body is unknown the connection ends; otherwise the rest is taken and dropped, so that the answer is read
+    headers = {"connection": "close"} if status == 411 else None
+    await JSONResponse({"detail": sentence, "error": sentence}, status, headers)(scope, receive, send)
 
 
-class Guard:
-    """ASGI middleware around the Gradio app of `page`."""
+class Sentences:
+    """ASGI middleware inside Gradio's own: an exception that nobody foresaw becomes a status and a sentence."""
 
-    def __init__(self, app, page: gr.Blocks):
-        self.app, self.page = app, page
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send) -> None:
+        begun = False
+
+        async def noted(message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise
+            if isinstance(error, RefusedError):
+                await _refuse(scope, receive, send, error.status, error.name)
+            elif isinstance(error, OSError) and error.errno in FULL:
+                log(error)
+                await _refuse(scope, receive, send, 507, "class_no_room")
+            else:
+                log(error)
+                await _refuse(scope, receive, send, 500, "class_unexpected")
+
+
+class Door:
+    """ASGI application around the whole Gradio app of `page`."""
+
+    def __init__(self, page: gr.Blocks, hosting: Hosting, uploads: Uploads):
+        self.app = None  # known once the server starts
+        self.page, self.hosting, self.uploads = page, hosting, uploads
+        self.intake = Intake(2 * hosting.per_address)
+
+    @property
+    def line(self) -> Line:
+        return self.page._queue
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        path = scope["path"]
-        refused = self._refused(scope["method"], path, Headers(scope=scope))
-        if refused is None and scope["method"] == "POST" and ENQUEUE.fullmatch(path):
-            body = await _read(receive)
-            receive = _replay(body, receive)
-            if waiting(self.page, _session(body)) >= WAITING:
-                refused = 503, "class_busy"
-        if refused is None:
-            await self.app(scope, receive, send)
-            return
-        status, name = refused
-        sentence = wording.text(name, wording.language(Request(scope)))
-        await JSONResponse({"detail": sentence, "error": sentence}, status)(scope, receive, send)
+        scope = self._inside(scope)
+        scope[visitors.SCOPE] = Visitor(visitors.address_of(scope), "", wording.language(Request(scope)))
+        send = bodies.impatient(self._with_headers(send))
+        try:
+            self._check(scope)
+            await self._admit(scope, receive, send)
+        except RefusedError as error:
+            await _refuse(scope, receive, send, error.status, error.name)
 
-    @staticmethod
-    def _refused(method: str, path: str, headers: Headers) -> tuple[int, str] | None:
+    def _inside(self, scope: dict) -> dict:
+        """The request as Gradio sees it: without the path that a proxy may have left in front, and without forged headers."""
+        path, prefix = scope["path"], self.hosting.prefix
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            path = path[len(prefix) :] or "/"
+        untrusted = ("x-gradio-server", *(() if self.hosting.trusted_proxies else FORWARDED))
+        headers = [(name, value) for name, value in scope["headers"] if name.decode("latin1") not in untrusted]
+        return scope | {"path": path, "raw_path": path.encode(), "headers": headers}
+
+    def _check(self, scope: dict) -> None:
+        """Raises RefusedError for what can be told from the first lines of a request."""
+        headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
+        host = headers.get("x-forwarded-host", headers.get("host", "")).split(",")[0].strip()
+        if not self.hosting.allows(host):
+            raise RefusedError(421, "class_no_host")
+        origin = headers.get("origin")
+        if origin is not None and not self.hosting.same_site(origin, host):
+            raise RefusedError(403, "class_other_site")
         if not ADDRESSES.fullmatch(path):
-            return 404, "class_no_page"
-        if method not in ("GET", "HEAD", "OPTIONS"):
-            length = headers.get("content-length", "")
-            if not length.isdecimal():
-                return 411, "class_no_length"
-            if int(length) > (MAX_UPLOAD if path.startswith(f"{API}/upload") else MAX_BODY):
-                return 413, "class_too_large"
-        return None
+            raise RefusedError(404, "class_no_page")
+        # of two lengths that contradict each other, some reader always believes the wrong one
+        if "transfer-encoding" in headers:
+            raise RefusedError(411, "class_no_length")
+        if method in ("GET", "HEAD", "OPTIONS"):
+            if headers.get("content-length", "0") != "0":
+                raise RefusedError(413, "class_too_large")
+            return
+        length = headers.get("content-length", "")
+        if not length.isdecimal():
+            raise RefusedError(411, "class_no_length")
+        if len(length) > 9 or int(length) > (bodies.MAX_UPLOAD if UPLOAD.fullmatch(path) else bodies.MAX_BODY):
+            raise RefusedError(413, "class_too_large")
+
+    async def _admit(self, scope, receive, send) -> None:
+        path, visitor = scope["path"], scope[visitors.SCOPE]
+        if path == preview.PATH:
+            await preview.picture()(scope, receive, send)
+        elif scope["method"] != "POST":
+            with self._listening(scope):
+                await self.app(scope, receive, send)
+        elif UPLOAD.fullmatch(path):
+            with self.intake.admitted(visitor.address, True), self.uploads.arriving(visitor.address) as keep:
+                await self._upload(scope, receive, send, keep)
+        else:
+            with self.intake.admitted(visitor.address, False):
+                body = await self.intake.read(receive, bodies.MAX_BODY)
+                told = _json(body)
+                self._check_call(path, told)
+                session = told.get("session_hash")
+                own = Visitor(visitor.address, session if isinstance(session, str) else "", visitor.language)
+                scope[visitors.SCOPE] = own
+                token = visitors.CURRENT.set(own)
+                try:
+                    await self.app(scope, bodies.replayed(body, receive), send)
+                finally:
+                    visitors.CURRENT.reset(token)
+
+    async def _upload(self, scope, receive, send, keep) -> None:
+        parts, status = [], 0
+
+        async def noted(message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            parts.append(message.get("body", b""))
+            if message["type"] == "http.response.body" and not message.get("more_body", False) and status == 200:
+                keep(b"".join(parts))
+            await send(message)
+
+        # uncompressed, so that the answer can be read here
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self.app(scope | {"headers": plain}, bodies.counted(receive, bodies.MAX_UPLOAD), noted)
+
+    def _check_call(self, path: str, told: dict) -> None:
+        """Raises RefusedError for a function that there is not; Gradio would answer with a traceback in the log."""
+        named, index, block = NAMED.fullmatch(path), told.get("fn_index"), told.get("component_id")
+        names = {fn.api_name for fn in self.page.fns.values()}
+        unknown = (
+            (named and told.get("fn_index") is None and named[1] not in names)
+            or (index is not None and (not isinstance(index, int) or index not in self.page.fns))
+            # files that come with such a call would stay in the system's temporary folder: no function here takes any
+            or ("component_server" in path and (not isinstance(block, int) or block not in self.page.blocks))
+        )
+        if unknown:
+            raise RefusedError(404, "class_no_page")
+
+    def _listening(self, scope):
+        """While the stream of a run is open, the line knows that somebody reads it."""
+        found = LISTENING.fullmatch(scope["path"])
+        if not found:
+            return contextlib.nullcontext()
+        if found[1] is None:
+            session = parse_qs(scope["query_string"].decode("latin1")).get("session_hash", [None])[0]
+        else:
+            session = self.line.session_of(found[1])
+        return self.line.listening(session) if session else contextlib.nullcontext()
+
+    def _with_headers(self, send):
+        policy = self.hosting.policy()
+
+        async def send_with_headers(message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = policy
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        return send_with_headers
+
+    @contextlib.asynccontextmanager
+    async def around(self, app):
+        """For Gradio's lifespan: puts this outside of all its middleware, and keeps the uploads tidy."""
+        self.app = app.middleware_stack
+        app.middleware_stack = self
+        gate.open_gate(self.hosting)
+        tidying = asyncio.create_task(self._tidy())
+        try:
+            yield
+        finally:
+            tidying.cancel()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_EVERY)
+            self.uploads.tidy(time.time())
 
 
-async def _read(receive) -> bytes:
-    """The whole body; the server has checked it against its announced length, which is bounded."""
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False) and message["type"] == "http.request"
-    return b"".join(parts)
-
-
-def _replay(body: bytes, receive):
-    """A `receive` that gives the body once and then goes on with the connection."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again():
-        return messages.pop() if messages else await receive()
-
-    return again
-
-
-def _session(body: bytes):
-    """The visitor's session as the request names it; None where it names none, and is a visitor of its own."""
+def _json(body: bytes) -> dict:
+    """The JSON object of a body; empty where it is none, which Gradio refuses by itself."""
     try:
-        session = json.loads(body).get("session_hash")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return session if isinstance(session, str) else None
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

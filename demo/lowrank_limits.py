@@ -16,7 +16,7 @@ from var_mini.fidelity import collect_qkv
 from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.svg import Mark, Series, line_chart, number
 
-from . import models, wording
+from . import models, runs, wording
 from .errors import readable
 
 BOUNDS = tuple(2.0 ** (j / 2) for j in range(-4, 9))  # 0.25 to 16
@@ -38,7 +38,7 @@ def curves(name, label, seed, source, layer, bound, degree, count, request: gr.R
         config = models.offered_config(name)
         validate.one_of("measured on", source, SOURCES)
         label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        seed = validate.integer("seed", seed, 0, MAX_SEED)
+        seed = runs.checked_seed(seed)
         layer = validate.integer("layer", layer, 1, config.transformer.depth)
         bound = validate.number("bound s", bound, SMALLEST_BOUND, LARGEST_BOUND)
         degree = validate.integer("degree", degree, DEGREES[0], DEGREES[-1])

@@ -17,7 +17,7 @@ from var_mini.config import ModelConfig
 from var_mini.fidelity import collect_qkv, output_errors
 from var_mini.view.svg import number
 
-from . import backend, compare, links, lowrank_limits, models, runs, wording
+from . import backend, compare, links, lowrank_limits, models, runs, stale, wording
 from .errors import readable
 
 RECORDED = checkpoints.ASSETS / "results"
@@ -202,16 +202,19 @@ def build_tab(default_model: str) -> None:
     chosen[0].change(backend.visibility, chosen[0], chosen[1:], queue=False, **quiet)
     for control in chosen:
         control.input(recorded, [model, *chosen], heat_table, queue=False, trigger_mode="always_last", **quiet)
-    ran = run.click(toggle, inputs, [*area, heat_table], **one_at_a_time)
+    ran = run.click(toggle, inputs, [*area, heat_table], **(one_at_a_time | {"show_progress": "minimal"}))
     ran.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
     changes = [control.input for control in (source, *sliders)]
     gr.on(changes, lowrank_limits.curves, sample, charts, trigger_mode="always_last", **one_at_a_time)
+    stale.follow([model, label, seed, *chosen], [area[1]])
+    stale.follow([label, seed], [heat_table, charts])
+    stale.follow([model, source, *sliders], [charts])
     outputs = [label, seed, chosen[2], sliders[0], area[0], heat_table]
     changed = model.input(choose_model, [model, *chosen], outputs, queue=False, **quiet)
     changed.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
     named = [chosen[0], chosen[1], chosen[3], source, heat_table]
     gr.context.Context.root_block.load(open_page, None, named, queue=False, **quiet)
-    tab.select(open_tab, [charts, *sample], charts, queue=False, **quiet)
+    tab.select(open_tab, [charts, *sample], charts, **one_at_a_time)
 
 
 def _limit_controls(config: ModelConfig) -> tuple[gr.Radio, list]:

@@ -74,7 +74,7 @@ export function mount(root, host) {
     root.dataset.start = next.ids.length ? next.subject : '';
     say('');
     if (same) return; // the mask stays
-    mask = Array.from({ length: side * side }, (_, i) => (presets[0][1](i % side) ? 1 : 0));
+    mask = Array.from({ length: side * side }, (_, i) => (presets[1][1](i % side, Math.floor(i / side)) ? 1 : 0));
     at = [0, 0];
     cells = mask.map(() => make('i'));
     grid.style.setProperty('--side', side);

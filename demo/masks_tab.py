@@ -45,7 +45,7 @@ picture.show(props.value);
 
 def pyramid_choices(default_model: str, language: str = "en") -> list[tuple[str, str]]:
     """(shown name, value): models of the page by name, VAR's pyramids as `var-256`."""
-    own = [choice for choice in models.model_choices(default_model) if choice[1] != models.PUBLISHED]
+    own = [choice for choice in models.model_choices(default_model) if choice[1] not in checkpoints.OFFICIAL]
     return own + [(wording.text("masks_published", language, size=size), f"var-{size}") for size in PUBLISHED]
 
 

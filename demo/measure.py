@@ -28,11 +28,12 @@ import torch
 from var_mini import checkpoints, validate
 from var_mini.cost.machine import machine_facts
 
-from . import wording
+from . import memory, wording
 
 COMMAND = "Serves the page and measures it in a real browser; prints one JSON object on the last line."
 MODEL_HELP = "model chosen at first, whose figures stand under the plain keys (default: %(default)s)"
 REPEAT_HELP = "repetitions of every figure (default: %(default)s)"
+MEMORY_HELP = "measure the server's memory instead: before and after so many runs of different settings, by every shipped model"
 COMMAND_ERROR = "demo.measure: {error}"
 NO_PLAYWRIGHT = "the package playwright is not installed: pip install -r requirements-dev.txt"
 NO_BROWSER = "no browser: neither {system} nor Playwright's own is there; apt install chromium, or playwright install chromium"
@@ -50,7 +51,8 @@ FLAGS = (
     "--no-first-run",
 )
 ROOT = Path(__file__).resolve().parent.parent
-START_LIMIT = 300.0  # seconds that a server may take to start on a busy machine
+START_LIMIT = 1800.0  # seconds that a server may take to start on a busy machine
+END_LIMIT = 120.0  # and to end
 PAGE_LIMIT_MS = 120_000
 SETTLE_MS = 500  # before a click: the page holds a stream open, so its network is never idle
 VIEWPORT = {"width": 1280, "height": 900}
@@ -78,9 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.measure", description=COMMAND)
     parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
     parser.add_argument("--repeat", default=5, type=int, help=REPEAT_HELP)
+    parser.add_argument("--memory", nargs="?", type=int, const=memory.SETTINGS, metavar="RUNS", help=MEMORY_HELP)
     options = parser.parse_args(argv)
     try:
-        result = measure(options.model, options.repeat)
+        if options.memory is None:
+            result = measure(options.model, options.repeat)
+        else:
+            validate.integer("memory", options.memory, 1, memory.MOST)
+            with serve(options.model) as server:
+                result = memory.grown(server.url, server.process_id, options.memory, _progress)
     except (ValueError, OSError, RuntimeError) as error:
         print(COMMAND_ERROR.format(error=error), file=sys.stderr)
         return 2
@@ -136,6 +144,7 @@ def _median(name: str, values: list[float]) -> dict:
 @dataclass
 class Server:
     url: str
+    process_id: int
     start_s: float  # from the start of the process until the page is answered
 
 
@@ -159,11 +168,11 @@ def serve(model: str) -> Iterator[Server]:
                     told = NOT_SERVED if code is None else SERVER_ENDED
                     raise RuntimeError(told.format(code=code, seconds=START_LIMIT, lines=lines))
                 time.sleep(0.02)
-            yield Server(url, time.perf_counter() - begin)
+            yield Server(url, process.pid, time.perf_counter() - begin)
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(END_LIMIT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +23,7 @@ from var_mini.view.images import code_colours
 
 from . import wording
 
-PUBLISHED = "var_d16"
+KEPT_PARAMETERS = 100_000_000  # of the models kept in memory, unless a single one has more
 QUICK_LIMIT = 50_000_000  # parameters; on a CPU a larger model would wait too long for a warm-up
 
 
@@ -43,11 +46,11 @@ class Loaded:
             self.warm.add(attention)
 
 
-_LOADING = threading.Lock()  # two visitors who ask at once load a model once
-
-
 _DEFAULT = ["fashion-28"]  # the model that the page was started with
 _DTYPE = [torch.float32]  # of most weights of all models
+_LOADED: OrderedDict[str, Loaded] = OrderedDict()  # the one used last at the end
+_LOADING: dict[str, threading.Lock] = {}  # two visitors who ask at once load a model once, and wait for no other model
+_LOCK = threading.Lock()  # of the two above; never held while a file is read
 
 
 def offer(name: str) -> None:
@@ -59,21 +62,56 @@ def offer(name: str) -> None:
 def compute_in(dtype: str) -> None:
     """Makes the page load all models with weights of this type. Raises ValueError where models cannot have it."""
     _DTYPE[0] = dtype_of(dtype)
-    _load.cache_clear()
+    forget()
+
+
+def published() -> list[str]:
+    """The published models whose files are on this machine. A visitor never starts a download: it would take all others along."""
+    return [name for name in checkpoints.OFFICIAL if all(map(_is_here, (checkpoints.TOKENIZER_FILE, f"{name}.pth")))]
+
+
+def _is_here(file: str) -> bool:
+    folder = os.environ.get("VAR_WEIGHTS")
+    if folder:
+        return (Path(folder) / file).is_file()
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(checkpoints.HUB_REPOSITORY, file), str)
+
+
+def offered() -> list[str]:
+    """Names of the models that a visitor may choose."""
+    return list(dict.fromkeys([*checkpoints.available(), *published(), *_DEFAULT]))
 
 
 def offered_config(name) -> ModelConfig:
     """The configuration of a model on offer. A browser can name no other: no path of this machine is read for it."""
-    return checkpoints.load_config(validate.one_of("model", name, [*checkpoints.available(), PUBLISHED, *_DEFAULT]))
+    return checkpoints.load_config(validate.one_of("model", name, offered()))
 
 
 def load_model(name: str) -> Loaded:
-    """Loads a model, or returns it if it is one of the two used last."""
-    with _LOADING:
-        return _load(name)
+    """Loads a model, or returns it if it is one of those used last."""
+    with _LOCK:
+        lock = _LOADING.setdefault(name, threading.Lock())
+    with lock:
+        with _LOCK:
+            found = _LOADED.get(name)
+        if found is None:
+            found = _load(name)
+    with _LOCK:
+        _LOADED[name] = found
+        _LOADED.move_to_end(name)
+        while len(_LOADED) > 1 and sum(one.model.num_parameters() for one in _LOADED.values()) > KEPT_PARAMETERS:
+            _LOADED.popitem(last=False)
+    return found
 
 
-@lru_cache(maxsize=2)
+def forget() -> None:
+    """Drops every loaded model."""
+    with _LOCK:
+        _LOADED.clear()
+
+
 def _load(name: str) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = checkpoints.load(name, device, dtype=_DTYPE[0])
@@ -104,12 +142,16 @@ def default() -> str:
 
 
 def model_choices(default_model: str) -> list[tuple[str, str]]:
-    """(shown name, value) of every model on offer: the shipped ones, the published one, and the one asked for."""
-    choices = [*((name, name) for name in checkpoints.available()), (wording.text("model_published"), PUBLISHED)]
+    """(shown name, value) of every model on offer: the shipped ones, published ones that are here, and the one asked for."""
+    there = published()
+    choices = [(name, name) for name in checkpoints.available()]
+    choices += [(wording.text("model_published", name=name.replace("var_", "VAR-")), name) for name in there]
     if default_model not in dict(choices).values():
-        name = checkpoints.load_config(default_model).name
-        published = default_model in checkpoints.OFFICIAL
-        choices.insert(0, (name if published else wording.text("model_in_folder", name=name), default_model))
+        if default_model in checkpoints.OFFICIAL:
+            choices.insert(0, (wording.text("model_published", name=default_model.replace("var_", "VAR-")), default_model))
+        else:
+            shown = wording.text("model_in_folder", name=checkpoints.load_config(default_model).name)
+            choices.insert(0, (shown, default_model))
     return choices
 
 

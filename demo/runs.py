@@ -1,6 +1,7 @@
-"""Runs that visitors have drawn, kept for a while: what a click on a token, an export or a comparison needs of them.
+"""Runs drawn here, kept for a while: what a click on a token, an export or a comparison needs of them.
 
-A run is a pure function of its settings, so one that was dropped is drawn again, and nothing is kept per visitor.
+A run is a pure function of its settings, so one that was dropped is drawn again, nothing is kept per visitor, and nothing gets
+in that was not drawn here: what visitors send never answers anybody else.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import ScaleStep, Trace
 from var_mini.generation.sampling import MAX_SEED
 
-from . import backend, models
+from . import backend, models, wording
 
-KEPT = 32  # runs
+KEPT = 32  # runs, and no more of them than fit into
+KEPT_BYTES = 48_000_000
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,17 @@ def checked(
     return Settings(
         name,
         validate.integer("class", label, 0, config.transformer.num_classes - 1),
-        validate.integer("seed", seed, 0, MAX_SEED),
+        checked_seed(seed),
         Sampling(guidance, temperature, top_k, top_p),
         backend.checked(name, config, method, polynomial, landmarks, factor),
     )
+
+
+def checked_seed(seed) -> int:
+    """A seed from the browser, where an emptied field sends nothing."""
+    if seed is None:
+        raise ValueError(wording.text("seed_empty", largest=MAX_SEED))
+    return validate.integer("seed", seed, 0, MAX_SEED)
 
 
 def from_record(record) -> Settings:
@@ -86,15 +95,16 @@ def draw(settings: Settings) -> Iterator[ScaleStep]:
     for step in loaded.model.generate(settings.label, settings.seed, settings.sampling, attention=settings.attention):
         steps.append(step)
         yield step
-    keep(settings, steps)
-
-
-def keep(settings: Settings, steps: list[ScaleStep]) -> None:
     with _LOCK:
         _RUNS[settings] = steps
         _RUNS.move_to_end(settings)
-        while len(_RUNS) > KEPT:
+        while len(_RUNS) > KEPT or (len(_RUNS) > 1 and sum(map(size, _RUNS.values())) > KEPT_BYTES):
             _RUNS.popitem(last=False)
+
+
+def size(steps: list[ScaleStep]) -> int:
+    """Bytes of a run's arrays."""
+    return sum(value.nbytes for step in steps for value in vars(step).values() if isinstance(value, torch.Tensor))
 
 
 def trace(settings: Settings) -> Trace:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +22,13 @@ from var_mini.generation.editing import neighbouring_codes, picture_of_ids, scal
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, models, runs, wording
+from . import explorer, gate, models, runs, wording
 from .errors import message, readable
 from .gallery import data_uri
 
 HERE = Path(__file__).parent
 NEAR, FAR = 8, 4  # codes offered in place of another
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
-_ONE = threading.Lock()  # clicks skip the queue, but two models at once would only slow each other down
 
 PICK_SCRIPT = """
 {module}
@@ -226,8 +224,7 @@ def _with_codes(model, ids: list[torch.Tensor], scale: int, token: int, codes: l
     device = model.transformer.pos_1LC.device
     batch = [part.to(device).repeat(len(codes), 1) for part in ids]
     batch[scale][:, token] = torch.tensor(codes, device=device)
-    with _ONE:
-        return (model.tokenizer.decode(model.tokenizer.quantize.accumulate(batch)[-1]).cpu() + 1) / 2
+    return (model.tokenizer.decode(model.tokenizer.quantize.accumulate(batch)[-1]).cpu() + 1) / 2
 
 
 def replace(query) -> dict:
@@ -237,8 +234,7 @@ def replace(query) -> dict:
         code = validate.integer("code", query.get("code"), 0, config.tokenizer.vocab_size - 1)
         original = original_image(config, query.get("original"))
         ids[scale][token] = code
-        with _ONE:
-            return view(name, original, picture_of_ids(models.load_model(name).model, ids), "")
+        return view(name, original, picture_of_ids(models.load_model(name).model, ids), "")
     except ERRORS as error:
         return {"error": message(error)}
 
@@ -302,7 +298,7 @@ def build_tab(default_model: str) -> None:
         js_on_load=TOKENS_SCRIPT.format(
             explorer=explorer.inline(explorer.VIEW / "explorer.js", "mountExplorer"), module=explorer.inline(HERE / "tokens.js")
         ),
-        server_functions=[candidates, replace],
+        server_functions=[gate.served(candidates), gate.served(replace)],
         words=wording.part("tokenize_"),
         explorer_words=wording.part("explorer_"),
         apply_default_css=False,

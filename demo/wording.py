@@ -19,6 +19,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Next-scale prediction: the model draws a whole token map at once, first the coarsest, then ever finer ones, and each map adds the detail that the maps before it left out.",
         "下一尺度预测：模型一次画出一整张词元图，先最粗，再逐级变细；每张图都补上前面各图还缺的细节。",
     ),
+    "preview_title": ("watch a transformer draw, coarse to fine", "看变换器由粗到细地作画"),
+    "preview_alt": (
+        "Token maps of five scales, and below each the picture decoded so far",
+        "五个尺度的词元图，每张图下面是到此为止解码出的图像",
+    ),
     "tab_draw": ("Watch it draw", "看它作画"),
     "tab_tokenize": ("Tokenize a picture", "把图片变成词元"),
     "tab_masks": ("Masks and memory", "掩码与记忆"),
@@ -28,9 +33,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     # -- controls of a run
     "model": ("Model", "模型"),
     "model_in_folder": ("{name} (from a folder)", "{name}（来自文件夹）"),
-    "model_published": ("VAR-d16 (published)", "VAR-d16（官方权重）"),
+    "model_published": ("{name} (published)", "{name}（官方权重）"),
     "class": ("Class", "类别"),
     "seed": ("Seed", "随机种子"),
+    "seed_empty": (
+        "The field of the seed is empty: it must be a whole number from 0 to {largest}.",
+        "随机种子一栏为空：须为 0 到 {largest} 的整数。",
+    ),
     "guidance": ("Guidance", "引导强度"),
     "guidance_info": ("0 switches it off", "0 表示关闭"),
     "temperature": ("Temperature", "温度"),
@@ -42,6 +51,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "sampling": ("Sampling: guidance, temperature, top-k, top-p", "采样：引导强度、温度、top-k、top-p"),
     "generate": ("Generate", "生成"),
     "stop": ("Stop", "停止"),
+    "stopped_nothing": ("Nothing is running that could be stopped.", "没有正在进行的运行可以停止。"),
+    "stale": (
+        "Of earlier settings: the controls have changed since.",
+        "这是先前设置的结果：之后设置已有改动。",
+    ),
     "stopped": ("Stopped. The scales drawn so far stay on the page.", "已停止。已画出的尺度仍留在页面上。"),
     # -- attention back end
     "back_end": ("Attention", "注意力"),
@@ -88,6 +102,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nearest_note": ("Distance: root mean square over pixels; black to white is 2.", "距离：像素的均方根；黑到白为 2。"),
     "drawn": ("drawn", "所画"),
+    "export_opened": (
+        "This run came out of a file: that file is its trace.",
+        "这次运行是从文件打开的：那个文件就是它的记录。",
+    ),
+    "explorer_opened": (
+        "A run out of a file that you opened: nobody else sees it, and it need not be what its settings draw here.",
+        "这是从您打开的文件中读出的运行：别人看不到它，它也未必与其设置在此处画出的一致。",
+    ),
     "export_png": ("Save PNG", "保存 PNG"),
     "export_gif": ("Save GIF", "保存 GIF"),
     "export_trace": ("Save trace", "保存记录"),
@@ -133,6 +155,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "row_total": ("Total time", "总时间"),
     "row_rank": ("Rows of a layer's state", "每层状态的行数"),
     "row_state": ("State, all layers", "状态，所有层"),
+    "state_guided": (
+        "The states count twice here: guidance draws with the class and without it at once. The tab Masks and memory counts one pass.",
+        "这里的状态算了两份：引导同时在有类别和无类别的条件下作画。“掩码与记忆”页只算一份。",
+    ),
     "row_reserve": ("Reserve of keys and values", "备用的键和值"),
     "row_equal": ("Tokens equal to the left", "与左图相同的词元"),
     "row_equal_scales": ("of each scale", "各尺度"),
@@ -146,8 +172,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # -- how the cost grows
     "cost_measured": ("Measured", "实测"),
     "cost_measured_intro": (
-        "Twice the side means four times the tokens, and exact attention lets every token look at every other: sixteen times the work. On these double-logarithmic axes such growth is a straight line, and its slope is the exponent. Lines: recorded. Rings: measured on this server, now, by you.",
-        "边长加倍，词元数变为四倍；精确注意力让每个词元都看其他所有词元，计算量就变为十六倍。在双对数坐标上，这种增长是一条直线，斜率就是指数。线：录制的结果。圆环：由你此刻在这台服务器上测得。",
+        "Twice the side means four times the tokens, and exact attention lets every token look at all tokens of the coarser scales and of its own: sixteen times the pairs. On these double-logarithmic axes such growth is a straight line, and its slope is the exponent. Lines: recorded. Rings: measured on this server, now, by you.",
+        "边长加倍，词元数变为四倍；精确注意力让每个词元看所有更粗尺度和本尺度的全部词元，配对数就变为十六倍。在双对数坐标上，这种增长是一条直线，斜率就是指数。线：录制的结果。圆环：由你此刻在这台服务器上测得。",
     ),
     "cost_what": ("What is timed", "测什么"),
     "cost_what_attention": ("attention of one layer", "一层的注意力"),
@@ -187,8 +213,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cost_slope_theory": ("theory", "理论"),
     "cost_interval": ("{low} to {high}", "{low} 至 {high}"),
     "cost_slopes_note": (
-        "Fitted over sides {recorded} (recorded), with 95 % intervals. Small maps are mostly overhead, so the upper half is fitted. Theory counts attention alone; the linear layers add a share that grows like n².",
-        "对边长 {recorded}（录制）拟合，附 95 % 置信区间。小图上主要是固定开销，因此只拟合较大的一半。理论值只计注意力；线性层另加一份按 n² 增长的开销。",
+        "Fitted over sides {recorded} (recorded), with 95 % intervals. Small maps are mostly overhead, so the upper half is fitted. Theory counts attention alone; the linear layers add a share that grows like n². Where a slope lies below its theory, fixed costs of every step still outweigh what grows: the sides measured are too small to show it. A slope whose interval is wider than {widest} says nothing and is left out.",
+        "对边长 {recorded}（录制）拟合，附 95 % 置信区间。小图上主要是固定开销，因此只拟合较大的一半。理论值只计注意力；线性层另加一份按 n² 增长的开销。斜率低于理论值时，每一步的固定开销仍超过增长的部分：所测边长还太小。置信区间宽于 {widest} 的斜率没有意义，不予列出。",
     ),
     "cost_slopes_here": ("Here: over sides {sides}.", "此处：边长 {sides}。"),
     "cost_speedups": ("Speed-up over: {name}", "相对“{name}”的加速比"),
@@ -639,8 +665,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tokenize_psnr": ("PSNR", "峰值信噪比"),
     "tokenize_mae": ("Mean error", "平均误差"),
     "tokenize_errors_note": (
-        "Residual left: |f − f_hat| as a share of |f|. PSNR (higher is better) and mean absolute error (of the range from black to white) compare the picture decoded so far with the original.",
-        "剩余的残差：|f − f_hat| 占 |f| 的比例。峰值信噪比（越高越好）和平均绝对误差（以黑到白的范围计）比较目前解码的图片与原图。",
+        "Residual left: |f − f_hat| as a share of |f|. PSNR (higher is better) and mean absolute error (of the range from black to white) compare the picture decoded so far with the original. Much of the residual can be left over in a good picture: it is counted among features, where the decoder forgives much, not among pixels.",
+        "剩余的残差：|f − f_hat| 占 |f| 的比例。峰值信噪比（越高越好）和平均绝对误差（以黑到白的范围计）比较目前解码的图片与原图。图片很好时残差仍可能剩下不少：它按特征而不是按像素计算，而解码器对特征的误差很宽容。",
     ),
     "tokenize_decibel": ("{value} dB", "{value} 分贝"),
     "tokenize_original": ("Original", "原图"),
@@ -935,8 +961,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tour_cost_b": ("4 times", "4 倍"),
     "tour_cost_c": ("16 times", "16 倍"),
     "tour_cost_why": (
-        "Twice the side is four times the tokens, and every token is compared with every other: the fourth power of the side. Low-rank attention keeps a state of fixed size, so its work grows like the number of tokens, 4 times. On small maps it is slower all the same: look where the curves cross.",
-        "边长翻倍，词元数变为四倍，而每个词元都要与所有其他词元比较：是边长的四次方。低秩注意力的状态大小固定，计算量随词元数增长，即 4 倍。但在小图上它反而更慢：看曲线在哪里相交。",
+        "Twice the side is four times the tokens, and each is compared with all tokens of the coarser scales and of its own: pairs grow like the fourth power of the side. Low-rank attention keeps a state of fixed size, so its work grows like the number of tokens, 4 times. On small maps it is slower all the same: look where the curves cross.",
+        "边长翻倍，词元数变为四倍，而每个词元都要与所有更粗尺度和本尺度的全部词元比较：配对数按边长的四次方增长。低秩注意力的状态大小固定，计算量随词元数增长，即 4 倍。但在小图上它反而更慢：看曲线在哪里相交。",
     ),
     "tour_cost_try": ("measure on this machine and see where its points fall.", "在这台机器上测量，看结果落在哪里。"),
     "tour_edit_title": ("Change only a part", "只改一部分"),
@@ -973,13 +999,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "class_no_page": ("There is nothing at this address.", "这个地址没有内容。"),
     "class_no_length": ("The request does not say how long it is.", "请求没有说明自己的长度。"),
     "class_too_large": ("This is larger than the page takes.", "超出了本页可接受的大小。"),
+    "class_too_slow": ("The request took too long to arrive.", "请求到达得太慢。"),
+    "class_broken_off": ("The request broke off.", "请求中断了。"),
+    "class_no_room": ("The server has no room for files at the moment.", "服务器目前没有存放文件的空间。"),
+    "class_no_host": (
+        "The page is not served under this name. Whoever runs it can allow it: --allowed-host.",
+        "本页不以这个主机名提供服务。运行者可以用 --allowed-host 允许它。",
+    ),
+    "class_other_site": ("Pages of other sites may not ask this page for anything.", "其他网站的页面不能向本页发出请求。"),
     # -- errors
     "published_needs": (
-        "These are the published weights: the first run reads them from the folder that VAR_WEIGHTS names, or else downloads about 1.7 GB from the Hugging Face Hub. Memory must hold them; without a GPU, expect to wait.",
-        "这是官方发布的权重：第一次运行会从 VAR_WEIGHTS 所指的文件夹读取，否则从 Hugging Face Hub 下载约 1.7 GB。内存须放得下；没有 GPU 时要等较久。",
+        "These are the published weights: the first run reads them from the disk of this machine. Memory must hold them; without a GPU, expect to wait.",
+        "这是官方发布的权重：第一次运行会从这台机器的磁盘读取。内存须放得下；没有 GPU 时要等较久。",
     ),
     "out_of_memory": ("There is not enough memory for this model on this machine.", "这台机器的内存不足以运行该模型。"),
     "run_failed": ("The model could not finish: {error}", "模型未能完成：{error}"),
+    "file_failed": ("A file of the server cannot be used: {error}", "服务器的一个文件无法使用：{error}"),
     "device_cpu": ("CPU: {processor}, threads: {threads}", "CPU：{processor}，线程：{threads}"),
 }
 

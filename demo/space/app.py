@@ -1,6 +1,15 @@
 """Starts the page on a Hugging Face Space, which expects it on all addresses of its machine, at port 7860."""
 
 from demo.app import launch
+from demo.hosting import Hosting
+
+# The Space's own proxy stands in front: it decides under which names the page is reached, and its site shows it in a frame.
+# All visitors seem to come from the proxy, so the limit of an address is that of the whole queue.
+SPACE = Hosting(
+    allowed_hosts=("*", "*.hf.space"),
+    frame_ancestors=("https://huggingface.co", "https://*.hf.space"),
+    per_address=64,
+)
 
 if __name__ == "__main__":
-    launch("fashion-28", host="0.0.0.0", port=7860)
+    launch("fashion-28", host="0.0.0.0", port=7860, hosting=SPACE)

@@ -11,6 +11,7 @@ from var_mini import checkpoints
 from var_mini.config import ModelConfig, Sampling
 from var_mini.model import Model
 
+PATIENCE_MS = 500_000  # of a visit: on a busy machine everything is slow, and nothing here is about speed
 NAMES = ("plain", 'a <b onclick="x">bold</b> one', "last")
 
 
@@ -40,6 +41,7 @@ def visit(browser, server):
 
     def open_page(path="", **options):
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.requested, page.complaints = [], []

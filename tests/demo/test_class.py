@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo import __main__ as command
-from demo import app, models, wording
+from demo import app, measure, models, wording
 from var_mini.model import Model
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +29,18 @@ DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector
 def test_only_who_asks_opens_the_page_to_others(arguments, launched, monkeypatch):
     calls = []
     monkeypatch.setattr(command, "check_address", lambda *_: None)
-    monkeypatch.setattr(app, "launch", lambda *given: calls.append(given))
+    monkeypatch.setattr(app, "launch", lambda *given: calls.append(given[:4]))
     assert command.main(arguments) == 0 and calls == [launched]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_ended_leaves_nothing_behind(tmp_path, monkeypatch):
+    """As a service manager ends it, by SIGTERM: no process, no folder of uploads."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    with measure.serve("fashion-28") as server:
+        assert len(list(tmp_path.glob("var-mini-*"))) == 1 and Path(f"/proc/{server.process_id}").exists()
+    assert not list(tmp_path.glob("var-mini-*")) and not Path(f"/proc/{server.process_id}").exists()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -55,7 +65,7 @@ def test_who_waits_sees_the_place_and_stop_lets_the_next_one_in(visit, tiny, mon
     def halting(*args, **options):
         for step in Model.generate(loaded.model, *args, **options):
             yield step
-            go_on.wait(60)
+            go_on.wait(600)
 
     first, second, third = visit(), visit(locale="zh-CN"), visit()
     monkeypatch.setattr(loaded.model, "generate", halting)

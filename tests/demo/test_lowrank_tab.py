@@ -151,6 +151,7 @@ def test_curves_on_the_model_are_softmax_against_the_polynomial_in_float64(tiny)
 
 def test_curves_on_random_vectors_need_no_model(tiny, monkeypatch):
     monkeypatch.setattr("demo.models.load_model", None)
+    monkeypatch.setattr("demo.models.published", lambda: ["var_d16"])
     html = lowrank_limits.curves("var_d16", 0, 0, "unit", 1, 8.0, 2, 64)
     assert "head dimension 64" in html and html.count("<section>") == 4
     foils = table(html, EN["lowrank_foil_title"].replace("?", ""))
@@ -191,7 +192,8 @@ def test_a_chart_says_where_ten_percent_is_reached():
         ({"name": "var_d16", "source": "model"}, "too large to measure"),
     ],
 )
-def test_forged_sliders_are_readable_errors(tiny, change, message):
+def test_forged_sliders_are_readable_errors(tiny, change, message, monkeypatch):
+    monkeypatch.setattr("demo.models.published", lambda: ["var_d16"])
     values = {"name": tiny, "label": 0, "seed": 0, "source": "model", "layer": 1, "bound": 2.0, "degree": 2, "count": 32}
     with pytest.raises(gr.Error) as caught:
         lowrank_limits.curves(**values | change)

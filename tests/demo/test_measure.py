@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from demo import measure
+from demo import measure, memory, runs
 from var_mini import checkpoints
 
 TIME = {"type": "number", "exclusiveMinimum": 0}
@@ -60,6 +61,7 @@ def test_it_prints_one_object_with_every_figure(capsys):
     [
         (["--repeat", "0"], "repeat = 0: must be a whole number from 1 to 100"),
         (["--repeat", "1000000000"], "repeat = 1000000000"),
+        (["--memory", "0"], "memory = 0: must be a whole number from 1 to 100000"),
         (["--repeat", "nan"], "invalid int value"),
         (["--model", "no-such-model"], "model = 'no-such-model': must be one of"),
     ],
@@ -90,6 +92,19 @@ def test_without_playwright_it_says_so(monkeypatch, capsys):
 def test_a_server_that_ends_is_an_error_with_its_words():
     with pytest.raises(RuntimeError, match=r"ended with code 2.*no-such-model"), measure.serve("no-such-model"):
         pass
+
+
+@pytest.mark.slow
+def test_memory_is_read_before_and_after_so_many_runs(server, monkeypatch):
+    told = []
+    monkeypatch.setattr(checkpoints, "available", lambda: ["fashion-28"])
+    found = memory.grown(server, os.getpid(), 4, told.append)  # the server is in this very process
+    jsonschema.validate(found, {"required": ["every_kind_once_bytes"], "properties": {"runs": {"const": 4}}})
+    assert found["grown_bytes"] == found["end_bytes"] - found["start_bytes"] and found["models"] == ["fashion-28"]
+    drawn = [settings for settings in runs._RUNS if settings.seed >= 1_000_000]
+    assert len(drawn) == 4 and len({settings.attention for settings in drawn}) == 3
+    with pytest.raises(RuntimeError, match="memory of another process"):
+        memory.resident(2**30)
 
 
 def test_medians_and_spreads():

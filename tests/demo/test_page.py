@@ -10,6 +10,7 @@ import json
 import math
 import re
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -20,7 +21,8 @@ import torch
 from PIL import Image
 
 from demo import __main__ as command
-from demo import draw_tab, explorer, models, wording
+from demo import draw_tab, explorer, links, models, runs, wording
+from demo.errors import message
 from tests.conftest import TINY_TOKENIZER
 from var_mini import checkpoints
 from var_mini.config import Sampling
@@ -106,7 +108,7 @@ GOOD = {"name": None, "label": 0, "seed": 0, "guidance": 1.0, "temperature": 1.0
         ({"top_p": 1.01}, "top_p = 1.01"),
         ({"seed": 2**40}, "seed = 1099511627776: must be a whole number from 0 to 4294967295"),
         ({"seed": -1}, "seed = -1"),
-        ({"seed": None}, "seed = None"),
+        ({"seed": None}, "The field of the seed is empty: it must be a whole number from 0 to 4294967295"),
         ({"seed": [0, 1]}, "seed = [0, 1]"),
         ({"label": 3}, "class = 3: must be a whole number from 0 to 2"),
         ({"label": -1}, "class = -1"),
@@ -163,12 +165,18 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
     assert caught.value.message == message
 
 
-def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
-    label, guidance, temperature, top_k, top_p, landmarks, run, area = draw_tab.choose_model(tiny)
+def test_choosing_a_model_updates_classes_settings_and_strip(tiny, monkeypatch):
+    label, seed, guidance, temperature, top_k, top_p, landmarks, run, area = draw_tab.choose_model(tiny)
+    assert seed == 0 == links.first_choice(tiny)[1]
     assert label["choices"] == [("plain", 0), ('a <b onclick="x">bold</b> one', 1), ("last", 2)] and label["value"] == 0
     assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, TINY_TOKENIZER.vocab_size, 0.95)
     assert run["scales"] == [] and run["sides"] == [1, 2, 3] and area["visible"] is False
     assert landmarks["choices"] == [("16", 16), ("32", 32), ("64", 64)]
+    _, seed, *_, run, _ = draw_tab.choose_model("emoji-32")
+    assert seed == run["settings"]["seed"] == 1  # the recorded run's
+    with pytest.raises(gr.Error, match="must be one of"):  # its files are not here
+        draw_tab.choose_model("var_d16")
+    monkeypatch.setattr(models, "published", lambda: ["var_d16"])
     *_, run, _ = draw_tab.choose_model("var_d16")  # shown without its weights
     assert len(run["sides"]) == 10 and run["note"] == EN["published_needs"]
     with pytest.raises(gr.Error, match="no-such-model"):
@@ -177,14 +185,71 @@ def test_choosing_a_model_updates_classes_settings_and_strip(tiny):
         draw_tab.choose_model(str(Path(tiny).parent))
 
 
-def test_models_on_offer(tiny):
+def test_models_on_offer(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAR_WEIGHTS", str(tmp_path))
     values = [value for _, value in models.model_choices(tiny)]
-    assert values[0] == tiny and "var_d16" in values and set(checkpoints.available()) <= set(values)
-    assert [value for _, value in models.model_choices("var_d16")].count("var_d16") == 1
+    assert values == [tiny, *checkpoints.available()]
+    assert [value for _, value in models.model_choices("var_d16")] == ["var_d16", *checkpoints.available()]
+    for file in ("var_d20.pth", "vae_ch160v4096z32.pth"):  # a published model is offered where both of its files are
+        assert "var_d20" not in models.offered()
+        (tmp_path / file).touch()
+    assert models.offered().count("var_d20") == 1 and "var_d16" not in models.offered()
+    assert dict(models.model_choices(tiny))["VAR-d20 (published)"] == "var_d20"
+
+
+def test_an_error_names_every_model_once(tiny, monkeypatch):
+    monkeypatch.setattr(models, "_DEFAULT", ["fashion-28"])
+    with pytest.raises(ValueError) as caught:
+        models.offered_config("x")
+    names = str(caught.value).partition("one of ")[2].split(", ")
+    assert sorted(set(names)) == names == sorted(checkpoints.available())
+
+
+def test_nobody_waits_for_another_model_that_is_being_loaded(tiny, monkeypatch):
+    models.load_model(tiny)
+    real, reached, go_on = models._load, threading.Event(), threading.Event()
+
+    def slow(name):
+        reached.set()
+        assert go_on.wait(600)
+        return real(name)
+
+    monkeypatch.setattr(models, "_load", slow)
+    waiting = threading.Thread(target=models.load_model, args=("fashion-28",))
+    waiting.start()
+    assert reached.wait(600)
+    assert models.load_model(tiny).model is not None  # though the other load goes on
+    go_on.set()
+    waiting.join()
+
+
+def test_models_in_memory_are_bounded_by_their_size(tiny, monkeypatch):
+    models.load_model("fashion-28")
+    monkeypatch.setattr(models, "KEPT_PARAMETERS", 1)
+    models.load_model(tiny)
+    assert list(models._LOADED) == [tiny]  # the one in use stays, however large
+
+
+def test_an_error_does_not_tell_where_a_model_lies(tiny):
+    for error in (FileNotFoundError(2, "No such file", f"{tiny}/model.safetensors"), ValueError(f"{tiny}/config.json is not")):
+        assert str(Path(tiny).parent) not in message(error)
+    assert message(ValueError(f"{checkpoints.ASSETS}/fashion-28/config.json: broken")) == "fashion-28/config.json: broken"
+
+
+def test_runs_in_memory_are_bounded_by_their_size(tiny, monkeypatch):
+    monkeypatch.setattr(runs, "_RUNS", OrderedDict())
+    first, second = (runs.checked(tiny, 0, seed, 0, 1, 0, 1) for seed in (1, 2))
+    size = runs.size(list(runs.draw(first)))
+    assert size == sum(
+        array.nbytes for step in runs.trace(first).steps for array in vars(step).values() if hasattr(array, "nbytes")
+    )
+    monkeypatch.setattr(runs, "KEPT_BYTES", size)
+    runs.trace(second)
+    assert list(runs._RUNS) == [second]
 
 
 def test_the_model_is_loaded_once_for_visitors_who_come_together(tiny, monkeypatch):
-    models._load.cache_clear()
+    models.forget()
     loads, real = [], checkpoints.load
     monkeypatch.setattr(checkpoints, "load", lambda *a: loads.append(a) or real(*a))
     threads = [threading.Thread(target=models.load_model, args=(tiny,)) for _ in range(4)]
@@ -398,10 +463,32 @@ def test_visit_with_a_bad_seed_shows_why(visit):
 @pytest.mark.slow
 def test_visit_switches_the_model(visit):
     page = visit()
+    page.get_by_label(EN["seed"]).fill("77")
     page.get_by_label(EN["model"]).click()
-    page.get_by_role("option", name=EN["model_published"]).click()
-    page.wait_for_selector(".vx[data-scales='10']")
-    assert page.get_by_text(EN["published_needs"]).is_visible()
+    page.get_by_role("option", name="emoji-32", exact=True).click()
+    page.wait_for_function("document.querySelector('#vm-explorer .vx-root').explorer.run().model === 'emoji-32'")
+    run = page.evaluate("document.querySelector('#vm-explorer .vx-root').explorer.run()")
+    # the field names the seed of the run that is shown
+    page.wait_for_function(f"document.querySelector('#vm-tab-draw input[type=number]').value === '{run['settings']['seed']}'")
+
+
+@pytest.mark.slow
+def test_visit_is_told_when_a_result_is_not_of_these_settings(visit):
+    page = visit()
+    generate(page)
+    assert page.locator("#vm-explorer[data-stale]").count() == 0
+    page.get_by_label(EN["seed"]).fill("78")
+    assert page.locator("#vm-explorer[data-stale]").get_attribute("data-stale") == EN["stale"]
+    generate(page)
+    page.wait_for_selector("#vm-explorer:not([data-stale])", state="attached")
+
+
+@pytest.mark.slow
+def test_visit_stops_nothing_when_nothing_runs(visit):
+    page = visit()
+    page.get_by_role("button", name=EN["stop"]).first.click()
+    page.get_by_text(EN["stopped_nothing"]).wait_for()
+    assert page.get_by_text(EN["stopped"]).count() == 0
 
 
 @pytest.mark.slow
@@ -420,7 +507,7 @@ def test_visit_stops_a_run_and_starts_another(visit, tiny, monkeypatch):
     def halting(*args, **options):  # waits after the first scale until the test has pressed Stop
         for step in Model.generate(loaded.model, *args, **options):
             yield step
-            go_on.wait(60)
+            go_on.wait(600)
 
     page = visit()
     monkeypatch.setattr(loaded.model, "generate", halting)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
+import io
 import json
+import socket
+import threading
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -10,18 +16,24 @@ from urllib.parse import quote
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from demo import app, guard, runs, wording
+from demo import app, bodies, gallery, guard, lowrank_limits, models, runs, wording
+from demo.hosting import Hosting
 from tests.demo.wire import API, JSON, ROOT, Wire, forged, readable
+from var_mini import checkpoints
+from var_mini.generation import Trace
+from var_mini.view.images import strip
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
+LIMITS = Hosting(per_visitor=3, per_address=6)
 SECRET = b"the-marker-of-a-secret-file"
 
 
 @pytest.fixture(scope="module")
 def wire(tiny):
-    page = app.launch(tiny, port=None, prevent_thread_lock=True, quiet=True)
+    page = app.launch(tiny, port=None, hosting=LIMITS, prevent_thread_lock=True, quiet=True)
     yield Wire(page, tiny)
     page.close()
 
@@ -141,10 +153,10 @@ def test_a_file_is_not_fetched_from_an_address(wire):
 
 
 def test_large_requests_are_refused_before_they_are_read(wire):
-    status, answer = wire.upload("big.bin", b"0" * (guard.MAX_UPLOAD + 1))
+    status, answer = wire.upload("big.bin", b"0" * (bodies.MAX_UPLOAD + 1))
     assert status == 413 and json.loads(answer)["detail"] == EN["class_too_large"]
     for address in ("queue/join", "run/predict", "call/generate", "component_server"):
-        status, answer = wire.ask("POST", f"{API}/{address}", b"[" * (guard.MAX_BODY + 1), JSON)
+        status, answer = wire.ask("POST", f"{API}/{address}", b"[" * (bodies.MAX_BODY + 1), JSON)
         assert status == 413 and json.loads(answer)["detail"] == EN["class_too_large"]
     status, _ = wire.ask("POST", f"{API}/queue/join", b"0\r\n\r\n", {"Transfer-Encoding": "chunked"})
     assert status == 411
@@ -176,6 +188,17 @@ def test_deeply_nested_and_broken_bodies_are_answered(wire):
     wire.still_right()
 
 
+def test_what_a_visitor_sends_does_not_fill_the_log(wire, capfd):
+    name = "x" * 3_000_000
+    for index, listener in wire.page.fns.items():
+        if listener.fn is not None and listener.inputs:
+            wire.call(index, [name] * len(listener.inputs))
+    for path in ("call/generate", "call/v2/generate", "run/generate", "run/predict", "component_server", "queue/join"):
+        wire.ask("POST", f"{API}/{path}", {"data": [name] * 8, "fn_index": None, "model": name, "session_hash": "x"})
+    wire.ask("POST", f"{API}/call/{'x' * 60_000}", {"data": []})
+    assert len("".join(capfd.readouterr())) < 100_000
+
+
 def test_the_queue_cannot_be_skipped(wire, tiny):
     body = {"data": [tiny, 0, 0, 0, 1, 0, 1, "exact"]}
     for address in ("run/generate", "api/generate"):
@@ -183,24 +206,145 @@ def test_the_queue_cannot_be_skipped(wire, tiny):
         assert status == 404 and b"scales" not in answer
 
 
-def test_nobody_fills_the_queue_alone(wire, tiny):
-    """One visitor holds at most so many places; somebody else still gets one."""
+def generate_index(wire) -> int:
     (index,) = [i for i, listener in wire.page.fns.items() if listener.api_name == "generate"]
-    held = wire.page._queue.event_queue_per_concurrency_id["model"]
+    return index
 
-    def join(session: str, seed: int) -> int:
+
+def test_nobody_fills_the_queue_alone(wire, tiny, monkeypatch):
+    """A window, and an address with however many windows, holds so many places at most; somebody else still gets one."""
+    index, line = generate_index(wire), wire.page._queue
+    elsewhere = Wire(wire.page, tiny, "127.0.0.2")
+
+    def join(visitor: Wire, session: str | None, seed: int) -> int:
         data = [tiny, 0, seed, 0, 1, 0, 1, "exact"]
-        return wire.ask("POST", f"{API}/queue/join", {"fn_index": index, "data": data, "session_hash": session})[0]
+        if session is None:
+            return visitor.ask("POST", f"{API}/call/generate", {"data": data})[0]
+        return visitor.ask("POST", f"{API}/queue/join", {"fn_index": index, "data": data, "session_hash": session})[0]
 
-    held.current_concurrency += 1  # the worker is busy with another visitor
-    greedy, other = uuid.uuid4().hex, uuid.uuid4().hex
-    assert [join(greedy, seed) for seed in range(guard.WAITING + 3)] == [200] * guard.WAITING + [503] * 3
-    assert join(other, 0) == 200 and guard.waiting(wire.page, greedy) == guard.WAITING
-    held.current_concurrency -= 1
-    for session in (greedy, other):
-        _, stream = wire.ask("GET", f"{API}/queue/data?session_hash={session}")
-        assert b'"success":true' in stream
+    greedy = uuid.uuid4().hex  # nobody listens, so nothing starts
+    assert [join(wire, greedy, seed) for seed in range(LIMITS.per_visitor + 2)] == [200] * LIMITS.per_visitor + [503] * 2
+    sessions = [uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex]
+    left = LIMITS.per_address - LIMITS.per_visitor
+    assert [join(wire, session, 0) for session in sessions] == [200] * left + [503] * (len(sessions) - left)
+    other = uuid.uuid4().hex
+    assert join(elsewhere, other, 0) == 200
+    waiting = line.event_queue_per_concurrency_id["model"].queue
+    assert [event.session_hash for event in waiting].index(other) <= 1  # not behind the crowd
+    _, stream = elsewhere.ask("GET", f"{API}/queue/data?session_hash={other}")
+    assert b'"success":true' in stream
+    # who never listens loses the places, and what was kept for them
+    monkeypatch.setattr("demo.line.AWAY", -1.0)
+    until(lambda: not line.pending_event_ids_session and not line.pending_messages_per_session)
+    assert line.open_runs() == [] and not waiting
     wire.still_right()
+
+
+def until(true) -> None:
+    """Waits, however long it takes a busy machine."""
+    while not true():
+        time.sleep(0.02)
+
+
+def test_what_skips_the_line_computes_nothing(wire, tiny, monkeypatch):
+    """Listeners outside of the queue, and functions for the browser without a turn at the gate, need no model."""
+
+    def forbidden(*_, **__):
+        raise AssertionError("a model was used")
+
+    monkeypatch.setattr(models, "load_model", forbidden)
+    monkeypatch.setattr(lowrank_limits, "_unit", forbidden)
+    monkeypatch.setattr(guard, "log", lambda error: pytest.fail(repr(error)))
+    skipping = [i for i, listener in wire.page.fns.items() if listener.fn is not None and not listener.queue]
+    assert len(skipping) > 10
+    for index in skipping:
+        answer = wire.call(index, [getattr(one, "value", None) for one in wire.page.fns[index].inputs])
+        assert "data" in answer or answer["error"] != EN["class_unexpected"]
+    queued = {listener.name for listener in wire.page.fns.values() if listener.queue and listener.concurrency_id != guard.MODEL}
+    assert queued == {"stop"}
+    ungated = {
+        function.__name__
+        for block in wire.page.blocks.values()
+        for function in getattr(block, "server_fns", [])
+        if not inspect.iscoroutinefunction(function)
+    }
+    assert ungated == {"plan"}
+
+
+def test_a_crowd_of_clicks_is_refused_beyond_the_limit(wire, tiny):
+    """Forty exports at once, each of a run that was never drawn."""
+    (number,) = [
+        n for n, block in wire.page.blocks.items() if any(f.__name__ == "export" for f in getattr(block, "server_fns", []))
+    ]
+    answers, elsewhere = [], Wire(wire.page, tiny, "127.0.0.2")
+
+    def click(visitor, seed):
+        query = {"settings": runs.record(runs.checked(tiny, 0, seed, 0, 1, 0, 1)), "kind": "png"}
+        body = {"data": query, "component_id": number, "session_hash": "crowd", "fn_name": "export"}
+        return json.loads(visitor.ask("POST", f"{API}/component_server", body)[1])
+
+    threads = [threading.Thread(target=lambda seed=seed: answers.append(click(wire, seed))) for seed in range(100, 140)]
+    for thread in threads:
+        thread.start()
+    assert click(elsewhere, 7)["name"].endswith("-7.png")
+    for thread in threads:
+        thread.join()
+    told = {answer.get("error") for answer in answers}
+    assert len(answers) == 40 and told <= {None, EN["class_busy"]}
+    wire.still_right()
+
+
+def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
+    settings = runs.checked(tiny, 1, 4242, 0, 1, 0, 1)
+    forged_run = Trace(runs.record(settings), list(runs.draw(runs.checked(tiny, 2, 1, 0, 1, 0, 1))))
+    assert not torch.equal(forged_run.image, checkpoints.load(tiny).trace(1, 4242, settings.sampling).image)
+    shown = gallery.open_trace(forged_run.to_bytes())
+    ids = [step.token_ids[0].tolist() for step in forged_run.steps]
+    assert shown["opened"] is True and [scale["ids"] for scale in shown["scales"]] == ids
+    # everybody else gets what these settings draw
+    _, answer = wire.ask("POST", f"{API}/call/generate", {"data": [tiny, 1, 4242, 0, 1, 0, 1, "exact"]})
+    _, stream = wire.ask("GET", f"{API}/call/generate/{json.loads(answer)['event_id']}")
+    drawn = json.loads(stream.decode().split("event: complete\ndata: ")[1].split("\n")[0])[0]
+    true = checkpoints.load(tiny).trace(1, 4242, settings.sampling)
+    assert [scale["ids"] for scale in drawn["scales"]] == [step.token_ids[0].tolist() for step in true.steps] != ids
+    # its owner's files show it as it was opened
+    query = {"settings": forged_run.settings, "ids": ids}
+    saved = base64.b64decode(gallery.export(query | {"kind": "png"})["data"])
+    seen = np.asarray(Image.open(io.BytesIO(saved)))
+    codebook = models.load_model(tiny).model.tokenizer.quantize.embedding.weight
+    assert np.array_equal(seen, strip(forged_run, codebook))
+    assert gallery.export(query | {"kind": "trace"}) == {"error": EN["export_opened"]}
+    for wrong in ([], [[0]], [[0], [1] * 4, [999] * 9], "x"):
+        assert "error" in gallery.export(query | {"kind": "png", "ids": wrong})
+
+
+def test_a_published_model_is_no_visitor_s_to_download(wire, monkeypatch):
+    monkeypatch.setattr("var_mini.checkpoints.load_official", lambda *_, **__: pytest.fail("a download began"))
+    _, answer = wire.ask("POST", f"{API}/call/generate", {"data": ["var_d16", 0, 0, 0, 1, 0, 1, "exact"]})
+    _, stream = wire.ask("GET", f"{API}/call/generate/{json.loads(answer)['event_id']}")
+    assert b"model = 'var_d16': must be one of" in stream
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(wire):
+    folder = Path(wire.page.app.uploaded_file_dir)
+    with socket.create_connection((wire.address.hostname, wire.address.port)) as connection:
+        head = 'Content-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+        connection.sendall(
+            f"POST {API}/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n"
+            f"Content-Type: multipart/form-data; boundary=edge\r\n\r\n--edge\r\n{head}".encode()
+            + b"x" * 200_000
+        )
+        until(lambda: any(path.is_file() for path in folder.glob("tmp*")))
+    until(lambda: not any(path.is_file() for path in folder.glob("tmp*")))
+
+
+def test_two_lengths_at_once_are_refused(wire):
+    """Of a length and a transfer encoding the server would believe the second."""
+    for address in ("queue/join", "component_server", "run/predict", "upload"):
+        with socket.create_connection((wire.address.hostname, wire.address.port)) as connection:
+            head = f"POST {API}/{address} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n"
+            connection.sendall(head.encode())
+            assert b" 411 " in connection.makefile("rb").readline()
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------

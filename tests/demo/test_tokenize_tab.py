@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from demo import app, tokenize_tab, wording
+from tests.demo.conftest import PATIENCE_MS
 from var_mini import checkpoints, pictures, samples
 from var_mini.view.images import to_uint8
 
@@ -109,6 +110,7 @@ def test_samples_are_offered_and_taken_apart(tiny, monkeypatch):
 
 def test_without_samples_nothing_is_loaded_and_the_tab_says_what_to_do(tiny, monkeypatch):
     monkeypatch.setattr(tokenize_tab.models, "load_model", lambda name: pytest.fail("loaded a model"))
+    monkeypatch.setattr(tokenize_tab.models, "published", lambda: ["var_d16"])
     assert tokenize_tab.take_first(tiny)["note"] == EN["tokenize_choose"]
     _, invert, shown = tokenize_tab.choose_model("var_d16")
     assert invert["visible"] is False and shown["note"] == EN["published_needs"]
@@ -333,6 +335,7 @@ def test_a_sample_is_shown_at_once_and_another_on_a_click(browser, tiny, monkeyp
     monkeypatch.setattr(samples, "load_samples", lambda config: found)
     served = app.launch(tiny, port=None, prevent_thread_lock=True, quiet=True)
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     try:
         page.goto(served.local_url)
         open_tab(page)

@@ -107,7 +107,7 @@ def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
     before = page.evaluate("document.querySelector('.vx-note').textContent")
     for i, step in enumerate(tour.STEPS):
         act(page, "show").click()
-        page.wait_for_selector(".vt-dock", timeout=20_000)
+        page.wait_for_selector(".vt-dock")
         shown = page.locator("[data-vt-shown]")
         assert shown.count() == 1
         panel = page.locator(f"#vm-tab-{step.tab}")

@@ -14,7 +14,7 @@ from var_mini.config import Sampling
 
 ROOT = Path(__file__).parents[2]
 API = "/gradio_api"
-PATIENCE = 60  # seconds for one answer
+PATIENCE = 3600  # seconds for one answer: on a busy machine everything is slow, and nothing here is about speed
 JSON = {"Content-Type": "application/json"}
 
 
@@ -31,16 +31,17 @@ def forged(path: str) -> dict:
 
 
 class Wire:
-    """A connection to a page, `tiny` being the folder of its model."""
+    """A connection to a page, `tiny` being the folder of its model, from an address of this machine."""
 
-    def __init__(self, page, tiny: str):
-        self.page, self.tiny = page, tiny
+    def __init__(self, page, tiny: str, source: str = "127.0.0.1"):
+        self.page, self.tiny, self.source = page, tiny, source
         self.address = urlparse(page.local_url)
         self.wanted = None
 
     def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, bytes]:
         """Status and body of the answer. The path goes out exactly as it is written; a body that is no bytes goes as JSON."""
-        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=PATIENCE)
+        source = (self.source, 0)
+        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, PATIENCE, source)
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), JSON | (headers or {})
         try:

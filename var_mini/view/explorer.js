@@ -13,7 +13,7 @@ const SHOWN_CODES = 64; // code numbers read out before "and more"
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
-const percent = (share) => (share >= 0.0995 ? (100 * share).toFixed(0) : (100 * share).toFixed(1)) + ' %';
+const percent = (share) => (share > 0 && share < 0.001 ? '< 0.1' : (100 * share).toFixed(share >= 0.0995 ? 0 : 1)) + ' %';
 const milliseconds = (seconds) => (seconds >= 0.1 ? (1000 * seconds).toFixed(0) : (1000 * seconds).toFixed(1));
 
 // cividis at nine places: dark blue to yellow, readable by colour-blind eyes and in grey
@@ -148,7 +148,10 @@ export function mount(root, host) {
       columns.slice(0, run.scales.length).forEach((other, j) => other.bar.replaceChildren(...run.scales[j].seconds.map((part, i) =>
         make('i', { class: `vx-phase-${i}`, style: `width:${(100 * part) / slowest}%` }))));
     }
-    if (s.entropy) c.entropy.textContent = fill(words.entropy_of, { value: mean(s.entropy).toFixed(2) });
+    if (s.entropy) {
+      c.entropy.textContent = fill(words.entropy_of, { value: mean(s.entropy).toFixed(2) });
+      c.entropy.title = fill(words.entropy_note, { codes: run.codes, most: Math.log(run.codes).toFixed(1) });
+    }
   }
 
   // of an edited picture: a veil over the tokens that were given, so that those drawn anew stand out

@@ -14,7 +14,7 @@ from html import escape
 # Okabe and Ito's colours without yellow, which is too pale on white; a host may set --vg-0 ... --vg-6 for its dark mode
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "currentColor")
 WIDTH, HEIGHT = 460, 300  # of the view box; the picture itself takes the width of its place
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 16, 46  # margins around the plotted area
+LEFT, RIGHT, TOP, BOTTOM = 66, 14, 16, 46  # margins around the plotted area
 ROW = 13  # height of a line of text
 MOST_DECADES = 7  # labelled ticks on a logarithmic axis
 HALO = "paint-order:stroke;stroke:var(--vg-back, Canvas);stroke-width:3px"  # a text that crosses a line hides it
@@ -67,7 +67,7 @@ def line_chart(
     x = _Axis([p[0] for p in points] + [m.x for m in shown], log_x, LEFT, width - RIGHT)
     y = _Axis([p[1] for p in points], log_y, height - BOTTOM, TOP + ROW * min(len(shown), 3))
     parts = [_grid(x, y, width, height), _labels(x_label, y_label, x, y, height)]
-    parts += [_mark(m, i, x, y) for i, m in enumerate(shown)]
+    parts += [_mark(m, len(shown) - 1 - i, x, y) for i, m in enumerate(shown)]
     parts += [_curve(s, line, _style(s, i), x, y) for i, (s, line) in enumerate(zip(series, drawn))]
     svg = (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(" ".join(filter(None, [title, description])))}" '
@@ -164,10 +164,11 @@ def _labels(x_label: str, y_label: str, x: _Axis, y: _Axis, height: int) -> str:
     )
 
 
-def _mark(mark: Mark, index: int, x: _Axis, y: _Axis) -> str:
+def _mark(mark: Mark, row: int, x: _Axis, y: _Axis) -> str:
     at, right = x(mark.x), x(mark.x) > x.start + 0.7 * (x.end - x.start)
     style = "stroke:currentColor;stroke-width:1.5" if mark.strong else f"stroke:{SOFT};stroke-dasharray:2 3"
-    top = TOP - 4 + ROW * (index % 3)  # neighbouring texts on different lines
+    # neighbouring texts on different lines, the last one highest: a text that ends at its line crosses no other line there
+    top = TOP - 4 + ROW * (row % 3)
     text = f'<text x="{at - 4 if right else at + 4}" y="{top + 8}" text-anchor="{"end" if right else "start"}" style="{HALO}">'
     return f'<path d="M{at} {top}V{y.start}" style="fill:none;{style}"/>{text}{escape(mark.label)}</text>'
 

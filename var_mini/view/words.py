@@ -30,7 +30,11 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "phase_attention": ("attention", "注意力"),
     "phase_rest": ("rest of the transformer", "变换器其余部分"),
     "phase_decoder": ("decoder", "解码器"),
-    "entropy_of": ("entropy {value}", "熵 {value}"),
+    "entropy_of": ("entropy {value} nats", "熵 {value} 奈特"),
+    "entropy_note": (
+        "Mean over the tokens, of the probabilities that codes were drawn from: after guidance, temperature, top-k and top-p. 0: no choice; {most} nats: all {codes} codes alike.",
+        "对词元取平均，按抽取编码所用的概率计算：已经过引导、温度、top-k 和 top-p。0：没有选择；{most} 奈特：{codes} 个编码机会均等。",
+    ),
     "map_empty": ("Token map {side} by {side}, not drawn yet.", "{side} × {side} 的词元图，尚未画出。"),
     "map": (
         "Token map {side} by {side}. Arrow keys move, Enter shows attention. Code numbers row by row: {codes}",
@@ -42,13 +46,13 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "{subject}，第 {scale} / {scales} 个尺度之后的解码图像",
     ),
     "image_added": (
-        "What scale {scale} of {scales} added to the image of {subject}; grey means nothing",
-        "第 {scale} / {scales} 个尺度给“{subject}”补上的部分；灰色表示没有变化",
+        "What scale {scale} of {scales} added to the image of {subject}: difference of the pictures decoded after and before it; grey means nothing",
+        "第 {scale} / {scales} 个尺度给“{subject}”补上的部分：它之后与之前解码图像的像素差；灰色表示没有变化",
     ),
     "caption": ("{subject}, after scale {scale} of {scales}", "{subject}，第 {scale} / {scales} 个尺度之后"),
     "caption_added": (
-        "Added by scale {scale} of {scales}; grey: nothing",
-        "第 {scale} / {scales} 个尺度补上的部分；灰色：无变化",
+        "Added by scale {scale} of {scales}: pixels decoded after it minus those before; grey: nothing",
+        "第 {scale} / {scales} 个尺度补上的部分：它之后与之前解码的像素之差；灰色：无变化",
     ),
     "token_hint": (
         "Point at a token map, or move over it with the arrow keys, to see which code stands there and what else was likely.",
@@ -57,8 +61,8 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "token": ("Row {row}, column {column} of {side} × {side}", "{side} × {side} 的第 {row} 行第 {column} 列"),
     "code": ("code {code} of {codes}", "编码 {code}（共 {codes} 个）"),
     "chosen": (
-        "drawn with probability {probability}; entropy {entropy} nats",
-        "抽中概率 {probability}；熵 {entropy} 奈特",
+        "drawn with probability {probability} (after guidance, temperature, top-k and top-p); entropy {entropy} nats",
+        "抽中概率 {probability}（已经过引导、温度、top-k 和 top-p）；熵 {entropy} 奈特",
     ),
     "candidates": ("Most likely codes", "最可能的编码"),
     "attention_hint": (

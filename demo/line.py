@@ -1,0 +1,157 @@
+"""Gradio's queue with three things it lacks: fair turns, limits by address, and nothing kept for those who do not listen.
+
+Gradio serves first come, first served, counts nobody, and keeps every message of a run until somebody reads it. Here a run
+starts only while its visitor listens, a visitor who is away for long loses the place, and so the memory of runs is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradio import queueing
+from gradio.utils import run_coro_in_background
+
+from . import visitors, wording
+from .hosting import Hosting
+from .visitors import Turns, Visitor
+
+AWAY = 120.0  # seconds after which what a visitor does not listen to is dropped
+TIDY_EVERY = 5.0
+STOPPED_S = 10.0  # for so long after a run was cancelled, Stop may say so
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run that waits, is computed, or has not been read to its end."""
+
+    visitor: Visitor  # with the session that the run belongs to
+    counted: Visitor  # as the request named itself: a program's call may name no session
+    kind: str | None  # concurrency_id
+
+
+class Line(queueing.Queue):
+    """See above. `hosting` sets the limits."""
+
+    def __init__(self, hosting: Hosting, **options):
+        super().__init__(**options)
+        self.hosting, self.turns = hosting, Turns()
+        self.held: dict[str, Held] = {}  # by event id
+        self.listeners: Counter[str] = Counter()  # streams that are read now, by session
+        self.away: dict[str, float] = {}  # session -> since when nobody listens
+        self.stopped_runs: dict[str, float] = {}  # session -> when a run of it was last cancelled
+        self.entry = asyncio.Lock()  # or many requests at once would all find the limit not yet reached
+
+    # -- joining
+
+    async def push(self, body, request, username):
+        visitor, kind = visitors.of(request), self._kind(body)
+        async with self.entry:
+            if self._exceeds(visitor, kind):
+                return False, wording.text("class_busy", visitor.language), "queue_full"
+            done, event_id, state = await super().push(body, request, username)
+            if done and event_id in self.event_ids_to_events:
+                event = self.event_ids_to_events[event_id]
+                own = Visitor(visitor.address, event.session_hash, visitor.language)
+                self.held[event_id] = Held(own, visitor, event.concurrency_id)
+                self._arrange(event.concurrency_id)
+                self.broadcast_estimations(event.concurrency_id)
+        return done, event_id, state
+
+    def _kind(self, body) -> str | None:
+        fn = self.blocks.fns.get(body.fn_index)
+        return fn.concurrency_id if fn is not None else None
+
+    def open_runs(self, kind: str | None = None) -> list[Held]:
+        """What is waiting, running or unread, of one kind or of all."""
+        for event_id in [i for i, held in self.held.items() if not self._is_open(i, held)]:
+            del self.held[event_id]
+        return [held for held in self.held.values() if kind in (None, held.kind)]
+
+    def _is_open(self, event_id: str, held: Held) -> bool:
+        return event_id in self.pending_event_ids_session.get(held.visitor.session, ())
+
+    def _exceeds(self, visitor: Visitor, kind: str | None) -> bool:
+        same = [held.counted for held in self.open_runs(kind) if held.visitor.address == visitor.address]
+        own = sum(counted == visitor for counted in same) if visitor.session else 0
+        return own >= self.hosting.per_visitor or len(same) >= self.hosting.per_address
+
+    def _arrange(self, kind: str | None) -> None:
+        """Puts those who wait in the order of their turns."""
+        waiting = self.event_queue_per_concurrency_id[kind].queue
+        waiting[:] = self.turns.order(sorted(waiting, key=lambda event: event.enqueue_time), self._visitor)
+
+    def _visitor(self, event: queueing.Event) -> Visitor:
+        held = self.held.get(event._id)
+        return held.visitor if held else Visitor("", event.session_hash)
+
+    # -- whose turn it is
+
+    def get_events(self):
+        """The first in turn who listens."""
+        for kind, line in self.event_queue_per_concurrency_id.items():
+            if line.concurrency_limit is not None and line.current_concurrency >= line.concurrency_limit:
+                continue
+            event = next((event for event in line.queue if self.listeners[event.session_hash]), None)
+            if event is not None:
+                line.queue.remove(event)
+                self.turns.served(self._visitor(event))
+                self._arrange(kind)
+                return [event], False, kind
+        return None
+
+    # -- listening, leaving, tidying up
+
+    @contextlib.contextmanager
+    def listening(self, session: str) -> Iterator[None]:
+        """While the block runs, somebody reads the messages of a session."""
+        self.listeners[session] += 1
+        try:
+            yield
+        finally:
+            self.listeners[session] -= 1
+            if not self.listeners[session]:
+                del self.listeners[session]
+
+    def session_of(self, event_id: str) -> str | None:
+        held = self.held.get(event_id)
+        return held.visitor.session if held else None
+
+    async def remove_from_queue(self, event_id: str) -> None:
+        """A visitor cancelled a run."""
+        held = self.held.get(event_id)
+        if held is not None and self._is_open(event_id, held):
+            self.stopped_runs[held.visitor.session] = time.monotonic()
+        await super().remove_from_queue(event_id)
+
+    def was_running(self, session: str, kind: str) -> bool:
+        """Whether a run of this session is going on, or was cancelled a moment ago; asked once per cancelling."""
+        running = any(held.visitor.session == session for held in self.open_runs(kind))
+        return time.monotonic() - self.stopped_runs.pop(session, -STOPPED_S) < STOPPED_S or running
+
+    def start(self) -> None:
+        super().start()
+        run_coro_in_background(self._keep_tidy)
+
+    async def _keep_tidy(self) -> None:
+        while not self.stopped:
+            await self.tidy(time.monotonic())
+            await asyncio.sleep(TIDY_EVERY)
+
+    async def tidy(self, now: float) -> None:
+        """Forgets the sessions that nobody has listened to for AWAY seconds, with all that was kept for them."""
+        known = {*self.pending_messages_per_session, *self.pending_event_ids_session}
+        for session in known:
+            if self.listeners[session]:
+                self.away.pop(session, None)
+            elif now - self.away.setdefault(session, now) > AWAY:
+                await self.clean_events(session_hash=session)
+                self.pending_messages_per_session.pop(session, None)
+                self.pending_event_ids_session.pop(session, None)
+        self.away = {session: since for session, since in self.away.items() if session in self.pending_messages_per_session}
+        self.stopped_runs = {session: at for session, at in self.stopped_runs.items() if now - at < STOPPED_S}
+        self.open_runs()  # drops what is over

@@ -1,0 +1,127 @@
+"""The queue: who listens is served, in fair turns, and nothing is kept for who has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Queue as Messages
+from types import SimpleNamespace
+
+import pytest
+from gradio.queueing import EventQueue
+
+from demo import line as module
+from demo.hosting import Hosting
+from demo.line import Held, Line
+from demo.visitors import Visitor
+
+
+@pytest.fixture
+def line() -> Line:
+    built = Line(
+        Hosting(), live_updates=False, concurrency_count=4, update_intervals=1, max_size=9, blocks=SimpleNamespace(fns={})
+    )
+    built.event_queue_per_concurrency_id["model"] = EventQueue("model", 1)
+    return built
+
+
+def add(line: Line, session: str, address: str = "10.0.0.1", number: int = 0) -> SimpleNamespace:
+    """An event that waits, as Gradio's push leaves it."""
+    event_id = f"{session}-{number}"
+    event = SimpleNamespace(_id=event_id, session_hash=session, enqueue_time=len(line.held), concurrency_id="model", alive=True)
+    line.event_queue_per_concurrency_id["model"].queue.append(event)
+    line.event_ids_to_events[event_id] = event
+    line.pending_event_ids_session.setdefault(session, set()).add(event_id)
+    if session not in line.pending_messages_per_session:
+        line.pending_messages_per_session[session] = Messages()
+    who = Visitor(address, session)
+    line.held[event_id] = Held(who, who, "model")
+    line._arrange("model")
+    return event
+
+
+def served(line: Line) -> list[str]:
+    found = []
+    while (got := line.get_events()) is not None:
+        events, batch, kind = got
+        assert len(events) == 1 and not batch and kind == "model"
+        found.append(events[0]._id)
+    return found
+
+
+def test_a_run_starts_only_while_somebody_listens(line):
+    for session in ("deaf", "one"):
+        add(line, session)
+    assert line.get_events() is None
+    with line.listening("one"):
+        assert served(line) == ["one-0"]
+        with line.listening("deaf"), line.listening("deaf"):
+            pass
+        assert not line.listeners["deaf"] and line.get_events() is None
+    line.event_queue_per_concurrency_id["model"].current_concurrency = 1
+    with line.listening("deaf"):
+        assert line.get_events() is None  # the worker is busy
+        line.event_queue_per_concurrency_id["model"].current_concurrency = 0
+        assert served(line) == ["deaf-0"]
+
+
+def test_a_crowd_at_one_address_does_not_hold_up_another(line):
+    for i in range(6):
+        add(line, f"crowd{i % 2}", number=i)
+    add(line, "other", "10.0.0.2")
+    places = [event._id for event in line.event_queue_per_concurrency_id["model"].queue]
+    assert places.index("other-0") == 1
+    with line.listening("crowd0"), line.listening("crowd1"), line.listening("other"):
+        order = served(line)
+    assert order == places == ["crowd0-0", "other-0", "crowd1-1", "crowd0-2", "crowd1-3", "crowd0-4", "crowd1-5"]
+
+
+def test_who_has_gone_is_forgotten_with_all_messages(line):
+    add(line, "gone")
+    add(line, "here")
+    with line.listening("here"):
+        for now in (100.0, 100.0 + module.AWAY, 101.0 + module.AWAY):
+            assert "gone" in line.pending_messages_per_session
+            asyncio.run(line.tidy(now))
+    assert set(line.pending_messages_per_session) == set(line.pending_event_ids_session) == {"here"}
+    assert [held.visitor.session for held in line.open_runs()] == ["here"]
+    assert [event.session_hash for event in line.event_queue_per_concurrency_id["model"].queue] == ["here"]
+    assert set(line.away) <= {"here"}
+
+
+def test_a_moment_of_listening_starts_the_time_anew(line):
+    add(line, "one")
+    asyncio.run(line.tidy(100.0))
+    with line.listening("one"):
+        asyncio.run(line.tidy(150.0))
+    asyncio.run(line.tidy(160.0))
+    asyncio.run(line.tidy(160.0 + module.AWAY))
+    assert "one" in line.pending_messages_per_session
+    asyncio.run(line.tidy(161.0 + module.AWAY))
+    assert not line.pending_messages_per_session and not line.away
+
+
+def test_limits_count_the_window_and_the_address_until_a_run_is_read(line):
+    line.hosting = Hosting(per_visitor=2, per_address=4)
+    one, none = Visitor("10.0.0.1", "one"), Visitor("10.0.0.1")
+    for i in range(2):
+        assert not line._exceeds(one, "model")
+        add(line, "one", number=i)
+    assert line._exceeds(one, "model") and not line._exceeds(one, "another")
+    assert not line._exceeds(Visitor("10.0.0.1", "two"), "model") and not line._exceeds(none, "model")
+    for i in range(2):
+        add(line, f"call{i}")
+    assert line._exceeds(none, "model") and line._exceeds(Visitor("10.0.0.1", "new"), "model")
+    assert not line._exceeds(Visitor("10.0.0.2", "one"), "model")
+    line.pending_event_ids_session["one"].clear()  # both were read to their end
+    assert not line._exceeds(one, "model") and not line._exceeds(none, "model")
+
+
+def test_stop_knows_whether_there_was_anything_to_stop(line):
+    assert not line.was_running("one", "model")
+    add(line, "one")
+    assert line.was_running("one", "model") and not line.was_running("two", "model")
+    asyncio.run(line.remove_from_queue("one-0"))
+    line.pending_event_ids_session["one"].clear()
+    assert line.was_running("one", "model") and not line.was_running("one", "model")  # asked once
+    asyncio.run(line.remove_from_queue("one-0"))
+    assert not line.was_running("one", "model")  # it was over already
