@@ -21,7 +21,7 @@ def _vectors_case(rng, number):
 
 
 def _monomials(x, scale, cross=2**0.5, half=0.5**0.5, power=0.5, orders=False):
-    """phi of degree 2, vector by vector: 1, then sqrt(s) x_i, then the products of two."""
+    """psi of degree 2, vector by vector: 1, then sqrt(s) x_i, then the products of two."""
     rows = []
     for vector in pieces.array(x):
         y, d = scale**power * vector, len(vector)
@@ -51,12 +51,12 @@ MONOMIAL_FEATURES = Exercise(
         ),
         Mistake(
             "gives x_i x_j the factor 2 instead of sqrt(2)",
-            "phi appears on both sides, in phi(q) and in phi(k): each brings the root of the weight.",
+            "psi appears on both sides, in psi(q) and in psi(k): each brings the root of the weight.",
             lambda x, scale: _monomials(x, scale, cross=2.0),
         ),
         Mistake(
             "multiplies x by s instead of the root of s",
-            "phi(q) and phi(k) share the scale: each takes sqrt(s), so that their product has s.",
+            "psi(q) and psi(k) share the scale: each takes sqrt(s), so that their product has s.",
             lambda x, scale: _monomials(x, scale, power=1.0),
         ),
         Mistake("leaves out the scale", "The logit is t = s (q . k).", lambda x, scale: _monomials(x, scale, power=0.0)),
@@ -74,18 +74,18 @@ MONOMIAL_FEATURES = Exercise(
 def _update_case(rng, number):
     heads, n, r, d = 1 + number % 3, 1 + 2 * number, 3 + number, 2 + number
     state = torch.randn(heads, r, d + 1, generator=rng)
-    phi = torch.randn(heads, n, r, generator=rng)
-    return {"state": state, "phi": phi, "v": torch.randn(heads, n, d, generator=rng)}
+    psi = torch.randn(heads, n, r, generator=rng)
+    return {"state": state, "psi": psi, "v": torch.randn(heads, n, d, generator=rng)}
 
 
-def _updated(state, phi, v, old=1.0, ones=True, front=False, mean=False):
-    state, phi, v = map(pieces.array, (state, phi, v))
+def _updated(state, psi, v, old=1.0, ones=True, front=False, mean=False):
+    state, psi, v = map(pieces.array, (state, psi, v))
     new = old * state
-    for h in range(len(phi)):
-        for feature, value in zip(phi[h], v[h]):
+    for h in range(len(psi)):
+        for feature, value in zip(psi[h], v[h]):
             column = [1.0] if ones else [0.0]
             row = np.concatenate([column, value] if front else [value, column])
-            new[h] = new[h] + np.outer(feature, row) / (phi.shape[1] if mean else 1)
+            new[h] = new[h] + np.outer(feature, row) / (psi.shape[1] if mean else 1)
     return new
 
 
@@ -125,16 +125,16 @@ UPDATE_STATE = Exercise(
 
 def _read_case(rng, number):
     heads, n, r, d = 1 + number % 3, 2 + number, 4 + number, 3 + number
-    phi = 0.2 + torch.rand(heads, n, r, generator=rng)
+    psi = 0.2 + torch.rand(heads, n, r, generator=rng)
     state = torch.randn(heads, r, d + 1, generator=rng)
     state[..., -1] = 0.5 + torch.rand(heads, r, generator=rng)  # sums of positive weights
-    return {"state": state, "phi": phi}
+    return {"state": state, "psi": psi}
 
 
-def _read(state, phi, divide=None):
-    state, phi = map(pieces.array, (state, phi))
-    out = np.stack([p @ s for p, s in zip(phi, state)])  # (H, n, d + 1)
-    return out[..., :-1] / (out[..., -1:] if divide is None else divide(out, state, phi))
+def _read(state, psi, divide=None):
+    state, psi = map(pieces.array, (state, psi))
+    out = np.stack([p @ s for p, s in zip(psi, state)])  # (H, n, d + 1)
+    return out[..., :-1] / (out[..., -1:] if divide is None else divide(out, state, psi))
 
 
 READ_STATE = Exercise(
@@ -147,28 +147,28 @@ READ_STATE = Exercise(
     mistakes=(
         Mistake(
             "does not divide",
-            "The weights of a query must sum to 1: divide by their sum, which is phi(q) times the last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: 1.0),
+            "The weights of a query must sum to 1: divide by their sum, which is psi(q) times the last column.",
+            lambda state, psi: _read(state, psi, lambda out, state, psi: 1.0),
         ),
         Mistake(
             "divides by the sum of the query's features",
-            "What must sum to 1 are the weights of all keys: phi(q) times the state's last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: phi.sum(-1, keepdims=True)),
+            "What must sum to 1 are the weights of all keys: psi(q) times the state's last column.",
+            lambda state, psi: _read(state, psi, lambda out, state, psi: psi.sum(-1, keepdims=True)),
         ),
         Mistake(
             "divides all queries of a head by one number",
             "Every query has its own weights, and so its own denominator.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., -1:].sum(1, keepdims=True)),
+            lambda state, psi: _read(state, psi, lambda out, state, psi: out[..., -1:].sum(1, keepdims=True)),
         ),
         Mistake(
             "divides by the first column",
             "The 1 was appended, so the sum of weights stands in the last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., :1]),
+            lambda state, psi: _read(state, psi, lambda out, state, psi: out[..., :1]),
         ),
         Mistake(
             "returns the column of the denominators, too",
             "The output has the d columns of the values: leave the last one out.",
-            lambda state, phi: (lambda out: out / out[..., -1:])(pieces.array(phi) @ pieces.array(state)),
+            lambda state, psi: (lambda out: out / out[..., -1:])(pieces.array(psi) @ pieces.array(state)),
         ),
     ),
 )
