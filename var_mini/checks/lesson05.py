@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .values import as_expected, difference
 
 # -- monomial_features -------------------------------------------------------------------------------------------------
 
@@ -31,6 +32,31 @@ def _monomials(x, scale, cross=2**0.5, half=0.5**0.5, power=0.5, orders=False):
     return np.array(rows)
 
 
+def _judge_features(args, got):
+    """Features in any order will do, and with any sign: what counts is their number and every product psi(x_i) . psi(x_j)."""
+    expected = as_expected(_monomials(**args))
+    fault = difference(expected, got, 1e-4, 1e-5)
+    comparable = isinstance(got, torch.Tensor) and got.shape == expected.shape and got.device == expected.device
+    if fault is None or not comparable or not got.is_floating_point():
+        return fault
+    products, wanted = (x @ x.T for x in (got.detach().to_dense().double(), expected))
+    right = torch.isclose(products, wanted, rtol=1e-4, atol=1e-5)
+    if bool(right.all()):
+        return None
+    i, j = torch.nonzero(~right)[0].tolist()
+    return f"psi(x_{i}) . psi(x_{j}) is {products[i, j]:.5g}, must be 1 + t + t^2 / 2 = {wanted[i, j]:.5g}; {fault}"
+
+
+def _draw_products(figure, args, got, expected):
+    pictures = {"expected": expected @ expected.T, "yours": got.double() @ got.double().T}
+    for axis, (title, values) in zip(figure.subplots(1, 2), pictures.items()):
+        image = axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=pictures["expected"].max().item())
+        axis.set_title(f"psi(x_i) . psi(x_j), {title}", fontsize=9)
+        axis.set_xlabel("j", fontsize=8)
+        axis.set_ylabel("i", fontsize=8)
+    figure.colorbar(image, ax=figure.axes)
+
+
 MONOMIAL_FEATURES = Exercise(
     lesson=5,
     name="monomial_features",
@@ -38,6 +64,8 @@ MONOMIAL_FEATURES = Exercise(
     minutes=20,
     case=_vectors_case,
     oracle=_monomials,
+    judge=_judge_features,
+    draw=_draw_products,
     mistakes=(
         Mistake(
             "gives x_i x_j the same weight as x_i x_i",
@@ -154,6 +182,16 @@ READ_STATE = Exercise(
             "divides by the sum of the query's features",
             "What must sum to 1 are the weights of all keys: psi(q) times the state's last column.",
             lambda state, psi: _read(state, psi, lambda out, state, psi: psi.sum(-1, keepdims=True)),
+        ),
+        Mistake(
+            "takes a softmax of the features",
+            "Low-rank attention has no softmax: psi(q) . psi(k) is already the weight. Divide by the sum of the weights.",
+            lambda state, psi: _read(state, psi.softmax(-1), lambda out, state, psi: 1.0),
+        ),
+        Mistake(
+            "takes a softmax of the sums",
+            "Softmax would take the exponential once more. Only the division by the sum of the weights is left: the last column.",
+            lambda state, psi: pieces.softmax(_read(state, psi, lambda out, state, psi: 1.0)),
         ),
         Mistake(
             "divides all queries of a head by one number",

@@ -13,7 +13,7 @@ const SHOWN_CODES = 64; // code numbers read out before "and more"
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
-const percent = (share) => (share > 0 && share < 0.0005 ? '< 0.1' : share >= 0.0995 ? (100 * share).toFixed(0) : (100 * share).toFixed(1)) + ' %';
+const percent = (share) => (share >= 0.0995 ? (100 * share).toFixed(0) : (100 * share).toFixed(1)) + ' %';
 const milliseconds = (seconds) => (seconds >= 0.1 ? (1000 * seconds).toFixed(0) : (1000 * seconds).toFixed(1));
 
 // cividis at nine places: dark blue to yellow, readable by colour-blind eyes and in grey
