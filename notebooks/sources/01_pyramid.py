@@ -335,14 +335,14 @@ checks.residual_step(residual_step)
 # With all five steps the model's own quantizer gives this. Above: the token maps. Below: the picture decoded from
 # $\hat f$ after each scale.
 #
-# **Predict.** Every step makes the distance $\lVert f - \hat f \rVert$ smaller. Does every step make the decoded picture
-# better, too?
+# **Predict.** Every step makes the distance $\lVert f - \hat f \rVert$ smaller. Does every step make the decoded
+# picture better, too?
 #
 # <details><summary>Answer</summary>
 #
-# For most pictures, but not for all. The quantizer looks at features and never at pixels, and the decoder was trained on the
-# sum of *all* scales only: a sum of two scales is an input that it has not learned to decode. The cell after the next one
-# counts how often the picture gets worse.
+# For most pictures, but not for all. The quantizer looks at features and never at pixels, and the decoder was
+# trained on the sum of *all* scales only: a sum of two scales is an input that it has not learned to decode. The
+# cell after the next one counts how often the picture gets worse.
 #
 # </details>
 
@@ -374,12 +374,12 @@ for side, share, db in zip(pyramid.patch_nums, missing, quality):
 assert missing == sorted(missing, reverse=True) and quality[-1] == max(quality)
 
 # %% [markdown]
-# Here every scale makes the remaining residual smaller; the last one, with more than half of all tokens, does most. It
-# does not reach zero: five maps of 4096 possible codes cannot write sixteen real numbers at 49 places exactly. What
-# is left is the tokenizer's error, and no transformer can make up for it.
+# Here every scale makes the remaining residual smaller; the last one, with more than half of all tokens, does most.
+# It does not reach zero: five maps of 4096 possible codes cannot write sixteen real numbers at 49 places exactly.
+# What is left is the tokenizer's error, and no transformer can make up for it.
 #
-# One picture proves little. The next cell asks many: 400 test pictures where Fashion-MNIST is installed, else the ten that
-# ship with the project.
+# One picture proves little. The next cell asks many: 400 test pictures where Fashion-MNIST is installed, else the
+# ten that ship with the project.
 
 # %%
 if (datasets.FASHION_FOLDER / "t10k-images-idx3-ubyte.gz").exists():
@@ -419,12 +419,13 @@ print(f"{pyramid.tokens} tokens of {bits:.0f} bits: {stored:.0f} bytes, instead 
 # coarse maps carry no meaning. Let us look at three things that one could decode for each scale: what the scale adds,
 # *alone*; the *sum* up to it; and the features averaged to that side and enlarged again, without any codes.
 #
-# **Predict.** Which of the three will look like a blurred shoe at 3 × 3: alone, sum, averaged features, several of them, none?
+# **Predict.** Which of the three will look like a blurred shoe at 3 × 3: alone, sum, averaged features, several of
+# them, none?
 #
 # <details><summary>Answer</summary>
 #
-# The sum and the averaged features: both are near to feature maps of pictures. What the scale adds alone is the features'
-# *change* from the sum before it, and that decodes to a shape of something else.
+# The sum and the averaged features: both are near to feature maps of pictures. What the scale adds alone is the
+# features' *change* from the sum before it, and that decodes to a shape of something else.
 #
 # </details>
 
@@ -498,8 +499,8 @@ row(
 #
 # <details><summary>Answer</summary>
 #
-# All 49. If the input were the previous map, the 5 × 5 one, none would notice. But the input is the sum $\hat f$ of all
-# coarser scales, and the first map adds something to every place of it.
+# All 49. If the input were the previous map, the 5 × 5 one, none would notice. But the input is the sum $\hat f$ of
+# all coarser scales, and the first map adds something to every place of it.
 #
 # </details>
 
@@ -523,8 +524,8 @@ assert moved == 49
 #
 # ## Do all scales use the codebook alike?
 #
-# One codebook serves all scales. How long are the codes that each scale picks, and how many different ones? The same many
-# pictures as above; the thin lines reach from the shortest tenth to the longest tenth of the codes used.
+# One codebook serves all scales. How long are the codes that each scale picks, and how many different ones? The
+# same many pictures as above; the thin lines reach from the shortest tenth to the longest tenth of the codes used.
 
 # %%
 lengths = codebook.norm(dim=1)
@@ -542,8 +543,8 @@ shown(figure, "bars: mean length of the codes used at each scale, long at the fi
 
 # %% [markdown]
 # The single token of the coarsest map is a long vector: it says in one stroke where the picture lies. The scales
-# after it add short corrections. The last one is long again, about as long as the first: it must write whatever is still
-# missing, with nobody after it.
+# after it add short corrections. The last one is long again, about as long as the first: it must write whatever is
+# still missing, with nobody after it.
 #
 # ## What to remember
 #

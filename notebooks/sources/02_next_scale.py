@@ -237,8 +237,8 @@ checks.block_causal_mask(block_causal_mask)
 #
 # <details><summary>Answer</summary>
 #
-# More: 5434, seven in ten. Nothing is hidden inside a block on the diagonal, and the last block alone, the 49 tokens of the
-# 7 × 7 map, has 2401 pairs.
+# More: 5434, seven in ten. Nothing is hidden inside a block on the diagonal, and the last block alone, the 49
+# tokens of the 7 × 7 map, has 2401 pairs.
 #
 # </details>
 
@@ -257,20 +257,20 @@ row(
 )
 
 # %% [markdown]
-# **Predict.** A colleague trains a VAR with the triangle instead of the blocks. Will training fail? Can she still draw a
-# whole map in one step?
+# **Predict.** A colleague trains a VAR with the triangle instead of the blocks. Will training fail? Can she still
+# draw a whole map in one step?
 #
 # <details><summary>Answer</summary>
 #
-# Training runs and the loss falls: every token still sees all coarser scales. And a whole map can be drawn in one step all
-# the same, *if the triangle stays*: the inputs of all tokens of a scale are known before the step, so one step with the
-# triangle computes just what training has computed. (The end of this lesson shows it.) What fails is to draw with another
-# mask than that of training: without any mask tokens see later neighbours, which they never did in training, and the model
-# is used in a situation that it does not know. The next cell measures how much the answers of *our* model, trained with the
-# blocks, change when the mask is wrong.
+# Training runs and the loss falls: every token still sees all coarser scales. And a whole map can be drawn in one
+# step all the same, *if the triangle stays*: the inputs of all tokens of a scale are known before the step, so one
+# step with the triangle computes just what training has computed. (The end of this lesson shows it.) What fails is
+# to draw with another mask than that of training: without any mask tokens see later neighbours, which they never
+# did in training, and the model is used in a situation that it does not know. The next cell measures how much the
+# answers of *our* model, trained with the blocks, change when the mask is wrong.
 #
-# The triangle has a price all the same: a token sees the inputs of fewer neighbours, and the first token of a scale of none.
-# What that costs in quality only two trained models could tell; this lesson trains none.
+# The triangle has a price all the same: a token sees the inputs of fewer neighbours, and the first token of a scale
+# of none. What that costs in quality only two trained models could tell; this lesson trains none.
 #
 # </details>
 
@@ -373,9 +373,9 @@ print("keys in the cache of each block:", [keys.shape[1] for keys, _ in caches.v
 #
 # ### The same with a triangle
 #
-# Was it the blocks that made this possible? We give the same model a triangle, which it was not trained with, so its answers
-# are poor. But the question is whether *training's* pass and *drawing's* five steps agree: now each step hides the later
-# tokens of its own scale.
+# Was it the blocks that made this possible? We give the same model a triangle, which it was not trained with, so
+# its answers are poor. But the question is whether *training's* pass and *drawing's* five steps agree: now each
+# step hides the later tokens of its own scale.
 
 # %%
 caches_in_order = {}
@@ -401,8 +401,8 @@ print(f"triangle in training and in drawing, a whole map per step: largest diffe
 assert apart < 1e-3
 
 # %% [markdown]
-# They agree as well. So one step per map does not need the blocks. What must hold is that drawing uses the mask of training.
-# With the blocks that mask hides nothing that exists when a scale is drawn, so drawing needs none.
+# They agree as well. So one step per map does not need the blocks. What must hold is that drawing uses the mask of
+# training. With the blocks that mask hides nothing that exists when a scale is drawn, so drawing needs none.
 #
 # ## What is learned: cross-entropy of every token
 #
@@ -414,9 +414,9 @@ assert apart < 1e-3
 #
 # <details><summary>Answer</summary>
 #
-# For these pictures the single token of the first map is the easiest: the class says much about it. The four tokens of the
-# second map are the hardest, and then it does not go by size: each scale sees more of the picture than the one before it,
-# but also has to write finer, less predictable detail.
+# For these pictures the single token of the first map is the easiest: the class says much about it. The four tokens
+# of the second map are the hardest, and then it does not go by size: each scale sees more of the picture than the
+# one before it, but also has to write finer, less predictable detail.
 #
 # </details>
 

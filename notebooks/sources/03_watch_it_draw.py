@@ -36,8 +36,8 @@ print("this model draws with", model.config.sampling)
 #
 # `generate` yields one record per scale. Everything below is read from such records.
 #
-# **Predict.** The model chooses among 4096 codes. How likely was a code of the last map, on average, when it was drawn: about
-# 0.9, 0.3 or 0.03?
+# **Predict.** The model chooses among 4096 codes. How likely was a code of the last map, on average, when it was
+# drawn: about 0.9, 0.3 or 0.03?
 #
 # <details><summary>Answer</summary>
 #
@@ -145,8 +145,8 @@ assert openness == sorted(openness)
 # ## Top-p: leaving out the tail
 #
 # 4096 codes leave room for a long tail of unlikely ones. *Top-p* keeps the most likely codes that together hold at
-# least the share $p$ of the probability, and forbids all others. (At $p = 0$ that rule would forbid every code. The library
-# takes $p = 0$ for "the most likely code only"; the exercise leaves it out.)
+# least the share $p$ of the probability, and forbids all others. (At $p = 0$ that rule would forbid every code. The
+# library takes $p = 0$ for "the most likely code only"; the exercise leaves it out.)
 
 # %% [markdown]
 # {{exercise keep_top_p}}
@@ -271,13 +271,13 @@ assert equal == [1.0] * pyramid.num_scales
 # What does guidance buy, and what does it cost? A small classifier, trained on real pictures only, tells how often
 # the drawn class is recognised.
 #
-# **Predict.** From $w = 0$ to $w = 8$: does the share of pictures that are recognised rise or fall? And how much the pictures
-# of one class differ from each other?
+# **Predict.** From $w = 0$ to $w = 8$: does the share of pictures that are recognised rise or fall? And how much
+# the pictures of one class differ from each other?
 #
 # <details><summary>Answer</summary>
 #
-# Recognition rises, variety falls: the picture goes further in the direction in which the class points, and away from what is
-# unusual for it.
+# Recognition rises, variety falls: the picture goes further in the direction in which the class points, and away
+# from what is unusual for it.
 #
 # </details>
 
@@ -298,13 +298,13 @@ grid(
     names,
     [f"w = {weight}" for weight in shows],
     size=0.85,
-    alt="ten classes, one picture each, not chosen, for three strengths of guidance: at 0 some cannot be recognised, at 8 nearly all",
+    alt="ten classes, one picture each, not chosen, for three strengths of guidance: some are unclear at 0, nearly none at 8",
 )
 
 # %% [markdown]
 # More guidance: more pictures that are recognised, less variety. And twice the work, because the model is asked
-# twice. (The picture shows the first seed of each class, good or bad; nobody has chosen them. The shares above are of all
-# pictures.)
+# twice. (The picture shows the first seed of each class, good or bad; nobody has chosen them. The shares above are
+# of all pictures.)
 #
 # ## How sure is the model? Entropy per scale
 #
@@ -343,13 +343,13 @@ checks.entropy_per_scale(entropy_per_scale)
 #
 # {{help entropy_per_scale}}
 #
-# **Predict.** The next cell measures the entropy of every scale for guidance 0, 3 and 8. At which scale will guidance make no
-# difference at all, and at which the largest?
+# **Predict.** The next cell measures the entropy of every scale for guidance 0, 3 and 8. At which scale will
+# guidance make no difference at all, and at which the largest?
 #
 # <details><summary>Answer</summary>
 #
-# None at the first scale: its strength is $t = w \cdot 0 / (K - 1) = 0$, so the three runs are the same there. The largest at
-# the last scale, where $t = w$.
+# None at the first scale: its strength is $t = w \cdot 0 / (K - 1) = 0$, so the three runs are the same there. The
+# largest at the last scale, where $t = w$.
 #
 # </details>
 
@@ -374,9 +374,9 @@ shown(figure, "entropy of each scale for three strengths of guidance, and the da
 # %% [markdown]
 # ## Turn the knobs yourself
 #
-# Move a control and let go: the picture is drawn anew with these settings, in this notebook. Keep the seed and change
-# one thing at a time. (Where no controls appear, as on GitHub, run the notebook in JupyterLab or Colab; the picture below
-# them is the first one drawn.)
+# Move a control and let go: the picture is drawn anew with these settings, in this notebook. Keep the seed and
+# change one thing at a time. (Where no controls appear, as on GitHub, run the notebook in JupyterLab or Colab; the
+# picture below them is the first one drawn.)
 
 # %% tags=["skip-grading"]
 keep = {"continuous_update": False}  # draw when the slider is let go, not on the way

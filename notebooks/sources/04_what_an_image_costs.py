@@ -189,13 +189,13 @@ with torch.no_grad():
 # of the last map, $L \approx n^2 / (1 - 9/16) \approx 2.3\, n^2$, and the pairs are a fixed multiple of $n^4$, with a
 # cache and without.
 #
-# **Predict.** Both with a cache, last side 16: does VAR count fewer pairs than raster order, about as many, or more? How many
-# times?
+# **Predict.** Both with a cache, last side 16: does VAR count fewer pairs than raster order, about as many, or
+# more? How many times?
 #
 # <details><summary>Answer</summary>
 #
-# More, nearly nine times. It has 680 tokens instead of 256, which is 2.7 times as many, so about seven times the pairs; and
-# within a map no token is hidden from another one.
+# More, nearly nine times. It has 680 tokens instead of 256, which is 2.7 times as many, so about seven times the
+# pairs; and within a map no token is hidden from another one.
 #
 # </details>
 
@@ -282,13 +282,13 @@ for method, exponent in THEORY.items():
 # %% [markdown]
 # The counts follow the theory. Do the times?
 #
-# **Predict.** Cached raster order counts $n^4$ pairs. Fitted to measured *times* at sides 12 to 32, will its exponent be about
-# 2, 4 or 6?
+# **Predict.** Cached raster order counts $n^4$ pairs. Fitted to measured *times* at sides 12 to 32, will its
+# exponent be about 2, 4 or 6?
 #
 # <details><summary>Answer</summary>
 #
-# About 2 (the table below). At these sides a step costs nearly the same however many tokens there are, and there are $n^2$
-# steps.
+# About 2 (the table below). At these sides a step costs nearly the same however many tokens there are, and there
+# are $n^2$ steps.
 #
 # </details>
 #
@@ -400,13 +400,13 @@ for method in ("raster-cached", "var-cached"):
 # The first half is a fact. The second is an expectation about machines. What holds on the machine of the stored
 # times?
 #
-# **Predict.** At side 32 VAR takes 10 steps and raster order 1,024, both with a cache, on one CPU thread. How many times faster
-# is VAR: a hundred, thirty, ten, or fewer?
+# **Predict.** At side 32 VAR takes 10 steps and raster order 1,024, both with a cache, on one CPU thread. How many
+# times faster is VAR: a hundred, thirty, ten, or fewer?
 #
 # <details><summary>Answer</summary>
 #
-# Fewer than ten. Each of its steps has two hundred tokens to compute, on average, where raster order has one, and one thread
-# cannot do them at once.
+# Fewer than ten. Each of its steps has two hundred tokens to compute, on average, where raster order has one, and
+# one thread cannot do them at once.
 #
 # </details>
 

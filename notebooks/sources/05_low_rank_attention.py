@@ -59,8 +59,8 @@ print(f"{settings.depth} layers of {settings.heads} heads of dimension {settings
 # column add up the weights, which gives the denominator for free. A matrix of weights that factors in this way has
 # rank at most $r$: hence *low-rank attention*.
 #
-# The only question is where $\psi$ (psi) comes from. (Most papers call it $\phi$. In these lessons $\varphi$ is the tokenizer's
-# convolution, lesson 1, so the features get a letter of their own.)
+# The only question is where $\psi$ (psi) comes from. (Most papers call it $\phi$. In these lessons $\varphi$ is the
+# tokenizer's convolution, lesson 1, so the features get a letter of their own.)
 #
 # ## From the exponential to a polynomial
 #
@@ -290,8 +290,9 @@ print(f"the state holds {45 * 9} numbers per head; a KV cache of 88 tokens {2 * 
 # In this library attention is chosen by name, per call: `exact`, `poly-2`, `poly-4`, `landmark-64`, `pool-2`, and so
 # on. (Landmarks and pooling follow below.) Same model, same seed, same noise.
 #
-# **Predict.** The outputs of degree 2 are off by 15 % (median over the heads of this model). Which share of the drawn tokens
-# will be the same as with exact attention: nearly all, about half, nearly none? And will the pictures be worse?
+# **Predict.** The outputs of degree 2 are off by 15 % (median over the heads of this model). Which share of the
+# drawn tokens will be the same as with exact attention: nearly all, about half, nearly none? And will the pictures
+# be worse?
 #
 # <details><summary>Answer</summary>
 #
@@ -467,11 +468,12 @@ for name, (t, exact, values) in cases.items():
 #
 # ## Would better coefficients help?
 #
-# Taylor's polynomial is best near $t = 0$. The polynomial through the *Chebyshev points* is nearly the best one on all of
-# $[-s, s]$, in its largest error. Is it better for attention? We try both with three kinds of logits: those of this model; as
-# many that are spread evenly over the same $[-s, s]$; and those of `fashion-28`.
+# Taylor's polynomial is best near $t = 0$. The polynomial through the *Chebyshev points* is nearly the best one on
+# all of $[-s, s]$, in its largest error. Is it better for attention? We try both with three kinds of logits: those
+# of this model; as many that are spread evenly over the same $[-s, s]$; and those of `fashion-28`.
 #
-# **Predict.** Write down for each of the three which polynomial will have the smaller error at degree 2, and which at degree 4.
+# **Predict.** Write down for each of the three which polynomial will have the smaller error at degree 2, and which
+# at degree 4.
 
 
 # %% tags=["skip-grading"]
@@ -512,24 +514,26 @@ assert shares["fashion-28", 2, "Chebyshev"] > 0.4
 # %% [markdown]
 # It depends.
 #
-# - **Spread evenly** over $[-s, s]$, with $s \le 2$, Chebyshev's polynomial is better at every degree: this is what it was made
-#   for.
-# - The logits of **this model** are not spread evenly. They gather around 0, where Taylor's polynomial is nearly exact, so at
-#   degree 2 Taylor wins. At degree 4 and 6 Chebyshev's error is so small on the whole interval that it wins all the same.
-# - With the free logits of **`fashion-28`** it loses at all three degrees. What it keeps small is the largest *absolute* error on
-#   $[-s, s]$. That error is spread evenly, and at $s = 11.6$ it is far larger than the small weights on the left: many of them
-#   become negative, and sums pass through zero. In softmax it is the *relative* size of the weights that matters.
+# - **Spread evenly** over $[-s, s]$, with $s \le 2$, Chebyshev's polynomial is better at every degree: this is what
+#   it was made for.
+# - The logits of **this model** are not spread evenly. They gather around 0, where Taylor's polynomial is nearly
+#   exact, so at degree 2 Taylor wins. At degree 4 and 6 Chebyshev's error is so small on the whole interval that it
+#   wins all the same.
+# - With the free logits of **`fashion-28`** it loses at all three degrees. What it keeps small is the largest
+#   *absolute* error on $[-s, s]$. That error is spread evenly, and at $s = 11.6$ it is far larger than the small
+#   weights on the left: many of them become negative, and sums pass through zero. In softmax it is the *relative*
+#   size of the weights that matters.
 #
-# `poly-2-calibrated` in the table above draws the conclusion: it fits the coefficients to the model's own logits and insists on
-# being positive. That helps, nearly three times less error for the same state, but takes calibration and gives no guarantee
-# beyond the interval.
+# `poly-2-calibrated` in the table above draws the conclusion: it fits the coefficients to the model's own logits
+# and insists on being positive. That helps, nearly three times less error for the same state, but takes calibration
+# and gives no guarantee beyond the interval.
 #
 # ## Would random features do?
 #
 # A well-known other way to write the exponential as a product is FAVOR+ (Performer): for a random normal direction
-# $w$, the mean of $e^{\sqrt s\, w \cdot q - s/2} \cdot e^{\sqrt s\, w \cdot k - s/2}$ is exactly $e^{s\, q \cdot k}$ for
-# unit vectors. Take $r$ such directions, orthogonal in groups of $d$: all weights are positive. But the mean of few
-# samples is noisy. How noisy depends on the directions that were drawn, so we draw them six times.
+# $w$, the mean of $e^{\sqrt s\, w \cdot q - s/2} \cdot e^{\sqrt s\, w \cdot k - s/2}$ is exactly $e^{s\, q \cdot
+# k}$ for unit vectors. Take $r$ such directions, orthogonal in groups of $d$: all weights are positive. But the
+# mean of few samples is noisy. How noisy depends on the directions that were drawn, so we draw them six times.
 #
 # **Predict.** How many random features are as good as the 45 monomials of degree 2: about 45, 200, 1,000 or more?
 #
@@ -573,8 +577,8 @@ print(f"degree 2 with 45 features: {poly[45]:.2f}; degree 4 with 495 features: {
 assert poly[45] < min(curve[1024]) and max(curve[1024]) < min(curve[64])
 
 # %% [markdown]
-# At these logits 45 monomials do better than a thousand random features, whichever directions are drawn. The error of a mean
-# of $r$ random samples falls only with $\sqrt r$.
+# At these logits 45 monomials do better than a thousand random features, whichever directions are drawn. The error
+# of a mean of $r$ random samples falls only with $\sqrt r$.
 #
 # ## Landmarks
 #
@@ -629,9 +633,10 @@ checks.landmark_kernel(landmark_kernel)
 # Where to put the landmarks? The model's own were found by k-means among queries and keys of *training* pictures. For
 # comparison: as many random directions.
 #
-# And a yardstick: how good could a matrix of rank $r$ be at all? The best one, in the sum of squared differences, is the
-# truncated **singular value decomposition** (SVD) of the matrix of all weights. It is no algorithm for attention: to compute it
-# one needs every pair, and a new decomposition for every picture and head. But it shows how much room is left.
+# And a yardstick: how good could a matrix of rank $r$ be at all? The best one, in the sum of squared differences,
+# is the truncated **singular value decomposition** (SVD) of the matrix of all weights. It is no algorithm for
+# attention: to compute it one needs every pair, and a new decomposition for every picture and head. But it shows
+# how much room is left.
 
 # %% tags=["skip-grading"]
 kernel = checks.use("landmark_kernel")
@@ -679,15 +684,16 @@ axis.set_ylabel("median error of a head", fontsize=8)
 axis.legend(fontsize=8)
 shown(
     figure,
-    "error against number of features: random features fall slowly, landmarks from k-means and monomials fall fast, far below them "
-    "lies the best matrix of that rank",
+    "error against number of features: random features fall slowly, landmarks from k-means and monomials fall fast, "
+    "far below them lies the best matrix of that rank",
 )
 
 # %% [markdown]
-# Of the methods that can be computed as one goes, landmarks from the model's own data give the least error per feature. With 45
-# features the best matrix has an error far below that of degree 2: a picture's weights have a much lower rank, nearly, than any
-# fixed set of features can use. The price of landmarks: they must be calibrated and stored, and their weights *can* be negative, for which reason the library keeps the keys and values as a reserve and falls
-# back to exact attention where a denominator is not positive.
+# Of the methods that can be computed as one goes, landmarks from the model's own data give the least error per
+# feature. With 45 features the best matrix has an error far below that of degree 2: a picture's weights have a much
+# lower rank, nearly, than any fixed set of features can use. The price of landmarks: they must be calibrated and
+# stored, and their weights *can* be negative, for which reason the library keeps the keys and values as a reserve
+# and falls back to exact attention where a denominator is not positive.
 #
 # ## Pooled keys
 #
@@ -791,10 +797,10 @@ shown(
 
 # %% [markdown]
 # Below the black line a method is **slower** than exact attention with a cache. At side 8 all are, and our models
-# stop at side 7: the switch in this lesson shows what changes in the picture, not a gain. From side 24 on all constant-size
-# states beat the cache; but there `pool-4` beats them. Their gain keeps growing, because their cost grows like $n^2$ instead of
-# $n^4$, while pooling's levels off: at side 32 `poly-2` and `landmark-32` are about level with
-# `pool-4`, at side 48 all are ahead.
+# stop at side 7: the switch in this lesson shows what changes in the picture, not a gain. From side 24 on all
+# constant-size states beat the cache; but there `pool-4` beats them. Their gain keeps growing, because their cost
+# grows like $n^2$ instead of $n^4$, while pooling's levels off: at side 32 `poly-2` and `landmark-32` are about
+# level with `pool-4`, at side 48 all are ahead.
 #
 # ## What to remember
 #

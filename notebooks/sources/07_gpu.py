@@ -18,7 +18,8 @@
 #
 # Time: 45 minutes with the exercises, 15 without. No GPU is needed.
 #
-# (As in lesson 5, $\psi$ is the feature map of low-rank attention. The tokenizer's convolution $\varphi$ plays no part here.)
+# (As in lesson 5, $\psi$ is the feature map of low-rank attention. The tokenizer's convolution $\varphi$ plays no
+# part here.)
 
 # %%
 import importlib.util
@@ -45,9 +46,10 @@ print("CUDA here:", torch.cuda.is_available(), "  triton here:", importlib.util.
 # ## Two speeds
 #
 # A GPU has a large memory beside the chip and small, fast memories on it. Its tensor cores multiply matrices at an
-# enormous rate, if they are fed. How fast depends on the numbers: 16-bit numbers (bfloat16) go at the full rate; **TF32**, which
-# is float32 rounded to ten bits behind the point, at half of it. The low-rank kernels of this project sum in float32 and multiply
-# in TF32, because features of 16 bits would lose too much. The data sheets give the rates:
+# enormous rate, if they are fed. How fast depends on the numbers: 16-bit numbers (bfloat16) go at the full rate;
+# **TF32**, which is float32 rounded to ten bits behind the point, at half of it. The low-rank kernels of this
+# project sum in float32 and multiply in TF32, because features of 16 bits would lose too much. The data sheets give
+# the rates:
 
 
 # %%
@@ -108,8 +110,8 @@ checks.arithmetic_intensity(arithmetic_intensity)
 #
 # {{help arithmetic_intensity}}
 #
-# **Predict.** $d = 16$, many keys. How many FLOP per byte does `extend` do if the features go through memory, and how many if they
-# stay on the chip: 8 and 8, 8 and 150, or 150 and 150?
+# **Predict.** $d = 16$, many keys. How many FLOP per byte does `extend` do if the features go through memory, and
+# how many if they stay on the chip: 8 and 8, 8 and 150, or 150 and 150?
 #
 # <details><summary>Answer</summary>
 #
@@ -237,7 +239,8 @@ print(f"keys {k.numel():,} numbers, features {features.numel():,}, state {T.nume
 #
 # 1. loads a **tile** of keys and values (32 or 64 of them),
 # 2. forms the features of its row only, $\tilde k_a \tilde k$: one multiplication per number, in registers,
-# 3. multiplies them with $[v, 1]$ on the tensor cores, in TF32, and adds the result to its own sums, $P \times P$ numbers,
+# 3. multiplies them with $[v, 1]$ on the tensor cores, in TF32, and adds the result to its own sums, $P \times P$
+#    numbers,
 # 4. goes on to the next tile, and stores the sums at the end.
 #
 # Every program owns its sums: there are no atomic additions and the result is the same every time. Here it is in
@@ -259,8 +262,9 @@ assert torch.allclose(partial.sum(0), T)
 print(f"the same state; features at one time in a program: {most:,} instead of {features.numel():,}")
 
 # %% [markdown]
-# The sketch shows the whole table of features, keys from top to bottom, thin lines between the rows $a$, and in white the tile
-# that one program holds at this moment. On a GPU with plain matrix products the whole grey area would be stored and loaded again.
+# The sketch shows the whole table of features, keys from top to bottom, thin lines between the rows $a$, and in
+# white the tile that one program holds at this moment. On a GPU with plain matrix products the whole grey area
+# would be stored and loaded again.
 
 # %%
 where = torch.full((1, n, (d + 1) ** 2), 0.4)
@@ -290,11 +294,10 @@ print("the same output as from the full matrix of weights; smallest denominator"
 # %% [markdown]
 # {{exercise program_bytes}}
 #
-# How much fast memory does a program of the key kernel need? Triton's matrix product `tl.dot` takes matrices whose sides are
-# powers of two and at least 16. (That is a rule of Triton; the hardware's own tiles are smaller.) So $d + 1$ columns are padded to
-# $P$, the least power of two that is at least 16 and at least
-# $d + 1$. A program holds, all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns
-# (keys, values, features).
+# How much fast memory does a program of the key kernel need? Triton's matrix product `tl.dot` takes matrices whose
+# sides are powers of two and at least 16. (That is a rule of Triton; the hardware's own tiles are smaller.) So $d +
+# 1$ columns are padded to $P$, the least power of two that is at least 16 and at least $d + 1$. A program holds,
+# all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns (keys, values, features).
 
 
 # %% tags=["exercise"]
@@ -324,8 +327,8 @@ checks.program_bytes(program_bytes)
 #
 # {{help program_bytes}}
 #
-# **Predict.** A multiprocessor of an H100 has 228 KiB of fast memory. Does the state of one head fit, $(d+1)^3$ numbers of four
-# bytes: for $d = 8$, 16, 32, 64?
+# **Predict.** A multiprocessor of an H100 has 228 KiB of fast memory. Does the state of one head fit, $(d+1)^3$
+# numbers of four bytes: for $d = 8$, 16, 32, 64?
 #
 # <details><summary>Answer</summary>
 #
@@ -441,13 +444,13 @@ with torch.no_grad():
 # fixed time for each launch; and it assumes that a well-made kernel reaches 70 % of the peaks. This is a **model, not
 # a measurement**: believe the shape of the curves and doubt their numbers by a factor of two.
 #
-# **Predict.** At the 680 tokens of a published 256-pixel model: how many times faster than exact attention will degree 2 be, by
-# this model, for $d = 16$? And for the $d = 64$ of that model?
+# **Predict.** At the 680 tokens of a published 256-pixel model: how many times faster than exact attention will
+# degree 2 be, by this model, for $d = 16$? And for the $d = 64$ of that model?
 #
 # <details><summary>Answer</summary>
 #
-# Not faster at all. For $d = 16$ about equal or slower, for $d = 64$ many times slower. Exact attention multiplies 16-bit numbers
-# at twice the rate, and 680 tokens are too few for $N$ to beat $N^2$.
+# Not faster at all. For $d = 16$ about equal or slower, for $d = 64$ many times slower. Exact attention multiplies
+# 16-bit numbers at twice the rate, and 680 tokens are too few for $N$ to beat $N^2$.
 #
 # </details>
 
@@ -487,10 +490,10 @@ print("poly-2, d = 16, 9217 tokens:", {name: f"{value:.0f}x" for name, value in 
 # %% [markdown]
 # Read it with the other lessons in mind:
 #
-# - At the 680 tokens of the published 256-pixel models there is nothing to win with degree 2 and $d = 16$. The gain grows with
-#   $N$, since exact attention needs $N^2$ and the others need $N$.
-# - With the head dimension 64 of the published models, degree 2 **loses** up to many thousand tokens (the last column): its
-#   arithmetic grows with $(d+1)^3$ per token.
+# - At the 680 tokens of the published 256-pixel models there is nothing to win with degree 2 and $d = 16$. The gain
+#   grows with $N$, since exact attention needs $N^2$ and the others need $N$.
+# - With the head dimension 64 of the published models, degree 2 **loses** up to many thousand tokens (the last
+#   column): its arithmetic grows with $(d+1)^3$ per token.
 # - These are times of attention alone. The linear layers of a transformer stay as they are, so the gain of the whole
 #   model is smaller (lesson 4).
 # - And speed is only half of the question. Whether degree 2 is *accurate* enough depends on the bound of the logits

@@ -12,8 +12,8 @@
 # - how a learning rate rises and falls, and why labels are dropped,
 # - how to tell a copy from a new picture, and why the comparison with unseen pictures is needed.
 #
-# Time: 75 minutes with the exercises, 40 without. The cells run for some minutes (training), or for about one minute if the
-# environment variable `VAR_MINI_FAST` is set: then training is shortened, but nothing is left out.
+# Time: 75 minutes with the exercises, 40 without. The cells run for some minutes (training), or for about one
+# minute if the environment variable `VAR_MINI_FAST` is set: then training is shortened, but nothing is left out.
 
 # %%
 import contextlib
@@ -332,12 +332,13 @@ checks.revive_codes(revive_codes)
 # Does it matter? Two short runs of a smaller tokenizer, equal but for one thing: in the second one dead codes are
 # left dead. (This is the trainer's own revival, which also works across several processes.)
 #
-# **Predict.** At the end of a short run: which share of the codes will test pictures use with revival, and which without?
+# **Predict.** At the end of a short run: which share of the codes will test pictures use with revival, and which
+# without?
 #
 # <details><summary>Answer</summary>
 #
-# More with revival; how much more the cell below measures. Without it a code that lies far from all vectors has no way to come
-# nearer.
+# More with revival; how much more the cell below measures. Without it a code that lies far from all vectors has no
+# way to come nearer.
 #
 # </details>
 
@@ -431,9 +432,10 @@ with contextlib.redirect_stderr(sys.stdout):
     train_transformer("lesson-8", RUN)
 
 # %% [markdown]
-# Again your log beside the recorded one. **Take care**: a cross-entropy belongs to a tokenizer. Your tokens come from your own,
-# which was trained for a shorter time and has another codebook; they may be *easier to guess*. So your loss may lie below the
-# recorded one although your model has learned less. Compare the *form* of the curves, not their levels.
+# Again your log beside the recorded one. **Take care**: a cross-entropy belongs to a tokenizer. Your tokens come
+# from your own, which was trained for a shorter time and has another codebook; they may be *easier to guess*. So
+# your loss may lie below the recorded one although your model has learned less. Compare the *form* of the curves,
+# not their levels.
 #
 # **Predict.** At which loss must both logs begin, before anything is learned? The codebook has 512 codes.
 #
@@ -461,13 +463,13 @@ draw_curves(
 )
 
 # %% [markdown]
-# A loss of 3 nats does not look like much: the right token is given a probability of $e^{-3} = 0.05$ (in the mean of logarithms),
-# among 512. Is that the model's fault? The loss alone cannot say. Which of several similar codes the tokenizer picks for a bit of
-# texture may be impossible to guess, or the model may just be bad at it.
+# A loss of 3 nats does not look like much: the right token is given a probability of $e^{-3} = 0.05$ (in the mean
+# of logarithms), among 512. Is that the model's fault? The loss alone cannot say. Which of several similar codes
+# the tokenizer picks for a bit of texture may be impossible to guess, or the model may just be bad at it.
 #
-# One thing can be tested: does the model *know* how unsure it is? Take all places where it gives its favourite code a probability
-# near $p$. If it is **calibrated**, that code is right in a share $p$ of them. Another sign: the mean entropy of its answers, how
-# unsure it says it is, equals the cross-entropy, how wrong it is.
+# One thing can be tested: does the model *know* how unsure it is? Take all places where it gives its favourite code
+# a probability near $p$. If it is **calibrated**, that code is right in a share $p$ of them. Another sign: the mean
+# entropy of its answers, how unsure it says it is, equals the cross-entropy, how wrong it is.
 
 # %% tags=["skip-grading"]
 own = load(RUN / "model")
@@ -494,12 +496,15 @@ axis.plot(said, found, "o-", color="#0072b2", label="your model")
 axis.set_xlabel("probability of the favourite code", fontsize=9)
 axis.set_ylabel("share that is right", fontsize=9)
 axis.legend(fontsize=8)
-shown(figure, "the share of right favourites against the probability that the model gave them, beside the diagonal of a calibrated one")
+shown(
+    figure,
+    "the share of right favourites against the probability that the model gave them, beside the diagonal of a calibrated one",
+)
 
 # %% [markdown]
-# Near the diagonal the model is honest about what it does not know. That is no proof that nobody could know more: a larger
-# or longer trained model may be calibrated, too, and surer. And do not compare losses of models with different tokenizers; they
-# answer different questions.
+# Near the diagonal the model is honest about what it does not know. That is no proof that nobody could know more: a
+# larger or longer trained model may be calibrated, too, and surer. And do not compare losses of models with
+# different tokenizers; they answer different questions.
 #
 # ### Draw with it
 #
@@ -575,9 +580,9 @@ checks.nearest_distance(nearest_distance)
 # The shipped emoji model where it and the emoji font are here, else the shipped model of Fashion-MNIST where that
 # data set is here, else the model that you have just trained.
 #
-# Whom we compare with matters just as much. Some classes are full of look-alikes, others are not. If the drawn pictures had other
-# classes than the held-out ones, a difference in distance might come from the classes alone. So we take held-out pictures at
-# random and draw pictures **with their labels**.
+# Whom we compare with matters just as much. Some classes are full of look-alikes, others are not. If the drawn
+# pictures had other classes than the held-out ones, a difference in distance might come from the classes alone. So
+# we take held-out pictures at random and draw pictures **with their labels**.
 
 
 # %% tags=["skip-grading"]
@@ -661,11 +666,11 @@ shown(
 )
 
 # %% [markdown]
-# Compare the two lines of numbers: both kinds of pictures have the same mix of classes. If the drawn pictures have clearly **more** near copies than the held-out ones,
-# the model copies some of what it saw. If they have about as many, what looks like copying is the similarity of the
-# data set with itself. With so few pictures a difference of a few per cent is chance: the standard error of a share
-# $p$ of $n$ pictures is $\sqrt{p(1-p)/n}$, which is 3 % for $p = 5\,\%$ and $n = 60$. The command
-# `python -m var_mini evaluate` takes thousands.
+# Compare the two lines of numbers: both kinds of pictures have the same mix of classes. If the drawn pictures have
+# clearly **more** near copies than the held-out ones, the model copies some of what it saw. If they have about as
+# many, what looks like copying is the similarity of the data set with itself. With so few pictures a difference of
+# a few per cent is chance: the standard error of a share $p$ of $n$ pictures is $\sqrt{p(1-p)/n}$, which is 3 % for
+# $p = 5\,\%$ and $n = 60$. The command `python -m var_mini evaluate` takes thousands.
 #
 # A pixel distance has its limits, too. A copy that is shifted by two pixels, or mirrored, is far away for it and the
 # same picture for you. Finding none of *these* copies does not prove that there are none of another kind. And copying

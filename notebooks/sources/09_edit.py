@@ -58,13 +58,13 @@ row(
 # it? If yes, the picture changes far outside the mask; if never, the old picture shines through. The rule here: a
 # token is drawn anew if the mask covers **at least half** of its area.
 #
-# **Predict.** The mask covers the right three of seven columns. Is the single token of the 1 × 1 map drawn anew? How many of the
-# four tokens of the 2 × 2 map?
+# **Predict.** The mask covers the right three of seven columns. Is the single token of the 1 × 1 map drawn anew?
+# How many of the four tokens of the 2 × 2 map?
 #
 # <details><summary>Answer</summary>
 #
-# The single token is not: three sevenths are less than half. Of the 2 × 2 map the two on the right are: each covers the columns 4
-# to 7 (the middle one is shared), and three of these four are marked.
+# The single token is not: three sevenths are less than half. Of the 2 × 2 map the two on the right are: each covers
+# the columns 4 to 7 (the middle one is shared), and three of these four are marked.
 #
 # </details>
 #
@@ -206,7 +206,8 @@ row(
 # The completions continue sleeve, hem and shade, each in another way. All tokens outside are those of the original,
 # as the assertion says.
 #
-# **Predict.** What about the *pixels* outside: do they stay as they are everywhere, nowhere, or only at some distance?
+# **Predict.** What about the *pixels* outside: do they stay as they are everywhere, nowhere, or only at some
+# distance?
 #
 # <details><summary>Answer</summary>
 #
@@ -240,8 +241,8 @@ row(
 #
 # <details><summary>Can one do better? (A question for those who have finished.)</summary>
 #
-# Outside the mask, do not give the old tokens but quantize anew: at each scale, average what is missing now,
-# $f - \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the drawn
+# Outside the mask, do not give the old tokens but quantize anew: at each scale, average what is missing now, $f -
+# \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the drawn
 # coarse tokens changed. It needs the picture itself and not only its tokens.
 #
 # </details>

@@ -70,8 +70,8 @@ with torch.device("meta"):
 #
 # ### Where are they?
 #
-# **Predict.** Which part holds the most parameters, and does attention hold more than the layers that turn the class into scales
-# and shifts (`ada_lin`)?
+# **Predict.** Which part holds the most parameters, and does attention hold more than the layers that turn the
+# class into scales and shifts (`ada_lin`)?
 #
 # <details><summary>Answer</summary>
 #
@@ -307,10 +307,10 @@ for name in ("official_adaln", "official_shared_adaln"):
 # %% [markdown]
 # ## Draw
 #
-# The settings of the official *demo*: guidance 4 (rising from 0 at the first scale to 4 at the last), the 900 most likely codes
-# (top-k), of these the most likely ones that hold 95 % (top-p). They are chosen for pictures that please. For the measured FID the
-# official README names others: guidance 1.5, top-k 900 and top-p 0.96. Guidance makes single pictures better and a set of pictures
-# less varied (lesson 3), and FID judges the set.
+# The settings of the official *demo*: guidance 4 (rising from 0 at the first scale to 4 at the last), the 900 most
+# likely codes (top-k), of these the most likely ones that hold 95 % (top-p). They are chosen for pictures that
+# please. For the measured FID the official README names others: guidance 1.5, top-k 900 and top-p 0.96. Guidance
+# makes single pictures better and a set of pictures less varied (lesson 3), and FID judges the set.
 #
 # The next cell looks for the published weights in the folder that the environment variable `VAR_WEIGHTS` names, and
 # in the cache of the Hugging Face Hub. It downloads nothing.
