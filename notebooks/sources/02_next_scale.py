@@ -407,8 +407,8 @@ assert apart < 1e-3
 # ## What is learned: cross-entropy of every token
 #
 # The training loss is that of a language model: the cross-entropy of the true codes, averaged over all 88 tokens.
-# Here it is for the test pictures that ship with the project, per scale, beside the value of pure guessing, $\ln
-# 4096$.
+# Here it is for the test pictures that ship with the project, per scale, beside the value of pure guessing,
+# $\ln 4096$.
 #
 # **Predict.** Which scale's tokens are the easiest to predict, which the hardest?
 #

@@ -308,8 +308,8 @@ grid(
 #
 # ## How sure is the model? Entropy per scale
 #
-# The entropy $-\sum_v p_v \ln p_v$ of a distribution says how open the choice is: 0 when one code is certain, $\ln
-# 4096 = 8.32$ nats when all are equally likely.
+# The entropy $-\sum_v p_v \ln p_v$ of a distribution says how open the choice is: 0 when one code is certain,
+# $\ln 4096 = 8.32$ nats when all are equally likely.
 
 # %% [markdown]
 # {{exercise entropy_per_scale}}

@@ -531,9 +531,10 @@ assert shares["fashion-28", 2, "Chebyshev"] > 0.4
 # ## Would random features do?
 #
 # A well-known other way to write the exponential as a product is FAVOR+ (Performer): for a random normal direction
-# $w$, the mean of $e^{\sqrt s\, w \cdot q - s/2} \cdot e^{\sqrt s\, w \cdot k - s/2}$ is exactly $e^{s\, q \cdot
-# k}$ for unit vectors. Take $r$ such directions, orthogonal in groups of $d$: all weights are positive. But the
-# mean of few samples is noisy. How noisy depends on the directions that were drawn, so we draw them six times.
+# $w$, the mean of $e^{\sqrt s\, w \cdot q - s/2} \cdot e^{\sqrt s\, w \cdot k - s/2}$ is exactly
+# $e^{s\, q \cdot k}$ for unit vectors. Take $r$ such directions, orthogonal in groups of $d$: all weights are
+# positive. But the mean of few samples is noisy. How noisy depends on the directions that were drawn, so we draw
+# them six times.
 #
 # **Predict.** How many random features are as good as the 45 monomials of degree 2: about 45, 200, 1,000 or more?
 #

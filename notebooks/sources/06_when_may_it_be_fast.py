@@ -45,9 +45,9 @@ torch.manual_seed(0)
 # - **Fast.** If the head dimension is $d = O(\log n)$ and the entries of queries, keys and values are bounded by
 #   $R=o(\sqrt{\log n})$, then VAR can be computed in $O(n^{2 + o(1)})$ operations with an error of
 #   $1/\mathrm{poly}(n)$, by replacing attention with a low-rank approximation.
-# - **Not fast.** For every $\delta > 0$ there is a constant $C$, *which depends on* $\delta$, such that for $R = C
-#   \sqrt{\log n}$ no algorithm takes $O(n^{4-\delta})$ operations, unless a widely believed hypothesis (SETH) is
-#   false.
+# - **Not fast.** For every $\delta > 0$ there is a constant $C$, *which depends on* $\delta$, such that for
+#   $R = C \sqrt{\log n}$ no algorithm takes $O(n^{4-\delta})$ operations, unless a widely believed hypothesis
+#   (SETH) is false.
 #
 # Mind the order: first $\delta$ is chosen, then $C$. It is *not* said that one constant rules out every $\delta$ at
 # once. With a small constant something between $n^2$ and $n^4$ may be possible, and further below we shall compute

@@ -295,9 +295,10 @@ print("the same output as from the full matrix of weights; smallest denominator"
 # {{exercise program_bytes}}
 #
 # How much fast memory does a program of the key kernel need? Triton's matrix product `tl.dot` takes matrices whose
-# sides are powers of two and at least 16. (That is a rule of Triton; the hardware's own tiles are smaller.) So $d +
-# 1$ columns are padded to $P$, the least power of two that is at least 16 and at least $d + 1$. A program holds,
-# all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns (keys, values, features).
+# sides are powers of two and at least 16. (That is a rule of Triton; the hardware's own tiles are smaller.) So
+# $d + 1$ columns are padded to $P$, the least power of two that is at least 16 and at least $d + 1$. A program
+# holds, all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns (keys, values,
+# features).
 
 
 # %% tags=["exercise"]

@@ -241,9 +241,9 @@ row(
 #
 # <details><summary>Can one do better? (A question for those who have finished.)</summary>
 #
-# Outside the mask, do not give the old tokens but quantize anew: at each scale, average what is missing now, $f -
-# \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the drawn
-# coarse tokens changed. It needs the picture itself and not only its tokens.
+# Outside the mask, do not give the old tokens but quantize anew: at each scale, average what is missing now,
+# $f - \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the
+# drawn coarse tokens changed. It needs the picture itself and not only its tokens.
 #
 # </details>
 #

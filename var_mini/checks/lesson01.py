@@ -144,12 +144,12 @@ def _nearest(z, codebook):
 def _draw_nearest(figure, args, got, expected):
     squared = _squared(**args)
     axis = figure.subplots()
-    axis.imshow(squared, cmap="cividis", aspect="auto")
+    image = axis.imshow(squared, cmap="cividis", aspect="auto")
+    figure.colorbar(image, ax=axis, label="squared distance")
     axis.plot(expected, range(len(expected)), "o", ms=9, mfc="none", mec="white", label="nearest")
     axis.plot(got, range(len(expected)), "x", color="#d55e00", label="yours")
     axis.set_xlabel("code", fontsize=9)
     axis.set_ylabel("vector", fontsize=9)
-    axis.set_title("squared distance (dark: near)", fontsize=9)
     axis.legend(fontsize=8, loc="upper right")
 
 
@@ -295,10 +295,11 @@ def _draw_step(figure, args, got, expected):
     }  # fmt: skip
     limit = args["f"].abs().max().item()
     for axis, (title, values) in zip(figure.subplots(1, len(pictures)), pictures.items()):
-        axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
+        image = axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
         axis.set_title(title, fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
+    figure.colorbar(image, ax=figure.axes, label="first channel")
 
 
 RESIDUAL_STEP = Exercise(

@@ -85,12 +85,13 @@ def _mask(patch_nums):
 def _draw_mask(figure, args, got, expected):
     axes = figure.subplots(1, 3)
     for axis, title, values in zip(axes, ("expected", "yours", "different"), (expected, got, expected != got)):
-        axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+        image = axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("key", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
     axes[0].set_ylabel("query", fontsize=8)
+    figure.colorbar(image, ax=axes, ticks=[0, 1], label="1: true")
 
 
 BLOCK_CAUSAL_MASK = Exercise(
