@@ -111,12 +111,14 @@ shown(
 # {{exercise monomial_features}}
 #
 # Write $\psi$ of degree 2, with $\psi(q) \cdot \psi(k) = 1 + t + \tfrac{t^2}{2}$ for $t = s\, q \cdot k$. With
-# $y = \sqrt s\, x$ the features are, in this order:
+# $y = \sqrt s\, x$ the features are the following, in any order:
 #
 # - $1$;
 # - $y_1, \dots, y_d$;
-# - for every pair $i \le j$, the pairs ordered as $(1,1), (1,2), \dots, (1,d), (2,2), \dots, (d,d)$: the number
-#   $\sqrt{\tfrac12}\, y_i y_i$ where $i = j$, and $y_i y_j$ where $i < j$ (that is $\sqrt{\tfrac12} \cdot \sqrt 2$).
+# - for every pair $i \le j$ the number $\sqrt{\tfrac12}\, y_i y_i$ where $i = j$, and $y_i y_j$ where $i < j$ (that is
+#   $\sqrt{\tfrac12} \cdot \sqrt 2$).
+#
+# The check asks for the number of features, and compares every product $\psi(x_i) \cdot \psi(x_j)$.
 
 
 # %% tags=["exercise"]
@@ -125,7 +127,7 @@ def monomial_features(x, scale):
 
     x        float (n, d), queries or keys
     scale    number above 0
-    returns  float (n, 1 + d + d * (d + 1) / 2)
+    returns  float (n, 1 + d + d * (d + 1) / 2), in any order
     """
     ### BEGIN SOLUTION
     n, d = x.shape
@@ -141,7 +143,7 @@ checks.monomial_features(monomial_features)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `torch.triu_indices(d, d)` gives the pairs $i \le j$ in just this order, as two rows of indices. `y[:, i] * y[:, j]`
+# `torch.triu_indices(d, d)` gives the pairs $i \le j$ as two rows of indices. `y[:, i] * y[:, j]`
 # are all products at once.
 #
 # </details>
