@@ -476,6 +476,12 @@ for name, (t, exact, values) in cases.items():
 #
 # **Predict.** Write down for each of the three which polynomial will have the smaller error at degree 2, and which
 # at degree 4.
+#
+# <details><summary>Answer</summary>
+#
+# Degree 2: Taylor, Chebyshev, Taylor. Degree 4: Chebyshev, Chebyshev, Taylor. The text below the cell says why.
+#
+# </details>
 
 
 # %% tags=["skip-grading"]
