@@ -29,6 +29,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, widgets: bool = True)
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,
+        startup_timeout=CELL_SECONDS,  # on a busy machine a kernel takes its time, too
         kernel_name="python3",
         record_timing=False,
         store_widget_state=widgets,

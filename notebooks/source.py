@@ -111,7 +111,8 @@ def _parts(source: str) -> tuple[list[str], list[str], list[str]]:
 
 def _stub(source: str) -> str:
     before, solution, after = _parts(source)
-    indent = re.match(r"\s*", solution[0])[0]
+    first = next(line for line in solution if line.strip())  # a solution may begin with a blank line
+    indent = re.match(r"\s*", first)[0]
     return "\n".join([*before, f"{indent}raise NotImplementedError", *after])
 
 

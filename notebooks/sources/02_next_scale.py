@@ -11,7 +11,7 @@
 # - which tokens see which (the block-causal mask), and why generation needs no mask at all,
 # - why one training pass over all scales computes exactly what generation computes step by step.
 #
-# Time: 60 minutes with the exercises, 15 without. The cells together take a few seconds.
+# Time: 65 minutes with the exercises, 15 without. The cells together take a few seconds.
 
 # %%
 import torch
@@ -141,7 +141,8 @@ assert spread > 0.01
 names = [*model.config.class_names, "no class"]
 figure = new_figure(6.6, 2.6)
 axis = figure.subplots()
-axis.imshow(scales[2, :, :80].numpy(), cmap="cividis", aspect="auto", interpolation="nearest")
+image = axis.imshow(scales[2, :, :80].numpy(), cmap="cividis", aspect="auto", interpolation="nearest")
+figure.colorbar(image, ax=axis, label="scale").ax.tick_params(labelsize=8)
 axis.set_yticks(range(len(names)), names, fontsize=7)
 axis.set_xlabel("channel (the first 80)", fontsize=8)
 axis.set_title("scale before attention in block 3, one row per class", fontsize=9)
@@ -231,6 +232,15 @@ checks.block_causal_mask(block_causal_mask)
 # </details>
 #
 # {{help block_causal_mask}}
+#
+# **Predict.** A triangle allows about half of the $88 \cdot 88 = 7744$ pairs. How many do the blocks allow?
+#
+# <details><summary>Answer</summary>
+#
+# More: 5434, seven in ten. Nothing is hidden inside a block on the diagonal, and the last block alone, the 49
+# tokens of the 7 × 7 map, has 2401 pairs.
+#
+# </details>
 
 # %%
 mask = checks.use("block_causal_mask")(pyramid.patch_nums)
@@ -241,18 +251,26 @@ row(
     [mask.float(), triangle.float(), (mask & ~triangle).float()],
     ["VAR", "language model", "VAR only"],
     size=1.9,
+    bar="1: may look",
+    axes=("key", "query"),
     alt="the block-causal mask with its five blocks, the triangle, and their difference: the upper halves of the blocks",
 )
 
 # %% [markdown]
-# **Predict.** A colleague trains a VAR with the triangle instead of the blocks. Will training fail? Will drawing
-# fail?
+# **Predict.** A colleague trains a VAR with the triangle instead of the blocks. Will training fail? Can she still
+# draw a whole map in one step?
 #
 # <details><summary>Answer</summary>
 #
-# Training runs and the loss falls: every token still sees all coarser scales. But drawing computes a whole scale at
-# once, so there tokens *do* see their later neighbours, which they never did in training. The model is then used in a
-# situation that it does not know. The next cell measures how much this model's answers change when the mask is wrong.
+# Training runs and the loss falls: every token still sees all coarser scales. And a whole map can be drawn in one
+# step all the same, *if the triangle stays*: the inputs of all tokens of a scale are known before the step, so one
+# step with the triangle computes just what training has computed. (The end of this lesson shows it.) What fails is
+# to draw with another mask than that of training: without any mask tokens see later neighbours, which they never
+# did in training, and the model is used in a situation that it does not know. The next cell measures how much the
+# answers of *our* model, trained with the blocks, change when the mask is wrong.
+#
+# The triangle has a price all the same: a token sees the inputs of fewer neighbours, and the first token of a scale
+# of none. What that costs in quality only two trained models could tell; this lesson trains none.
 #
 # </details>
 
@@ -353,11 +371,54 @@ print("keys in the cache of each block:", [keys.shape[1] for keys, _ in caches.v
 # The two ways agree to float precision. This is the property that lets VAR train on all scales in parallel and draw
 # with a cache: the mask of training and the missing mask of generation are the same thing.
 #
+# ### The same with a triangle
+#
+# Was it the blocks that made this possible? We give the same model a triangle, which it was not trained with, so
+# its answers are poor. But the question is whether *training's* pass and *drawing's* five steps agree: now each
+# step hides the later tokens of its own scale.
+
+# %%
+caches_in_order = {}
+
+
+def attention_in_order(layer, state, q, k, v):
+    """Like `attention`, but a token of the new scale does not see the tokens after it."""
+    before = caches_in_order.get(layer, (k[0][:, :0], v[0][:, :0]))
+    keys, values = torch.cat([before[0], k[0]], dim=1), torch.cat([before[1], v[0]], dim=1)
+    logits = transformer.blocks[layer].attn.logit_scale().view(-1, 1, 1) * q[0] @ keys.transpose(1, 2)
+    m, n = before[0].shape[1], q.shape[2]
+    logits = logits.masked_fill(torch.ones(n, m + n, dtype=torch.bool).triu(m + 1), -torch.inf)
+    caches_in_order[layer] = keys, values
+    return (logits.softmax(dim=-1) @ values)[None]
+
+
+with torch.no_grad():
+    masked = transformer(label, var_input, mask=triangle)
+    states = transformer.new_states(1)
+    stepped = [transformer.step(k, inputs[k], condition, states, attention_in_order) for k in range(pyramid.num_scales)]
+apart = max((masked[:, where] - logits).abs().max().item() for where, logits in zip(pyramid.slices, stepped))
+print(f"triangle in training and in drawing, a whole map per step: largest difference {apart:.1e}")
+assert apart < 1e-3
+
+# %% [markdown]
+# They agree as well. So one step per map does not need the blocks. What must hold is that drawing uses the mask of
+# training. With the blocks that mask hides nothing that exists when a scale is drawn, so drawing needs none.
+#
 # ## What is learned: cross-entropy of every token
 #
 # The training loss is that of a language model: the cross-entropy of the true codes, averaged over all 88 tokens.
-# Here it is for the test pictures that ship with the project, per scale, beside the value of pure guessing, $\ln
-# 4096$.
+# Here it is for the test pictures that ship with the project, per scale, beside the value of pure guessing,
+# $\ln 4096$.
+#
+# **Predict.** Which scale's tokens are the easiest to predict, which the hardest?
+#
+# <details><summary>Answer</summary>
+#
+# For these pictures the single token of the first map is the easiest: the class says much about it. The four tokens
+# of the second map are the hardest, and then it does not go by size: each scale sees more of the picture than the
+# one before it, but also has to write finer, less predictable detail.
+#
+# </details>
 
 # %%
 samples = load_samples(model.config)

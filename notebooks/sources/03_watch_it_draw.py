@@ -12,11 +12,12 @@
 # - how sure the model is at every scale (entropy),
 # - where a token attends, by clicking on it.
 #
-# Time: 60 minutes with the exercises, 20 without. The cells together take less than a minute.
+# Time: 70 minutes with the exercises, 20 without. The cells together take less than a minute.
 
 # %%
 import ipywidgets
 import torch
+from IPython.display import Image
 
 from var_mini import Sampling, checks, load
 from var_mini.generation.sampling import draw, filter_logits, noise_generators
@@ -34,6 +35,15 @@ print("this model draws with", model.config.sampling)
 # ## One run
 #
 # `generate` yields one record per scale. Everything below is read from such records.
+#
+# **Predict.** The model chooses among 4096 codes. How likely was a code of the last map, on average, when it was
+# drawn: about 0.9, 0.3 or 0.03?
+#
+# <details><summary>Answer</summary>
+#
+# About 0.03, and yet the picture is good.
+#
+# </details>
 
 # %%
 for step in model.generate(label=5, seed=1):
@@ -135,7 +145,8 @@ assert openness == sorted(openness)
 # ## Top-p: leaving out the tail
 #
 # 4096 codes leave room for a long tail of unlikely ones. *Top-p* keeps the most likely codes that together hold at
-# least the share $p$ of the probability, and forbids all others.
+# least the share $p$ of the probability, and forbids all others. (At $p = 0$ that rule would forbid every code. The
+# library takes $p = 0$ for "the most likely code only"; the exercise leaves it out.)
 
 # %% [markdown]
 # {{exercise keep_top_p}}
@@ -148,7 +159,7 @@ def keep_top_p(logits, p):
     """Forbids the unlikely tail.
 
     logits   float (n, V); must not be changed in place
-    p        number from 0 to 1
+    p        number above 0, at most 1
     returns  float (n, V): the logits, with -inf at every code for which all more likely codes together hold p or more
     """
     ### BEGIN SOLUTION
@@ -259,6 +270,16 @@ assert equal == [1.0] * pyramid.num_scales
 # %% [markdown]
 # What does guidance buy, and what does it cost? A small classifier, trained on real pictures only, tells how often
 # the drawn class is recognised.
+#
+# **Predict.** From $w = 0$ to $w = 8$: does the share of pictures that are recognised rise or fall? And how much
+# the pictures of one class differ from each other?
+#
+# <details><summary>Answer</summary>
+#
+# Recognition rises, variety falls: the picture goes further in the direction in which the class points, and away
+# from what is unusual for it.
+#
+# </details>
 
 # %%
 each = 6  # pictures per class
@@ -277,17 +298,18 @@ grid(
     names,
     [f"w = {weight}" for weight in shows],
     size=0.85,
-    alt="ten classes, one picture each, for three strengths of guidance: mixed at 0, clear at 3, plain at 8",
+    alt="ten classes, one picture each, not chosen, for three strengths of guidance: some are unclear at 0, nearly none at 8",
 )
 
 # %% [markdown]
 # More guidance: more pictures that are recognised, less variety. And twice the work, because the model is asked
-# twice.
+# twice. (The picture shows the first seed of each class, good or bad; nobody has chosen them. The shares above are
+# of all pictures.)
 #
 # ## How sure is the model? Entropy per scale
 #
-# The entropy $-\sum_v p_v \ln p_v$ of a distribution says how open the choice is: 0 when one code is certain, $\ln
-# 4096 = 8.32$ nats when all are equally likely.
+# The entropy $-\sum_v p_v \ln p_v$ of a distribution says how open the choice is: 0 when one code is certain,
+# $\ln 4096 = 8.32$ nats when all are equally likely.
 
 # %% [markdown]
 # {{exercise entropy_per_scale}}
@@ -320,6 +342,16 @@ checks.entropy_per_scale(entropy_per_scale)
 # </details>
 #
 # {{help entropy_per_scale}}
+#
+# **Predict.** The next cell measures the entropy of every scale for guidance 0, 3 and 8. At which scale will
+# guidance make no difference at all, and at which the largest?
+#
+# <details><summary>Answer</summary>
+#
+# None at the first scale: its strength is $t = w \cdot 0 / (K - 1) = 0$, so the three runs are the same there. The
+# largest at the last scale, where $t = w$.
+#
+# </details>
 
 # %%
 figure = new_figure(6.0, 2.6)
@@ -342,9 +374,9 @@ shown(figure, "entropy of each scale for three strengths of guidance, and the da
 # %% [markdown]
 # ## Turn the knobs yourself
 #
-# Move a control and let go: the picture is drawn anew with these settings, in this notebook. Keep the seed and change
-# one thing at a time. (Where no controls appear, as on GitHub, run the notebook in JupyterLab or Colab; the picture
-# below is the first one drawn.)
+# Move a control and let go: the picture is drawn anew with these settings, in this notebook. Keep the seed and
+# change one thing at a time. (Where no controls appear, as on GitHub, run the notebook in JupyterLab or Colab; the
+# picture below them is the first one drawn.)
 
 # %% tags=["skip-grading"]
 keep = {"continuous_update": False}  # draw when the slider is let go, not on the way
@@ -375,6 +407,9 @@ assert screen.value != before
 guidance_of.value = 3.0
 assert screen.value == before  # the same settings, the same picture
 ipywidgets.VBox([ipywidgets.HBox(controls[:2]), ipywidgets.HBox(controls[2:]), say, screen])
+
+# %% tags=["skip-grading"]
+Image(before, format="png", alt="a sneaker of seed 0 with guidance 3: its token maps and the picture after each scale")
 
 # %% [markdown]
 # ## The explorer

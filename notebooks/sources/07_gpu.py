@@ -3,7 +3,7 @@
 #
 # Lessons 4 to 6 counted operations. A GPU cares about a second number just as much: how many bytes have to travel
 # between its memory and its cores. This lesson shows how the two fused kernels of this project are laid out so that
-# the large matrix of features $\varphi$ never travels at all, and what a simple model, the *roofline*, lets us
+# the large matrix of features $\psi$ never travels at all, and what a simple model, the *roofline*, lets us
 # expect.
 #
 # After it you can say
@@ -18,8 +18,8 @@
 #
 # Time: 45 minutes with the exercises, 15 without. No GPU is needed.
 #
-# (Here $\varphi$ is the feature map of low-rank attention, lesson 5. It has nothing to do with the convolution
-# $\varphi$ of the tokenizer, lesson 1.)
+# (As in lesson 5, $\psi$ is the feature map of low-rank attention. The tokenizer's convolution $\varphi$ plays no
+# part here.)
 
 # %%
 import importlib.util
@@ -46,19 +46,27 @@ print("CUDA here:", torch.cuda.is_available(), "  triton here:", importlib.util.
 # ## Two speeds
 #
 # A GPU has a large memory beside the chip and small, fast memories on it. Its tensor cores multiply matrices at an
-# enormous rate, if they are fed. The data sheets give both rates:
+# enormous rate, if they are fed. How fast depends on the numbers: 16-bit numbers (bfloat16) go at the full rate;
+# **TF32**, which is float32 rounded to ten bits behind the point, at half of it. The low-rank kernels of this
+# project sum in float32 and multiply in TF32, because features of 16 bits would lose too much. The data sheets give
+# the rates:
+
 
 # %%
+def tf32(device):
+    """FLOP per second of TF32 products: half the rate of 16-bit ones on all of these devices."""
+    return device.tensor / 2
+
+
 for device in DEVICES.values():
-    balance = device.tensor / device.bandwidth
     print(
-        f"{device.name}: {device.tensor / 1e12:.0f} TFLOP/s of 16-bit products, {device.bandwidth / 1e12:.2f} TB/s; "
-        f"{balance:.0f} FLOP in the time of one byte"
+        f"{device.name}: {device.tensor / 1e12:.0f} TFLOP/s of 16-bit products, {tf32(device) / 1e12:.0f} of TF32 products, "
+        f"{device.bandwidth / 1e12:.2f} TB/s; in the time of one byte {tf32(device) / device.bandwidth:.0f} FLOP in TF32"
     )
-assert H100.tensor / H100.bandwidth > A100.tensor / A100.bandwidth > 100
+assert tf32(H100) / H100.bandwidth > tf32(A100) / A100.bandwidth > 50
 
 # %% [markdown]
-# So a kernel that does fewer than some hundred operations per byte leaves the tensor cores waiting. That ratio of a
+# So a kernel that does fewer operations per byte than that leaves the tensor cores waiting. That ratio of a
 # piece of work, FLOP divided by bytes moved, is its **arithmetic intensity**.
 #
 # {{exercise arithmetic_intensity}}
@@ -101,16 +109,25 @@ checks.arithmetic_intensity(arithmetic_intensity)
 # </details>
 #
 # {{help arithmetic_intensity}}
+#
+# **Predict.** $d = 16$, many keys. How many FLOP per byte does `extend` do if the features go through memory, and
+# how many if they stay on the chip: 8 and 8, 8 and 150, or 150 and 150?
+#
+# <details><summary>Answer</summary>
+#
+# About 8 and 150. The features are 18 times as many numbers as the keys, and they would travel twice.
+#
+# </details>
 
 # %%
 tokens = 9217
 for d in (8, 16, 32):
     fused, stored = (checks.use("arithmetic_intensity")(tokens, d, on_chip) for on_chip in (True, False))
-    print(f"d = {d:2}: {fused:6.1f} FLOP per byte with phi on the chip, {stored:5.1f} with phi through memory")
+    print(f"d = {d:2}: {fused:6.1f} FLOP per byte with psi on the chip, {stored:5.1f} with psi through memory")
     assert fused > 3 * stored
 
 # %% [markdown]
-# With $\varphi$ in memory the intensity is about $(d+1)/2$ whatever $N$ is: the features are $(d+1)^2/d$ times as
+# With $\psi$ in memory the intensity is about $(d+1)/2$ whatever $N$ is: the features are $(d+1)^2/d$ times as
 # many numbers as the keys, and their traffic drowns everything else. This is why a "linear" attention written as two
 # plain matrix products can be slower than exact attention, although it does fewer operations. It is also why exact
 # attention itself is run as one fused kernel that never stores its $N \times N$ matrix.
@@ -151,31 +168,32 @@ checks.roofline_time(roofline_time)
 #
 # The picture that gives the model its name: the rate that can be reached, against arithmetic intensity. Left of the
 # edge the memory limits (the slope), right of it the arithmetic does (the flat roof). The dots are the work of the
-# exercise above.
+# exercise above, under the roof of TF32 on an H100; the dotted roof is that of 16-bit products.
 
 # %%
 figure = new_figure(6.4, 3.0)
 axis = figure.subplots()
 intensities = [2.0 ** (i / 8) for i in range(97)]
 rate = checks.use("roofline_time")
-for device, colour in ((H100, "#0072b2"), (A100, "#56b4e9")):
-    reached = [i / rate(i, 1.0, device.tensor, device.bandwidth)[0] for i in intensities]
-    axis.loglog(intensities, [r / 1e12 for r in reached], color=colour, label=device.name)
+roofs = [(H100, H100.tensor, ":", "16-bit"), (H100, tf32(H100), "-", "TF32"), (A100, tf32(A100), "-", "TF32")]
+for (device, peak, style, numbers), colour in zip(roofs, ("#0072b2", "#0072b2", "#56b4e9")):
+    reached = [i / rate(i, 1.0, peak, device.bandwidth)[0] for i in intensities]
+    axis.loglog(intensities, [r / 1e12 for r in reached], style, color=colour, label=f"{device.name}, {numbers}")
 limits = {}
 for d, marker in ((8, "o"), (16, "s"), (32, "^")):
     for on_chip, colour in ((False, "#d55e00"), (True, "#009e73")):
         i = checks.use("arithmetic_intensity")(tokens, d, on_chip)
-        seconds, limits[d, on_chip] = rate(i, 1.0, H100.tensor, H100.bandwidth)
-        label = f"d = {d}, phi {'on the chip' if on_chip else 'through memory'}"
+        seconds, limits[d, on_chip] = rate(i, 1.0, tf32(H100), H100.bandwidth)
+        label = f"d = {d}, psi {'on the chip' if on_chip else 'through memory'}"
         axis.plot([i], [i / seconds / 1e12], marker, color=colour, label=label)
 axis.set_xlabel("arithmetic intensity, FLOP per byte", fontsize=9)
 axis.set_ylabel("TFLOP/s at best", fontsize=9)
 axis.set_title("modelled from data sheets, not measured", fontsize=9)
 axis.legend(fontsize=7)
 print("limited on an H100 by:", {f"d={d}, {'chip' if c else 'memory'}": limit for (d, c), limit in limits.items()})
-assert limits[16, False] == limits[16, True] == "memory" and limits[32, True] == "compute"
+assert {limits[d, False] for d in (8, 16, 32)} == {"memory"} and limits[8, True] == "memory" and limits[32, True] == "compute"
 shown(
-    figure, "roofs of two GPUs; with phi through memory all dots lie low on the slope, on the chip they lie several times higher"
+    figure, "roofs of two GPUs; with psi through memory all dots lie low on the slope, on the chip they lie several times higher"
 )
 
 # %% [markdown]
@@ -221,7 +239,8 @@ print(f"keys {k.numel():,} numbers, features {features.numel():,}, state {T.nume
 #
 # 1. loads a **tile** of keys and values (32 or 64 of them),
 # 2. forms the features of its row only, $\tilde k_a \tilde k$: one multiplication per number, in registers,
-# 3. multiplies them with $[v, 1]$ on the tensor cores and adds the result to its own sums, $P \times P$ numbers,
+# 3. multiplies them with $[v, 1]$ on the tensor cores, in TF32, and adds the result to its own sums, $P \times P$
+#    numbers,
 # 4. goes on to the next tile, and stores the sums at the end.
 #
 # Every program owns its sums: there are no atomic additions and the result is the same every time. Here it is in
@@ -236,25 +255,26 @@ for a in range(d + 1):  # on a GPU the two outer loops are the grid: all of it a
     for part in range(PARTS):
         for start in range(part * per_part, min((part + 1) * per_part, n), TILE):
             tile = slice(start, min(start + TILE, n))
-            phi = k1[tile] * k1[tile, a : a + 1]  # (TILE, d + 1): row a of the table, for these keys
-            most = max(most, phi.numel())
-            partial[part, a] += phi.T @ v1[tile]
+            psi = k1[tile] * k1[tile, a : a + 1]  # (TILE, d + 1): row a of the table, for these keys
+            most = max(most, psi.numel())
+            partial[part, a] += psi.T @ v1[tile]
 assert torch.allclose(partial.sum(0), T)
 print(f"the same state; features at one time in a program: {most:,} instead of {features.numel():,}")
 
 # %% [markdown]
-# The picture shows the whole table of features, keys from top to bottom, and in yellow the tile that one program
-# holds at this moment. On a GPU with plain matrix products the whole blue area would be stored and loaded again.
+# The sketch shows the whole table of features, keys from top to bottom, thin lines between the rows $a$, and in
+# white the tile that one program holds at this moment. On a GPU with plain matrix products the whole grey area
+# would be stored and loaded again.
 
 # %%
-where = torch.zeros(n, (d + 1) ** 2)
-where[:, ::17] = 0.25  # the borders of the rows a
-where[64:128, 5 * 17 : 6 * 17] = 1
+where = torch.full((1, n, (d + 1) ** 2), 0.4)
+where[..., :: d + 1] = 0.6  # the borders of the rows a
+where[:, 64:128, 5 * (d + 1) : 6 * (d + 1)] = 1
 row(
     [where],
     ["(d+1)² features of 300 keys"],
     size=3.4,
-    alt="a large blue table of features with one small yellow tile: 64 keys times the 17 features of row a = 5",
+    alt="a large grey table of features with one small white tile: 64 keys times the 17 features of row a = 5",
 )
 
 # %% [markdown]
@@ -274,10 +294,11 @@ print("the same output as from the full matrix of weights; smallest denominator"
 # %% [markdown]
 # {{exercise program_bytes}}
 #
-# How much fast memory does a program of the key kernel need? Tensor cores take matrices whose sides are powers of two
-# and at least 16. So $d + 1$ columns are padded to $P$, the least power of two that is at least 16 and at least
-# $d + 1$. A program holds, all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns
-# (keys, values, features).
+# How much fast memory does a program of the key kernel need? Triton's matrix product `tl.dot` takes matrices whose
+# sides are powers of two and at least 16. (That is a rule of Triton; the hardware's own tiles are smaller.) So
+# $d + 1$ columns are padded to $P$, the least power of two that is at least 16 and at least $d + 1$. A program
+# holds, all in float32: its sums, $P \times P$, and three tiles of `tile` rows and $P$ columns (keys, values,
+# features).
 
 
 # %% tags=["exercise"]
@@ -306,6 +327,15 @@ checks.program_bytes(program_bytes)
 # </details>
 #
 # {{help program_bytes}}
+#
+# **Predict.** A multiprocessor of an H100 has 228 KiB of fast memory. Does the state of one head fit, $(d+1)^3$
+# numbers of four bytes: for $d = 8$, 16, 32, 64?
+#
+# <details><summary>Answer</summary>
+#
+# For all but $d = 64$, whose state is more than 1 MB. Each doubling of $d$ makes it nearly eight times larger.
+#
+# </details>
 
 # %%
 print("head dim   tile   one program   whole state of a head")  # 64 is not among the kernels: see below
@@ -414,6 +444,16 @@ with torch.no_grad():
 # has few units for them, and exact attention needs $N^2$), the arithmetic that forms features, the padding, and a
 # fixed time for each launch; and it assumes that a well-made kernel reaches 70 % of the peaks. This is a **model, not
 # a measurement**: believe the shape of the curves and doubt their numbers by a factor of two.
+#
+# **Predict.** At the 680 tokens of a published 256-pixel model: how many times faster than exact attention will
+# degree 2 be, by this model, for $d = 16$? And for the $d = 64$ of that model?
+#
+# <details><summary>Answer</summary>
+#
+# Not faster at all. For $d = 16$ about equal or slower, for $d = 64$ many times slower. Exact attention multiplies
+# 16-bit numbers at twice the rate, and 680 tokens are too few for $N$ to beat $N^2$.
+#
+# </details>
 
 # %%
 SIZES = [256, 680, 1326, 2240, 5205, 9217, 16384, 32768]
@@ -451,10 +491,10 @@ print("poly-2, d = 16, 9217 tokens:", {name: f"{value:.0f}x" for name, value in 
 # %% [markdown]
 # Read it with the other lessons in mind:
 #
-# - At the 680 tokens of the published 256-pixel models there is little to win: with $d = 16$ the model sees degree 2
-#   and exact attention equal. The gain grows with $N$, since exact attention needs $N^2$ and the others need $N$.
-# - With the head dimension 64 of the published models, degree 2 **loses** up to some eight thousand tokens: its
-#   arithmetic grows with $(d+1)^3$ per token.
+# - At the 680 tokens of the published 256-pixel models there is nothing to win with degree 2 and $d = 16$. The gain
+#   grows with $N$, since exact attention needs $N^2$ and the others need $N$.
+# - With the head dimension 64 of the published models, degree 2 **loses** up to many thousand tokens (the last
+#   column): its arithmetic grows with $(d+1)^3$ per token.
 # - These are times of attention alone. The linear layers of a transformer stay as they are, so the gain of the whole
 #   model is smaller (lesson 4).
 # - And speed is only half of the question. Whether degree 2 is *accurate* enough depends on the bound of the logits
@@ -475,6 +515,6 @@ print("poly-2, d = 16, 9217 tokens:", {name: f"{value:.0f}x" for name, value in 
 # ## What to remember
 #
 # - A kernel takes the longer of arithmetic and traffic; intensity, FLOP per byte, decides which.
-# - $\varphi$ is formed tile by tile in registers and used at once; only keys, values and the state travel.
+# - $\psi$ is formed tile by tile in registers and used at once; only keys, values and the state travel.
 # - The state is a cube of $(d+1)^3$ numbers: fine for $d = 8$ or 16, too large for 64.
 # - A model is not a measurement, and a lesson that shows one has to say so.

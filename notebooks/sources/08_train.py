@@ -12,8 +12,8 @@
 # - how a learning rate rises and falls, and why labels are dropped,
 # - how to tell a copy from a new picture, and why the comparison with unseen pictures is needed.
 #
-# Time: 75 minutes with the exercises. The cells run for some minutes (training), or for about one minute if the
-# environment variable `VAR_MINI_FAST` is set: then training is shortened, but nothing is left out.
+# Time: 75 minutes with the exercises, 40 without. The cells run for some minutes (training), or for about one
+# minute if the environment variable `VAR_MINI_FAST` is set: then training is shortened, but nothing is left out.
 
 # %%
 import contextlib
@@ -38,6 +38,7 @@ from var_mini.training.evaluation import NEAR_COPY, memorised_threshold
 from var_mini.training.loop import Schedule, Trainer
 from var_mini.training.recipes import RECIPES, train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
+from var_mini.training.transformer import inputs_from_ids, tokenize_images
 from var_mini.view.plates import grid, new_figure, row, shown
 
 FAST = bool(os.environ.get("VAR_MINI_FAST"))
@@ -330,6 +331,16 @@ checks.revive_codes(revive_codes)
 #
 # Does it matter? Two short runs of a smaller tokenizer, equal but for one thing: in the second one dead codes are
 # left dead. (This is the trainer's own revival, which also works across several processes.)
+#
+# **Predict.** At the end of a short run: which share of the codes will test pictures use with revival, and which
+# without?
+#
+# <details><summary>Answer</summary>
+#
+# More with revival; how much more the cell below measures. Without it a code that lies far from all vectors has no
+# way to come nearer.
+#
+# </details>
 
 # %% tags=["skip-grading"]
 STEPS = 2 * REVIVE_EVERY + 10 if FAST else 6 * REVIVE_EVERY
@@ -420,6 +431,20 @@ assert abs((dropped == 10).float().mean().item() - 0.1) < 0.02 and torch.equal(d
 with contextlib.redirect_stderr(sys.stdout):
     train_transformer("lesson-8", RUN)
 
+# %% [markdown]
+# Again your log beside the recorded one. **Take care**: a cross-entropy belongs to a tokenizer. Your tokens come
+# from your own, which was trained for a shorter time and has another codebook; they may be *easier to guess*. So
+# your loss may lie below the recorded one although your model has learned less. Compare the *form* of the curves,
+# not their levels.
+#
+# **Predict.** At which loss must both logs begin, before anything is learned? The codebook has 512 codes.
+#
+# <details><summary>Answer</summary>
+#
+# At $\ln 512 = 6.24$ nats, blind guessing. The first entry is of a step a little later and lies below.
+#
+# </details>
+
 # %% tags=["skip-grading"]
 log = read_log(RUN / "transformer" / "log.csv")
 recorded = read_log(ASSETS / "results" / "quick-transformer.csv")
@@ -438,10 +463,48 @@ draw_curves(
 )
 
 # %% [markdown]
-# The recorded run ends at 3.3 nats, which does not look like much. It means that the right token is given a
-# probability of $e^{-3.3} \approx 0.04$ on average (in the mean of logarithms), among 512. Most of it is not the
-# model's fault: which of several similar codes the tokenizer picks for a bit of texture cannot be guessed by
-# anybody. Do not compare losses of models with different tokenizers; they answer different questions.
+# A loss of 3 nats does not look like much: the right token is given a probability of $e^{-3} = 0.05$ (in the mean
+# of logarithms), among 512. Is that the model's fault? The loss alone cannot say. Which of several similar codes
+# the tokenizer picks for a bit of texture may be impossible to guess, or the model may just be bad at it.
+#
+# One thing can be tested: does the model *know* how unsure it is? Take all places where it gives its favourite code
+# a probability near $p$. If it is **calibrated**, that code is right in a share $p$ of them. Another sign: the mean
+# entropy of its answers, how unsure it says it is, equals the cross-entropy, how wrong it is.
+
+# %% tags=["skip-grading"]
+own = load(RUN / "model")
+few = slice(0, 100 if FAST else 400)
+with torch.no_grad():
+    ids = tokenize_images(own.tokenizer, images.test_images[few]).long()
+    logits = own.transformer(images.test_labels[few], inputs_from_ids(own.tokenizer.quantize, ids))
+    chances = logits.softmax(-1)
+    right = -chances.gather(-1, ids[..., None]).log().mean().item()
+    unsure = torch.special.entr(chances).sum(-1).mean().item()
+sure, favourite = chances.max(-1)
+print(f"on test pictures: cross-entropy {right:.2f} nats, mean entropy {unsure:.2f} nats")
+print(f"favourite code: probability {sure.mean():.1%} on average, right at {(favourite == ids).float().mean():.1%} of the places")
+said, found = [], []
+for part in sure.flatten().argsort().tensor_split(8):  # eight groups of equal size, from unsure to sure
+    said.append(sure.flatten()[part].mean().item())
+    found.append((favourite == ids).flatten()[part].float().mean().item())
+print("said ", [f"{value:.2f}" for value in said])
+print("right", [f"{value:.2f}" for value in found])
+figure = new_figure(3.6, 2.6)
+axis = figure.subplots()
+axis.plot([0, max(said)], [0, max(said)], "--", color="0.6", label="calibrated")
+axis.plot(said, found, "o-", color="#0072b2", label="your model")
+axis.set_xlabel("probability of the favourite code", fontsize=9)
+axis.set_ylabel("share that is right", fontsize=9)
+axis.legend(fontsize=8)
+shown(
+    figure,
+    "the share of right favourites against the probability that the model gave them, beside the diagonal of a calibrated one",
+)
+
+# %% [markdown]
+# Near the diagonal the model is honest about what it does not know. That is no proof that nobody could know more: a
+# larger or longer trained model may be calibrated, too, and surer. And do not compare losses of models with
+# different tokenizers; they answer different questions.
 #
 # ### Draw with it
 #
@@ -449,7 +512,6 @@ draw_curves(
 # same pictures: they have other codebooks. If you trained on other pictures there is only one row.)
 
 # %% tags=["skip-grading"]
-own = load(RUN / "model")
 count = min(8, own.config.transformer.num_classes)
 labels, seeds = list(range(count)), list(range(count))
 rows, names = [list(own.sample_images(labels, seeds))], ["yours"]
@@ -517,6 +579,10 @@ checks.nearest_distance(nearest_distance)
 #
 # The shipped emoji model where it and the emoji font are here, else the shipped model of Fashion-MNIST where that
 # data set is here, else the model that you have just trained.
+#
+# Whom we compare with matters just as much. Some classes are full of look-alikes, others are not. If the drawn
+# pictures had other classes than the held-out ones, a difference in distance might come from the classes alone. So
+# we take held-out pictures at random and draw pictures **with their labels**.
 
 
 # %% tags=["skip-grading"]
@@ -532,9 +598,10 @@ def examined():
 model, data = examined()
 data = data.with_classes(model.config.class_names)
 COUNT = 24 if FAST else 60
-drawn = model.sample_images([i % model.config.transformer.num_classes for i in range(COUNT)], list(range(COUNT)), batch_size=12)
-drawn = drawn * 2 - 1
-train, test = datasets.to_unit(data.train_images), datasets.to_unit(data.test_images[:300])
+chosen = torch.randperm(len(data.test_images), generator=torch.Generator().manual_seed(0))[:300]
+train, test = datasets.to_unit(data.train_images), datasets.to_unit(data.test_images[chosen])
+asked = data.test_labels[chosen[:COUNT]].tolist()  # the labels of held-out pictures: the same mix of classes
+drawn = model.sample_images(asked, list(range(COUNT)), batch_size=12) * 2 - 1
 distances, places = nearest_images(drawn, train)
 agree = checks.use("nearest_distance")(drawn[:2], train[:500])
 assert torch.allclose(agree, nearest_images(drawn[:2], train[:500])[0][:, 0], atol=1e-4)
@@ -565,6 +632,14 @@ grid(
 # - *memorised*: the share nearer to a training picture than 95 % of the held-out pictures are. New pictures score 5 %
 #   by definition. A model that copies scores much more; one that scores less draws things further away than real new
 #   pictures are.
+#
+# **Predict.** Will the drawn pictures have more near copies than the held-out ones, fewer, or about as many?
+#
+# <details><summary>Answer</summary>
+#
+# Read it off the next cell; it depends on the model that is examined. More would mean that it copies.
+#
+# </details>
 
 # %% tags=["skip-grading"]
 unseen = nearest_images(test, train)[0][:, 0]
@@ -591,11 +666,11 @@ shown(
 )
 
 # %% [markdown]
-# Compare the two lines of numbers. If the drawn pictures have clearly **more** near copies than the held-out ones,
-# the model copies some of what it saw. If they have about as many, what looks like copying is the similarity of the
-# data set with itself. With so few pictures a difference of a few per cent is chance: the standard error of a share
-# $p$ of $n$ pictures is $\sqrt{p(1-p)/n}$, which is 3 % for $p = 5\,\%$ and $n = 60$. The command
-# `python -m var_mini evaluate` takes thousands.
+# Compare the two lines of numbers: both kinds of pictures have the same mix of classes. If the drawn pictures have
+# clearly **more** near copies than the held-out ones, the model copies some of what it saw. If they have about as
+# many, what looks like copying is the similarity of the data set with itself. With so few pictures a difference of
+# a few per cent is chance: the standard error of a share $p$ of $n$ pictures is $\sqrt{p(1-p)/n}$, which is 3 % for
+# $p = 5\,\%$ and $n = 60$. The command `python -m var_mini evaluate` takes thousands.
 #
 # A pixel distance has its limits, too. A copy that is shifted by two pixels, or mirrored, is far away for it and the
 # same picture for you. Finding none of *these* copies does not prove that there are none of another kind. And copying

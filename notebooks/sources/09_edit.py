@@ -58,6 +58,16 @@ row(
 # it? If yes, the picture changes far outside the mask; if never, the old picture shines through. The rule here: a
 # token is drawn anew if the mask covers **at least half** of its area.
 #
+# **Predict.** The mask covers the right three of seven columns. Is the single token of the 1 × 1 map drawn anew?
+# How many of the four tokens of the 2 × 2 map?
+#
+# <details><summary>Answer</summary>
+#
+# The single token is not: three sevenths are less than half. Of the 2 × 2 map the two on the right are: each covers
+# the columns 4 to 7 (the middle one is shared), and three of these four are marked.
+#
+# </details>
+#
 # {{exercise masks_for_scales}}
 #
 # Cell $i$ of $s$ covers the places $\lfloor i \cdot S/s \rfloor$ to $\lceil (i+1) \cdot S/s \rceil - 1$ of the $S$
@@ -107,6 +117,7 @@ grid(
     [f"{side} × {side}" for side in pyramid.patch_nums],
     list(marks),
     limits=(0, 1),
+    bar="1: drawn anew",
     alt="three masks on the five token maps, yellow where tokens are drawn anew; the first one only with the border mask",
 )
 
@@ -193,7 +204,16 @@ row(
 
 # %% [markdown]
 # The completions continue sleeve, hem and shade, each in another way. All tokens outside are those of the original,
-# as the assertion says. What about the *pixels* outside?
+# as the assertion says.
+#
+# **Predict.** What about the *pixels* outside: do they stay as they are everywhere, nowhere, or only at some
+# distance?
+#
+# <details><summary>Answer</summary>
+#
+# Nearly so at some distance. Right beside the mask they change about as much as inside.
+#
+# </details>
 
 # %%
 cells = hole.repeat_interleave(4, 0).repeat_interleave(4, 1)
@@ -207,6 +227,8 @@ assert min(change[rings[name]].mean() for name in ("inside", "column beside it")
 row(
     [written.image[0], results[0][0], change],
     ["decoded, unedited", "edited", "change"],
+    limits=(0, 1),
+    bar="change",
     alt="the unedited and the edited pullover; the change lies on the right side and fades away beside it",
 )
 
@@ -220,8 +242,8 @@ row(
 # <details><summary>Can one do better? (A question for those who have finished.)</summary>
 #
 # Outside the mask, do not give the old tokens but quantize anew: at each scale, average what is missing now,
-# $f - \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the drawn
-# coarse tokens changed. It needs the picture itself and not only its tokens.
+# $f - \hat f$ with the $\hat f$ of the edit, and take the nearest codes. Then each scale outside corrects what the
+# drawn coarse tokens changed. It needs the picture itself and not only its tokens.
 #
 # </details>
 #
@@ -230,6 +252,14 @@ row(
 # A token inside the mask is drawn from the *coarser* scales, through $\hat f$ and attention. The given tokens of its
 # **own** scale do not help it: all tokens of a scale are drawn at once. They count from the next scale on. We check
 # it: change one given token of the 5 × 5 map and compare what is drawn, from the same seed.
+#
+# **Predict.** At which scales do drawn tokens become others: 1, 2, 3, 5, 7?
+#
+# <details><summary>Answer</summary>
+#
+# At 7 only. The coarser ones were drawn before, and those of the 5 × 5 map at the same time.
+#
+# </details>
 
 # %%
 changed = [ids.clone() for ids in original]

@@ -11,7 +11,7 @@
 # - which parts the 310,283,520 parameters of VAR-d16 lie in,
 # - which of its four convolutions $\varphi$ each of the ten scales uses, and why a plausible other rule is wrong,
 # - why 680 tokens are not more expensive than 256, and in which sense they are,
-# - which sampling settings the published code uses.
+# - which sampling settings the published code uses, and for what.
 #
 # Time: 45 minutes with the exercises, 15 without. The cells take about ten seconds; with the published weights a
 # minute or two more, and 3 GB of memory.
@@ -69,6 +69,15 @@ with torch.device("meta"):
 # One number decides the others: VAR-d$D$ has $D$ blocks, $D$ heads of dimension 64, and so the width $C = 64 D$.
 #
 # ### Where are they?
+#
+# **Predict.** Which part holds the most parameters, and does attention hold more than the layers that turn the
+# class into scales and shifts (`ada_lin`)?
+#
+# <details><summary>Answer</summary>
+#
+# The feed-forward layers hold the most; `ada_lin` holds more than attention.
+#
+# </details>
 
 # %%
 parts = Counter()
@@ -186,6 +195,14 @@ assert tuple(f.shape) == (1, 32, 16, 16) and tuple(logits.shape) == (1, 680, 409
 #
 # A raster-order model of the same resolution draws $16 \times 16 = 256$ tokens, one after the other. VAR draws 680,
 # in 10 steps. Count both: what is computed (pairs of a query and a key, with a KV cache) and what must wait.
+#
+# **Predict.** How many times more pairs does VAR count: 0.5, 2.7 or 8.7?
+#
+# <details><summary>Answer</summary>
+#
+# 8.7. It has 2.7 times the tokens, so about seven times the pairs, and no token of a map is hidden from another one.
+#
+# </details>
 
 # %%
 pairs_raster = 256 * 257 // 2
@@ -205,6 +222,14 @@ assert config.pyramid.num_scales == 10
 # The published tokenizer has 4 convolutions $\varphi$ for 10 scales. Scale $k$ of $K$ stands at $k/(K-1)$, and takes
 # the convolution whose *tick* is nearest; the ticks are four evenly spaced numbers from $\tfrac1{12}$ to
 # $\tfrac{11}{12}$.
+#
+# **Predict.** How many of the ten scales does each of the four convolutions get? (Not 2.5 each.)
+#
+# <details><summary>Answer</summary>
+#
+# 2, 3, 2 and 3, which is not even symmetric: two scales stand just between two ticks, and rounding decides.
+#
+# </details>
 #
 # {{exercise phi_of_scale}}
 #
@@ -282,8 +307,10 @@ for name in ("official_adaln", "official_shared_adaln"):
 # %% [markdown]
 # ## Draw
 #
-# The published settings: guidance 4 (rising from 0 at the first scale to 4 at the last), the 900 most likely codes
-# (top-k), of these the most likely ones that hold 95 % (top-p).
+# The settings of the official *demo*: guidance 4 (rising from 0 at the first scale to 4 at the last), the 900 most
+# likely codes (top-k), of these the most likely ones that hold 95 % (top-p). They are chosen for pictures that
+# please. For the measured FID the official README names others: guidance 1.5, top-k 900 and top-p 0.96. Guidance
+# makes single pictures better and a set of pictures less varied (lesson 3), and FID judges the set.
 #
 # The next cell looks for the published weights in the folder that the environment variable `VAR_WEIGHTS` names, and
 # in the cache of the Hugging Face Hub. It downloads nothing.

@@ -10,9 +10,14 @@ import torch
 from notebooks.source import _exercise, _solved, sources
 from tests.checks.students import told, verdict
 from var_mini.checks import exercises, find
+from var_mini.checks.judging import expected_of
 from var_mini.checks.values import as_expected, same
 
 NAMES = list(exercises())
+KINDS = {  # one exercise for each type of result, and all that judge results by themselves: all others take the same path
+    exercise.name if exercise.judge else type(expected_of(exercise, exercise.inputs(0)[0])).__name__: exercise.name
+    for exercise in reversed(exercises().values())
+}
 
 
 def solutions() -> dict:
@@ -42,9 +47,9 @@ def solved():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", [0, 1, 20_261_125])
-def test_the_solution_of_the_lesson_passes(solved, name, seed):
-    assert verdict(name, solved[name], seed).message == f"{name}: right on all {find(name).cases} random inputs."
+def test_the_solution_of_the_lesson_passes(solved, name):
+    """On other inputs than those of the notebook, whose seed is 0: the grader takes others, too."""
+    assert verdict(name, solved[name], seed=1).message == f"{name}: right on all {find(name).cases} random inputs."
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,9 +57,8 @@ def test_at_least_two_known_mistakes_and_each_is_caught_by_name(name):
     exercise = find(name)
     assert len(exercise.mistakes) >= 2
     for mistake in exercise.mistakes:
-        for seed in (0, 1):
-            message = told(name, lambda *args, wrong=mistake.solution: as_expected(wrong(*args)), seed)
-            assert mistake.what in message and mistake.why in message
+        message = told(name, lambda *args, wrong=mistake.solution: as_expected(wrong(*args)))
+        assert mistake.what in message and mistake.why in message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,14 +99,18 @@ STRANGE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_every_type_of_result_has_its_exercise():
+    assert {"Tensor", "float", "int", "list", "tuple"} <= set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS.values())
 @pytest.mark.parametrize("value", STRANGE.values(), ids=STRANGE)
 def test_a_strange_result_gets_a_message(name, value):
     message = told(name, lambda *args: value)
     assert message.startswith(f"{name}: ") and "Traceback" not in message and len(message) < 1000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS.values())
 def test_code_that_misbehaves_gets_a_message(solved, name):
     def loud(*args):
         print("x" * 10_000)
@@ -127,8 +135,9 @@ def test_code_that_misbehaves_gets_a_message(solved, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stub_is_unsolved(name):
+def test_a_stub_is_unsolved_and_a_forgotten_return_is_told(name):
     def stub(*args):
         raise NotImplementedError
 
     assert verdict(name, stub).unsolved
+    assert "is None: is a `return` missing?" in told(name, lambda *args: None)

@@ -55,6 +55,11 @@ def nearest_of_codes(z, codebook):
     return torch.cdist(z, codebook).min(dim=0).indices
 
 
+def nearest_with_plus(z, codebook):
+    squared = z.square().sum(1, keepdim=True) + 2 * z @ codebook.T + codebook.square().sum(1)
+    return squared.argmin(dim=1)
+
+
 def nearest_as_float(z, codebook):
     return torch.cdist(z, codebook).argmin(1).float()
 
@@ -98,6 +103,37 @@ def step_transposed(f, f_hat, codebook, side):
     return ids, f_hat + h.transpose(2, 3)
 
 
+def step_with_view(f, f_hat, codebook, side):
+    z = F.interpolate(f - f_hat, (side, side), mode="area").reshape(-1, f.shape[1])
+    ids = torch.cdist(z, codebook).argmin(1)
+    codes = codebook[ids].reshape(len(f), side, side, -1).permute(0, 3, 1, 2)
+    return ids.reshape(len(f), -1), f_hat + F.interpolate(codes, f.shape[2:], mode="bicubic")
+
+
+def step_with_view_back(f, f_hat, codebook, side):
+    ids, _ = _quantized(F.adaptive_avg_pool2d(f - f_hat, side), codebook, f.shape[-1])
+    codes = codebook[ids].view(len(f), f.shape[1], side, side)
+    return ids, f_hat + F.interpolate(codes, f.shape[2:], mode="bicubic")
+
+
+def step_with_two_views(f, f_hat, codebook, side):
+    z = F.interpolate(f - f_hat, (side, side), mode="area").reshape(-1, f.shape[1])
+    ids = torch.cdist(z, codebook).argmin(1)
+    codes = codebook[ids].view(len(f), f.shape[1], side, side)
+    return ids.reshape(len(f), -1), f_hat + F.interpolate(codes, f.shape[2:], mode="bicubic")
+
+
+def step_bicubic_down(f, f_hat, codebook, side):
+    ids, h = _quantized(F.interpolate(f - f_hat, (side, side), mode="bicubic"), codebook, f.shape[-1])
+    return ids, f_hat + h
+
+
+def step_bilinear_up(f, f_hat, codebook, side):
+    ids, _ = _quantized(F.adaptive_avg_pool2d(f - f_hat, side), codebook, f.shape[-1])
+    codes = codebook[ids].mT.unflatten(2, (side, side))
+    return ids, f_hat + F.interpolate(codes, f.shape[2:], mode="bilinear")
+
+
 WRONG = [
     ("pyramid_offsets", offsets_by_sides, "counts a scale of side s as s tokens"),
     ("pyramid_offsets", offsets_inclusive, "index of the last token"),
@@ -106,12 +142,18 @@ WRONG = [
     ("area_downsample", area_summed, "entry [0, 0, 0, 0] of the result is"),
     ("nearest_code", nearest_by_dot_product, "largest dot product"),
     ("nearest_code", nearest_of_codes, "nearest vector of every code"),
+    ("nearest_code", nearest_with_plus, "adds 2 z . c"),
     ("nearest_code", nearest_as_float, "holds floating point (float32): must hold whole numbers"),
     ("mix_phi", phi_swapped, "swaps the two shares"),
     ("mix_phi", phi_added, "adds the convolution to the whole map"),
     ("mix_phi", phi_without_border, "convolves without a border"),
     ("residual_step", step_of_f, "quantizes f itself"),
     ("residual_step", step_replacing, "returns only what this scale adds"),
+    ("residual_step", step_with_view, "reshapes (B, C, side, side) to vectors"),
+    ("residual_step", step_with_view_back, "reshapes the codes to (B, C, side, side)"),
+    ("residual_step", step_with_two_views, "reshapes both"),
+    ("residual_step", step_bicubic_down, "averages the residual down with bicubic"),
+    ("residual_step", step_bilinear_up, "enlarges the code map bilinearly"),
     ("residual_step", step_in_place, "changed its argument f_hat in place"),
     ("residual_step", step_transposed, "entry [0, 1] of entry[0] is"),
 ]

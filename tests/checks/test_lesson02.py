@@ -62,6 +62,16 @@ def cache_without_scale(keys, values, k, v, q, scale):
     return F.scaled_dot_product_attention(q, keys, values, scale=1.0), keys, values
 
 
+def cache_by_default_scale(keys, values, k, v, q, scale):
+    keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+    return F.scaled_dot_product_attention(q, keys, values), keys, values
+
+
+def cache_with_both_scales(keys, values, k, v, q, scale):
+    keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+    return F.scaled_dot_product_attention(q * scale[:, None, None], keys, values), keys, values
+
+
 def cache_out_only(keys, values, k, v, q, scale):
     keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
     return F.scaled_dot_product_attention(q * scale[:, None, None], keys, values, scale=1.0)
@@ -92,10 +102,12 @@ WRONG = [
     ("extend_and_attend", cache_not_extended, "before the new keys are in it"),
     ("extend_and_attend", cache_causal, "hides later tokens of the same scale"),
     ("extend_and_attend", cache_without_scale, "leaves out the scale"),
+    ("extend_and_attend", cache_by_default_scale, "divides by the root of d instead of taking the scale"),
+    ("extend_and_attend", cache_with_both_scales, "divides by the root of d as well as taking the scale"),
     ("extend_and_attend", cache_out_only, "must be a tuple of 3"),
     ("teacher_forcing_input", forcing_shifted, "f_hat that already contains it"),
     ("teacher_forcing_input", forcing_reshaped, "instead of swapping the dimensions"),
-    ("teacher_forcing_input", forcing_with_first_scale, "has shape"),
+    ("teacher_forcing_input", forcing_with_first_scale, "pairs every f_hat with its own side"),
 ]
 
 

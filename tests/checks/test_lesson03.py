@@ -77,12 +77,19 @@ def entropy_of_tokens(logits, patch_nums):
     return torch.special.entr(logits.softmax(-1)).sum(-1)
 
 
+def top_p_sorted(logits, p):
+    found, _ = logits.sort(dim=-1, descending=True)
+    chances = found.softmax(-1)
+    return found.masked_fill(chances.cumsum(-1) - chances >= p, -torch.inf)
+
+
 WRONG = [
     ("gumbel_draw", gumbel_greedy, "most likely code without noise"),
     ("gumbel_draw", gumbel_once, "takes one logarithm only"),
     ("gumbel_draw", gumbel_of_chances, "adds the noise to probabilities"),
     ("keep_top_p", top_p_without_crossing, "drops the code that crosses p"),
     ("keep_top_p", top_p_unsorted, "forgets to undo the sorting"),
+    ("keep_top_p", top_p_sorted, "returns the logits in sorted order"),
     ("keep_top_p", top_p_in_place, "changed its argument logits in place"),
     ("keep_top_p", top_p_zeros, "expected -inf"),
     ("guided_logits", guided_constant, "guides every scale alike"),

@@ -84,13 +84,29 @@ def bytes_of_last(patch_nums, layers, heads, head_dim, guided):
     return 8 * patch_nums[-1] ** 2 * layers * heads * head_dim * (1 + guided)
 
 
+def raster_by_order(side, cached):
+    N = side * side
+    return N**2 if cached else N**3
+
+
+def var_adding_late(patch_nums, cached):
+    total, end = 0, 0
+    for side in patch_nums:
+        count = side * side
+        total += (count if cached else end) * end
+        end += count
+    return total
+
+
 WRONG = [
     ("raster_pairs", raster_always_cached, "only the newest token's pairs"),
     ("raster_pairs", raster_over_the_side, "takes the side for the number of tokens"),
     ("raster_pairs", raster_squares, "counts t * t pairs"),
     ("raster_pairs", raster_from_zero, "does not let a token see itself"),
     ("var_pairs", var_all_keys, "all keys of the finished picture"),
+    ("raster_pairs", raster_by_order, "counts N^2 pairs with a cache and N^3 without"),
     ("var_pairs", var_before_adding, "leaves out the keys of the scale's own tokens"),
+    ("var_pairs", var_adding_late, "adds to `end` after using it"),
     ("var_pairs", var_blocks_only, "its own keys only"),
     ("var_pairs", var_causal, "as a language model does"),
     ("fit_exponent", exponent_without_logs, "fits a line to the numbers themselves"),

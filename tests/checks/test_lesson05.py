@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.checks.students import told
+from tests.checks.students import told, verdict
 from var_mini.attention import new_state
 from var_mini.attention.landmark import RIDGE
 from var_mini.checks import find, use
@@ -30,6 +30,7 @@ def features_of_s(x, scale):
 
 
 def features_lower_order(x, scale):
+    """Right, in another order."""
     y, (i, j) = x * math.sqrt(scale), torch.tril_indices(x.shape[1], x.shape[1])
     return torch.cat([torch.ones(len(x), 1), y, y[:, i] * y[:, j] * torch.where(i == j, 0.5**0.5, 1.0)], 1)
 
@@ -38,38 +39,46 @@ def _ones(v):
     return torch.cat([v, torch.ones_like(v[..., :1])], -1)
 
 
-def update_replacing(state, phi, v):
-    return torch.einsum("hnr,hnd->hrd", phi, _ones(v))
+def update_replacing(state, psi, v):
+    return torch.einsum("hnr,hnd->hrd", psi, _ones(v))
 
 
-def update_with_means(state, phi, v):
-    return state + torch.einsum("hnr,hnd->hrd", phi, _ones(v)) / v.shape[1]
+def update_with_means(state, psi, v):
+    return state + torch.einsum("hnr,hnd->hrd", psi, _ones(v)) / v.shape[1]
 
 
-def update_in_place(state, phi, v):
-    state += phi.mT @ _ones(v)
+def update_in_place(state, psi, v):
+    state += psi.mT @ _ones(v)
     return state
 
 
-def update_front(state, phi, v):
-    return state + phi.mT @ torch.cat([torch.ones_like(v[..., :1]), v], -1)
+def update_front(state, psi, v):
+    return state + psi.mT @ torch.cat([torch.ones_like(v[..., :1]), v], -1)
 
 
-def read_undivided(state, phi):
-    return (phi @ state)[..., :-1]
+def read_undivided(state, psi):
+    return (psi @ state)[..., :-1]
 
 
-def read_normalised_features(state, phi):
-    return (F.normalize(phi, p=1, dim=-1) @ state)[..., :-1]
+def read_normalised_features(state, psi):
+    return (F.normalize(psi, p=1, dim=-1) @ state)[..., :-1]
 
 
-def read_with_column(state, phi):
-    out = phi @ state
+def read_with_column(state, psi):
+    out = psi @ state
     return out / out[..., -1:]
 
 
-def read_head_sum(state, phi):
-    out = phi @ state
+def read_softmax_of_features(state, psi):
+    return torch.softmax(psi, dim=-1) @ state[..., :-1]
+
+
+def read_softmax_of_sums(state, psi):
+    return torch.softmax((psi @ state)[..., :-1], dim=-1)
+
+
+def read_head_sum(state, psi):
+    out = psi @ state
     return out[..., :-1] / out[..., -1].sum(1)[:, None, None]
 
 
@@ -140,7 +149,7 @@ WRONG = [
     ("monomial_features", features_unweighted, "same weight as x_i x_i"),
     ("monomial_features", features_all_products, "as two features"),
     ("monomial_features", features_of_s, "multiplies x by s instead of the root of s"),
-    ("monomial_features", features_lower_order, "of the result is"),
+    ("monomial_features", features_unweighted, "psi(x_0) . psi(x_0) is"),
     ("update_state", update_replacing, "throws away what the state held before"),
     ("update_state", update_with_means, "divides by the number of new keys"),
     ("update_state", update_in_place, "changed its argument state in place"),
@@ -148,6 +157,8 @@ WRONG = [
     ("read_state", read_undivided, "does not divide"),
     ("read_state", read_normalised_features, "sum of the query's features"),
     ("read_state", read_with_column, "returns the column of the denominators"),
+    ("read_state", read_softmax_of_features, "takes a softmax of the features"),
+    ("read_state", read_softmax_of_sums, "takes a softmax of the sums"),
     ("read_state", read_head_sum, "all queries of a head by one number"),
     ("weights_of_degree", weights_without_factorials, "leaves out the factorials"),
     ("weights_of_degree", weights_one_short, "stops one power too early"),
@@ -168,10 +179,29 @@ def test_a_wrong_solution_is_caught(name, function, message):
     assert message in told(name, function)
 
 
+def test_features_in_any_order_and_with_any_sign_are_right():
+    def turned(x, scale):
+        return -features_lower_order(x, scale).flip(1)
+
+    for function in (features_lower_order, turned):
+        assert verdict("monomial_features", function).passed
+
+
+def test_features_are_judged_by_their_number_and_every_product():
+    def wider(x, scale):  # a further column of zeros changes no product
+        return torch.cat([features_lower_order(x, scale), torch.zeros(len(x), 1)], 1)
+
+    def undefined(x, scale):
+        return features_lower_order(x, scale) * torch.nan
+
+    assert "has shape" in told("monomial_features", wider)
+    assert "is nan" in told("monomial_features", undefined)
+
+
 def test_the_oracle_of_the_features_factors_the_polynomial():
     for args in find("monomial_features").inputs(3):
-        phi, t = expected_of(find("monomial_features"), args), args["scale"] * args["x"].double() @ args["x"].double().T
-        assert torch.allclose(phi @ phi.T, 1 + t + t**2 / 2)
+        psi, t = expected_of(find("monomial_features"), args), args["scale"] * args["x"].double() @ args["x"].double().T
+        assert torch.allclose(psi @ psi.T, 1 + t + t**2 / 2)
 
 
 def _unit(*shape):
@@ -184,10 +214,10 @@ def test_features_update_and_read_together_are_poly_2():
     state, theirs = torch.zeros(2, 21, d + 1, dtype=torch.float64), new_state("poly-2", 1, scale, d, 40)
     for tokens in (1, 4, 9):
         q, k, v = _unit(2, tokens, d), _unit(2, tokens, d), torch.randn(2, tokens, d, dtype=torch.float64)
-        phi = [torch.stack([use("monomial_features")(x[h], scale[h].item()) for h in range(2)]) for x in (q, k)]
-        state = use("update_state")(state, phi[1], v)
+        psi = [torch.stack([use("monomial_features")(x[h], scale[h].item()) for h in range(2)]) for x in (q, k)]
+        state = use("update_state")(state, psi[1], v)
         theirs.extend(k[None], v[None])
-        assert torch.allclose(use("read_state")(state, phi[0]), theirs.attend(q[None])[0])
+        assert torch.allclose(use("read_state")(state, psi[0]), theirs.attend(q[None])[0])
 
 
 def test_the_kernel_of_landmarks_and_pooled_keys_are_the_library_s():

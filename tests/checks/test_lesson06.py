@@ -77,6 +77,10 @@ def even_as_fraction(head_dim, features):
     return features * (head_dim + 1) / head_dim + 1
 
 
+def even_rounded_up(head_dim, features):
+    return math.ceil(features * (head_dim + 1) / head_dim)
+
+
 WRONG = [
     ("degree_for_bound", degree_absolute, "asks for an absolute error"),
     ("degree_for_bound", degree_of_next_term, "first left-out term alone"),
@@ -90,6 +94,7 @@ WRONG = [
     ("rank_exponent", exponent_mixed, "two different bases"),
     ("break_even_tokens", even_without_ones, "forgets the column of the denominators"),
     ("break_even_tokens", even_rounded_down, "not yet cheaper"),
+    ("break_even_tokens", even_rounded_up, "rounds r (d + 1) / d up"),
     ("break_even_tokens", even_one_pass, "not building it"),
     ("break_even_tokens", even_as_fraction, "expected 19"),
 ]

@@ -1,5 +1,6 @@
 """The committed notebooks are what their sources make, hold no error, and run."""
 
+import ast
 import os
 import re
 
@@ -9,7 +10,7 @@ import pytest
 from notebooks import address
 from notebooks.build import MAX_BYTES, execute, faults, for_nbgrader
 from notebooks.source import FOLDER, KINDS, SET_UP, _name_cells, _stub, read, sources, target
-from var_mini.checks import exercises
+from var_mini.checks import exercises, find
 
 ALL = [(source, kind) for source in sources() for kind in KINDS]
 NAMES = [f"{source.stem}-{kind}" for source, kind in ALL]
@@ -103,9 +104,33 @@ def test_cell_ids_stay_when_text_changes_and_cells_are_added_elsewhere():
         named(title("# A"), title("# A"))
 
 
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.stem)
+def test_every_stub_compiles_and_raises_inside_its_function(source):
+    cells = [cell for cell in read(source, "student").cells if "exercise" in cell.metadata.get("var_mini", {})]
+    assert cells
+    for cell in cells:
+        name, body = cell.metadata["var_mini"]["exercise"], ast.parse(cell.source).body
+        assert ast.unparse(body[-1]) == f"checks.{name}({name})"
+        namespace = {}
+        exec(compile(ast.Module(body[:-1], []), name, "exec"), namespace)
+        with pytest.raises(NotImplementedError):
+            namespace[name](*find(name).inputs(0)[0].values())
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.stem)
+def test_a_lesson_tells_its_minutes_and_asks_for_predictions(source):
+    text = "\n".join(cell.source for cell in read(source, "student").cells if cell.cell_type == "markdown")
+    told = re.search(r"^Time: (\d+) minutes with the exercises, (\d+) without\.", text, re.MULTILINE)
+    written = sum(exercise.minutes for exercise in exercises().values() if exercise.lesson == int(source.stem[:2]))
+    assert abs(int(told[1]) - int(told[2]) - written) <= 2, (told[0], written)
+    assert text.count("**Predict.**") == text.count("<details><summary>Answer</summary>") >= 3
+
+
 def test_a_stub_keeps_the_docstring_and_the_check():
     source = 'def f(x):\n    """Doc."""\n    ### BEGIN SOLUTION\n    y = x\n    return y\n    ### END SOLUTION\n\n\nchecks.f(f)'
-    assert _stub(source) == 'def f(x):\n    """Doc."""\n    raise NotImplementedError\n\n\nchecks.f(f)'
+    wanted = 'def f(x):\n    """Doc."""\n    raise NotImplementedError\n\n\nchecks.f(f)'
+    assert _stub(source) == wanted
+    assert _stub(source.replace("SOLUTION\n    y = x", "SOLUTION\n\n    def y(): ...")) == wanted  # begins with a blank line
 
 
 def test_faults_are_told():

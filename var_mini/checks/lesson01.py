@@ -144,12 +144,12 @@ def _nearest(z, codebook):
 def _draw_nearest(figure, args, got, expected):
     squared = _squared(**args)
     axis = figure.subplots()
-    axis.imshow(squared, cmap="cividis", aspect="auto")
+    image = axis.imshow(squared, cmap="cividis", aspect="auto")
+    figure.colorbar(image, ax=axis, label="squared distance")
     axis.plot(expected, range(len(expected)), "o", ms=9, mfc="none", mec="white", label="nearest")
     axis.plot(got, range(len(expected)), "x", color="#d55e00", label="yours")
     axis.set_xlabel("code", fontsize=9)
     axis.set_ylabel("vector", fontsize=9)
-    axis.set_title("squared distance (dark: near)", fontsize=9)
     axis.legend(fontsize=8, loc="upper right")
 
 
@@ -173,6 +173,11 @@ NEAREST_CODE = Exercise(
             "looks for the nearest vector of every code",
             "One code per vector is wanted: take the minimum over the codes, dimension 1 of an (N, V) table.",
             lambda z, codebook: _squared(z, codebook).argmin(0),
+        ),
+        Mistake(
+            "adds 2 z . c instead of subtracting it",
+            "|z - c|^2 = |z|^2 - 2 z . c + |c|^2: a code that points the same way as z is nearer.",
+            lambda z, codebook: (2 * pieces.array(z) @ pieces.array(codebook).T + (pieces.array(codebook) ** 2).sum(1)).argmin(1),
         ),
         Mistake(
             "compares directions only",
@@ -263,12 +268,19 @@ def _residual_case(rng, number):
     }
 
 
-def _step(f, f_hat, codebook, side, rest=None, enlarge=pieces.bicubic, add=1.0, start=1.0):
+def _step(f, f_hat, codebook, side, rest=None, shrink=pieces.area, enlarge=pieces.bicubic, add=1.0, start=1.0, reshaped=()):
+    """`reshaped` names what is reshaped instead of permuted: the `vectors` to be quantized, the `codes` on their way back."""
     f, f_hat, codes = map(pieces.array, (f, f_hat, codebook))
-    z = pieces.area(f - f_hat if rest is None else rest(f, f_hat), side).transpose(0, 2, 3, 1)  # (B, side, side, C)
+    z = shrink(f - f_hat if rest is None else rest(f, f_hat), side)  # (B, C, side, side)
+    z = z.reshape(len(f), side, side, -1) if "vectors" in reshaped else z.transpose(0, 2, 3, 1)
     ids = ((z[..., None, :] - codes) ** 2).sum(-1).argmin(-1)
-    h = enlarge(codes[ids].transpose(0, 3, 1, 2), f.shape[-1])
+    h = codes[ids]  # (B, side, side, C)
+    h = enlarge(h.reshape(len(f), -1, side, side) if "codes" in reshaped else h.transpose(0, 3, 1, 2), f.shape[-1])
     return ids.reshape(len(f), -1), start * f_hat + add * h
+
+
+def _interpolated(x, size, mode):
+    return F.interpolate(torch.from_numpy(np.ascontiguousarray(x)), (size, size), mode=mode).numpy()
 
 
 def _repeated(h, size):
@@ -283,10 +295,11 @@ def _draw_step(figure, args, got, expected):
     }  # fmt: skip
     limit = args["f"].abs().max().item()
     for axis, (title, values) in zip(figure.subplots(1, len(pictures)), pictures.items()):
-        axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
+        image = axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
         axis.set_title(title, fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
+    figure.colorbar(image, ax=figure.axes, label="first channel")
 
 
 RESIDUAL_STEP = Exercise(
@@ -317,6 +330,28 @@ RESIDUAL_STEP = Exercise(
             "enlarges the code map by repeating values",
             'F.interpolate takes mode="bicubic" here: the enlarged map is smooth.',
             lambda *args: _step(*args, enlarge=_repeated),
+        ),
+        Mistake(
+            "enlarges the code map bilinearly",
+            'F.interpolate takes mode="bicubic" here.',
+            lambda *args: _step(*args, enlarge=lambda h, size: _interpolated(h, size, "bilinear")),
+        ),
+        Mistake(
+            "averages the residual down with bicubic interpolation",
+            'Downwards means the mean over each cell, mode="area"; bicubic is for the way up.',
+            lambda *args: _step(*args, shrink=lambda z, side: _interpolated(z, side, "bicubic")),
+        ),
+        *(
+            Mistake(
+                f"reshapes {told} instead of moving the channels",
+                "reshape and view keep the order of the numbers, so channels and places get mixed: permute the dimensions.",
+                lambda *args, which=which: _step(*args, reshaped=which),
+            )
+            for told, which in (
+                ("(B, C, side, side) to vectors", ("vectors",)),
+                ("the codes to (B, C, side, side)", ("codes",)),
+                ("both the map to vectors and the codes to a map", ("vectors", "codes")),
+            )
         ),
     ),
     draw=_draw_step,

@@ -85,12 +85,13 @@ def _mask(patch_nums):
 def _draw_mask(figure, args, got, expected):
     axes = figure.subplots(1, 3)
     for axis, title, values in zip(axes, ("expected", "yours", "different"), (expected, got, expected != got)):
-        axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+        image = axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("key", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
     axes[0].set_ylabel("query", fontsize=8)
+    figure.colorbar(image, ax=axes, ticks=[0, 1], label="1: true")
 
 
 BLOCK_CAUSAL_MASK = Exercise(
@@ -139,11 +140,11 @@ def _cache_case(rng, number):
     return {"keys": keys, "values": values, "k": k, "v": v, "q": q, "scale": 0.5 + torch.rand(heads, generator=rng)}
 
 
-def _attend(keys, values, k, v, q, scale, used=None, hidden=None, power=1.0, axis=-1):
+def _attend(keys, values, k, v, q, scale, used=None, hidden=None, power=1.0, extra=1.0, axis=-1):
     keys, values, k, v, q = map(pieces.array, (keys, values, k, v, q))
     keys, values = np.concatenate([keys, k], 1), np.concatenate([values, v], 1)
     seen = slice(*(used(keys.shape[1], k.shape[1]) if used else (None,)))
-    logits = pieces.array(scale)[:, None, None] ** power * (q @ keys[:, seen].transpose(0, 2, 1))
+    logits = extra * pieces.array(scale)[:, None, None] ** power * (q @ keys[:, seen].transpose(0, 2, 1))
     if hidden is not None:
         logits = np.where(hidden(q.shape[1], keys.shape[1]), -np.inf, logits)
     weights = pieces.softmax(logits) if axis == -1 else pieces.softmax(logits.swapaxes(1, 2)).swapaxes(1, 2)
@@ -180,6 +181,17 @@ EXTEND_AND_ATTEND = Exercise(
         ),
         Mistake("leaves out the scale", "The logit is scale[h] * (q . k).", lambda *args: _attend(*args, power=0.0)),
         Mistake(
+            "divides by the root of d as well as taking the scale",
+            "scaled_dot_product_attention divides by sqrt(d) by itself: give it scale=1.0 once q carries the scale.",
+            lambda *args: _attend(*args, extra=args[2].shape[-1] ** -0.5),
+        ),
+        Mistake(
+            "divides by the root of d instead of taking the scale",
+            "That is the default of scaled_dot_product_attention; here every head has a learned scale: multiply q by it and give "
+            "scale=1.0.",
+            lambda *args: _attend(*args, power=0.0, extra=args[2].shape[-1] ** -0.5),
+        ),
+        Mistake(
             "takes the softmax over the queries",
             "The weights of one query over all keys sum to 1: the last dimension of (H, n, keys).",
             lambda *args: _attend(*args, axis=1),
@@ -197,9 +209,9 @@ def _forcing_case(rng, number):
     return {"f_hats": [torch.randn(batch, channels, size, size, generator=rng) for _ in patch_nums], "patch_nums": patch_nums}
 
 
-def _forced(f_hats, patch_nums, first=0, flatten=None, shrink=pieces.area):
+def _forced(f_hats, patch_nums, first=0, flatten=None, shrink=pieces.area, sides=slice(1, None)):
     parts = []
-    for k, side in enumerate(patch_nums[1:]):
+    for k, side in enumerate(patch_nums[sides]):
         small = shrink(pieces.array(f_hats[k + first]), side)  # (B, C, side, side)
         parts.append(flatten(small) if flatten else small.reshape(*small.shape[:2], -1).swapaxes(1, 2))
     return np.concatenate(parts, 1)
@@ -222,6 +234,11 @@ TEACHER_FORCING_INPUT = Exercise(
             "gives a scale the f_hat that already contains it",
             "The input of scale k + 1 is what is known before it is predicted: the sum up to scale k.",
             lambda *args: _forced(*args, first=1),
+        ),
+        Mistake(
+            "pairs every f_hat with its own side",
+            "The f_hat up to scale k is the input of scale k + 1: zip it with patch_nums[1:].",
+            lambda *args: _forced(*args, sides=slice(None)),
         ),
         Mistake(
             "reshapes (B, C, n) to (B, n, C) instead of swapping the dimensions",

@@ -130,6 +130,11 @@ KEEP_TOP_P = Exercise(
             _unsorted,
         ),
         Mistake(
+            "returns the logits in sorted order",
+            "What stays keeps its place as well as its value: decide on the sorted codes, mask the logits as they were given.",
+            lambda *args: -np.sort(-_top_p(*args)),
+        ),
+        Mistake(
             "drops the most likely codes and keeps the rest",
             "-inf goes to the unlikely tail.",
             lambda logits, p: np.where(np.isfinite(_top_p(logits, p)), -np.inf, pieces.array(logits)),

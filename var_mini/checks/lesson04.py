@@ -35,6 +35,11 @@ RASTER_PAIRS = Exercise(
     oracle=lambda side, cached: _steps(side**2, cached),
     mistakes=(
         Mistake(
+            "counts N^2 pairs with a cache and N^3 without, for N tokens",
+            "That is their order. But the sequence grows: step t has t tokens, not yet N. Add up the steps.",
+            lambda side, cached: side**4 if cached else side**6,
+        ),
+        Mistake(
             "takes the side for the number of tokens",
             "A map of side n has n * n tokens, and raster order takes one step for each.",
             _steps,
@@ -67,12 +72,15 @@ def _pyramid_case(rng, number):
     return {"patch_nums": sides, "cached": number % 2 == 0}
 
 
-def _scales(patch_nums, cached, power=2, keys=None):
-    """Pairs of every scale's step; `keys(begin, end, total)` is how many keys its queries meet, by default end."""
+def _scales(patch_nums, cached, power=2, keys=None, late=False):
+    """Pairs of every scale's step; `keys(begin, end, total)` is how many keys its queries meet, by default end.
+
+    late   the scale's own tokens are counted after its step
+    """
     counts = [side**power for side in patch_nums]
     total = 0
     for k, count in enumerate(counts):
-        begin, end = sum(counts[:k]), sum(counts[: k + 1])
+        begin, end = sum(counts[:k]), sum(counts[: k + (not late)])
         total += (count if cached else end) * (keys(begin, end, sum(counts)) if keys else end)
     return total
 
@@ -94,6 +102,11 @@ VAR_PAIRS = Exercise(
             "leaves out the keys of the scale's own tokens",
             "All tokens of a scale see each other: a scale's queries meet the keys of all coarser scales and of their own.",
             lambda patch_nums, cached: _scales(patch_nums, cached, keys=lambda begin, end, total: begin),
+        ),
+        Mistake(
+            "adds to `end` after using it",
+            "A scale's queries meet the keys of their own scale, too: add its tokens first, then count the pairs.",
+            lambda patch_nums, cached: _scales(patch_nums, cached, late=True),
         ),
         Mistake(
             "hides later tokens of the same scale, as a language model does",

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .values import as_expected, difference
 
 # -- monomial_features -------------------------------------------------------------------------------------------------
 
@@ -21,7 +22,7 @@ def _vectors_case(rng, number):
 
 
 def _monomials(x, scale, cross=2**0.5, half=0.5**0.5, power=0.5, orders=False):
-    """phi of degree 2, vector by vector: 1, then sqrt(s) x_i, then the products of two."""
+    """psi of degree 2, vector by vector: 1, then sqrt(s) x_i, then the products of two."""
     rows = []
     for vector in pieces.array(x):
         y, d = scale**power * vector, len(vector)
@@ -31,6 +32,31 @@ def _monomials(x, scale, cross=2**0.5, half=0.5**0.5, power=0.5, orders=False):
     return np.array(rows)
 
 
+def _judge_features(args, got):
+    """Features in any order will do, and with any sign: what counts is their number and every product psi(x_i) . psi(x_j)."""
+    expected = as_expected(_monomials(**args))
+    fault = difference(expected, got, 1e-4, 1e-5)
+    comparable = isinstance(got, torch.Tensor) and got.shape == expected.shape and got.device == expected.device
+    if fault is None or not comparable or not got.is_floating_point():
+        return fault
+    products, wanted = (x @ x.T for x in (got.detach().to_dense().double(), expected))
+    right = torch.isclose(products, wanted, rtol=1e-4, atol=1e-5)
+    if bool(right.all()):
+        return None
+    i, j = torch.nonzero(~right)[0].tolist()
+    return f"psi(x_{i}) . psi(x_{j}) is {products[i, j]:.5g}, must be 1 + t + t^2 / 2 = {wanted[i, j]:.5g}; {fault}"
+
+
+def _draw_products(figure, args, got, expected):
+    pictures = {"expected": expected @ expected.T, "yours": got.double() @ got.double().T}
+    for axis, (title, values) in zip(figure.subplots(1, 2), pictures.items()):
+        image = axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=pictures["expected"].max().item())
+        axis.set_title(f"psi(x_i) . psi(x_j), {title}", fontsize=9)
+        axis.set_xlabel("j", fontsize=8)
+        axis.set_ylabel("i", fontsize=8)
+    figure.colorbar(image, ax=figure.axes)
+
+
 MONOMIAL_FEATURES = Exercise(
     lesson=5,
     name="monomial_features",
@@ -38,6 +64,8 @@ MONOMIAL_FEATURES = Exercise(
     minutes=20,
     case=_vectors_case,
     oracle=_monomials,
+    judge=_judge_features,
+    draw=_draw_products,
     mistakes=(
         Mistake(
             "gives x_i x_j the same weight as x_i x_i",
@@ -51,12 +79,12 @@ MONOMIAL_FEATURES = Exercise(
         ),
         Mistake(
             "gives x_i x_j the factor 2 instead of sqrt(2)",
-            "phi appears on both sides, in phi(q) and in phi(k): each brings the root of the weight.",
+            "psi appears on both sides, in psi(q) and in psi(k): each brings the root of the weight.",
             lambda x, scale: _monomials(x, scale, cross=2.0),
         ),
         Mistake(
             "multiplies x by s instead of the root of s",
-            "phi(q) and phi(k) share the scale: each takes sqrt(s), so that their product has s.",
+            "psi(q) and psi(k) share the scale: each takes sqrt(s), so that their product has s.",
             lambda x, scale: _monomials(x, scale, power=1.0),
         ),
         Mistake("leaves out the scale", "The logit is t = s (q . k).", lambda x, scale: _monomials(x, scale, power=0.0)),
@@ -74,18 +102,18 @@ MONOMIAL_FEATURES = Exercise(
 def _update_case(rng, number):
     heads, n, r, d = 1 + number % 3, 1 + 2 * number, 3 + number, 2 + number
     state = torch.randn(heads, r, d + 1, generator=rng)
-    phi = torch.randn(heads, n, r, generator=rng)
-    return {"state": state, "phi": phi, "v": torch.randn(heads, n, d, generator=rng)}
+    psi = torch.randn(heads, n, r, generator=rng)
+    return {"state": state, "psi": psi, "v": torch.randn(heads, n, d, generator=rng)}
 
 
-def _updated(state, phi, v, old=1.0, ones=True, front=False, mean=False):
-    state, phi, v = map(pieces.array, (state, phi, v))
+def _updated(state, psi, v, old=1.0, ones=True, front=False, mean=False):
+    state, psi, v = map(pieces.array, (state, psi, v))
     new = old * state
-    for h in range(len(phi)):
-        for feature, value in zip(phi[h], v[h]):
+    for h in range(len(psi)):
+        for feature, value in zip(psi[h], v[h]):
             column = [1.0] if ones else [0.0]
             row = np.concatenate([column, value] if front else [value, column])
-            new[h] = new[h] + np.outer(feature, row) / (phi.shape[1] if mean else 1)
+            new[h] = new[h] + np.outer(feature, row) / (psi.shape[1] if mean else 1)
     return new
 
 
@@ -125,16 +153,16 @@ UPDATE_STATE = Exercise(
 
 def _read_case(rng, number):
     heads, n, r, d = 1 + number % 3, 2 + number, 4 + number, 3 + number
-    phi = 0.2 + torch.rand(heads, n, r, generator=rng)
+    psi = 0.2 + torch.rand(heads, n, r, generator=rng)
     state = torch.randn(heads, r, d + 1, generator=rng)
     state[..., -1] = 0.5 + torch.rand(heads, r, generator=rng)  # sums of positive weights
-    return {"state": state, "phi": phi}
+    return {"state": state, "psi": psi}
 
 
-def _read(state, phi, divide=None):
-    state, phi = map(pieces.array, (state, phi))
-    out = np.stack([p @ s for p, s in zip(phi, state)])  # (H, n, d + 1)
-    return out[..., :-1] / (out[..., -1:] if divide is None else divide(out, state, phi))
+def _read(state, psi, divide=None):
+    state, psi = map(pieces.array, (state, psi))
+    out = np.stack([p @ s for p, s in zip(psi, state)])  # (H, n, d + 1)
+    return out[..., :-1] / (out[..., -1:] if divide is None else divide(out, state, psi))
 
 
 READ_STATE = Exercise(
@@ -147,28 +175,38 @@ READ_STATE = Exercise(
     mistakes=(
         Mistake(
             "does not divide",
-            "The weights of a query must sum to 1: divide by their sum, which is phi(q) times the last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: 1.0),
+            "The weights of a query must sum to 1: divide by their sum, which is psi(q) times the last column.",
+            lambda state, psi: _read(state, psi, lambda out, state, psi: 1.0),
         ),
         Mistake(
             "divides by the sum of the query's features",
-            "What must sum to 1 are the weights of all keys: phi(q) times the state's last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: phi.sum(-1, keepdims=True)),
+            "What must sum to 1 are the weights of all keys: psi(q) times the state's last column.",
+            lambda state, psi: _read(state, psi, lambda out, state, psi: psi.sum(-1, keepdims=True)),
+        ),
+        Mistake(
+            "takes a softmax of the features",
+            "Low-rank attention has no softmax: psi(q) . psi(k) is already the weight. Divide by the sum of the weights.",
+            lambda state, psi: _read(state, psi.softmax(-1), lambda out, state, psi: 1.0),
+        ),
+        Mistake(
+            "takes a softmax of the sums",
+            "Softmax would take the exponential once more. Only the division by the sum of the weights is left: the last column.",
+            lambda state, psi: pieces.softmax(_read(state, psi, lambda out, state, psi: 1.0)),
         ),
         Mistake(
             "divides all queries of a head by one number",
             "Every query has its own weights, and so its own denominator.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., -1:].sum(1, keepdims=True)),
+            lambda state, psi: _read(state, psi, lambda out, state, psi: out[..., -1:].sum(1, keepdims=True)),
         ),
         Mistake(
             "divides by the first column",
             "The 1 was appended, so the sum of weights stands in the last column.",
-            lambda state, phi: _read(state, phi, lambda out, state, phi: out[..., :1]),
+            lambda state, psi: _read(state, psi, lambda out, state, psi: out[..., :1]),
         ),
         Mistake(
             "returns the column of the denominators, too",
             "The output has the d columns of the values: leave the last one out.",
-            lambda state, phi: (lambda out: out / out[..., -1:])(pieces.array(phi) @ pieces.array(state)),
+            lambda state, psi: (lambda out: out / out[..., -1:])(pieces.array(psi) @ pieces.array(state)),
         ),
     ),
 )
@@ -268,11 +306,13 @@ def _nystrom(q, k, landmarks, scale, ridge, invert=None, shift=1.0):
 def _draw_kernel(figure, args, got, expected):
     exact = _kernel(args["q"], args["k"], args["scale"])
     for axis, (title, values) in zip(figure.subplots(1, 3), {"exp": exact, "expected": expected, "yours": got}.items()):
-        axis.imshow(np.asarray(values), cmap="viridis", vmin=0, vmax=exact.max(), aspect="auto")
+        image = axis.imshow(np.asarray(values), cmap="viridis", vmin=0, vmax=exact.max(), aspect="auto")
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("key", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
+    figure.axes[0].set_ylabel("query", fontsize=8)
+    figure.colorbar(image, ax=figure.axes, label="kernel")
 
 
 LANDMARK_KERNEL = Exercise(

@@ -226,6 +226,11 @@ BREAK_EVEN_TOKENS = Exercise(
             lambda d, r: _first(d, r, passes=1),
         ),
         Mistake(
+            "rounds r (d + 1) / d up, and gives that number itself where it is whole",
+            "There both take the same. N must be *larger*: floor(...) + 1.",
+            lambda d, r: -(-r * (d + 1) // d),
+        ),
+        Mistake(
             "gives the last number of tokens at which the state is not yet cheaper",
             "Wanted is the first number at which it is.",
             lambda d, r: _first(d, r) - 1,

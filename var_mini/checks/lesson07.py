@@ -58,17 +58,17 @@ ARITHMETIC_INTENSITY = Exercise(
         ),
         Mistake(
             "leaves the features out although they go through memory",
-            "Where on_chip is False, phi is written by one kernel and read by the next.",
+            "Where on_chip is False, psi is written by one kernel and read by the next.",
             lambda tokens, head_dim, on_chip: _intensity(tokens, head_dim, True),
         ),
         Mistake(
             "moves the features although they stay on the chip",
-            "Where on_chip is True, phi costs no traffic at all.",
+            "Where on_chip is True, psi costs no traffic at all.",
             lambda tokens, head_dim, on_chip: _intensity(tokens, head_dim, False),
         ),
         Mistake(
             "moves the features only one way",
-            "What is stored must be loaded again: phi crosses the bus twice.",
+            "What is stored must be loaded again: psi crosses the bus twice.",
             lambda *args: _intensity(*args, trips=1),
         ),
         Mistake(
@@ -171,7 +171,7 @@ PROGRAM_BYTES = Exercise(
     mistakes=(
         Mistake(
             "does not pad the width",
-            "Tensor cores take powers of two from 16 up: d + 1 = 9 becomes 16, and 17 becomes 32.",
+            "Triton takes powers of two from 16 up: d + 1 = 9 becomes 16, and 17 becomes 32.",
             lambda *args: _program(*args, pad=lambda d: d + 1),
         ),
         Mistake(

@@ -45,10 +45,11 @@ def _draw_masks(figure, args, got, expected):
     axes = figure.subplots(2, len(expected), squeeze=False)
     for line, name, masks in zip(axes, ("expected", "yours"), (expected, got)):
         for axis, values, side in zip(line, masks, args["patch_nums"]):
-            axis.imshow(values.reshape(side, side).float(), cmap="cividis", vmin=0, vmax=1)
+            image = axis.imshow(values.reshape(side, side).float(), cmap="cividis", vmin=0, vmax=1)
             axis.set_xticks([])
             axis.set_yticks([])
         line[0].set_ylabel(name, fontsize=9)
+    figure.colorbar(image, ax=axes, ticks=[0, 1], label="1: drawn anew")
 
 
 MASKS_FOR_SCALES = Exercise(

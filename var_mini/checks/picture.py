@@ -58,7 +58,8 @@ def panels(figure, expected: torch.Tensor, got: torch.Tensor | None, value=None)
         apart = (have - want).abs().nan_to_num(nan=high - low, posinf=high - low)
         images += [("yours", have, "viridis", low, high), ("difference", apart, "cividis", 0, max(high - low, 1e-9))]
     for axis, (title, values, colours, least, most) in zip(axes, images):
-        axis.imshow(values.numpy(), cmap=colours, vmin=least, vmax=most, aspect="auto", interpolation="nearest")
+        image = axis.imshow(values.numpy(), cmap=colours, vmin=least, vmax=most, aspect="auto", interpolation="nearest")
+        figure.colorbar(image, ax=axis).ax.tick_params(labelsize=7)
         axis.set_title(title, fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
