@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--strip", type=Path, help="PNG file for token maps and images of all scales")
     p.add_argument("--trace", type=Path, help="file for the whole record of the run")
     p.add_argument("--enlarge", type=int, default=1, help="whole-number enlargement of the PNG")
+    p.add_argument("--adapter", type=Path, help="file of `train transformer --lora-rank` to put on the model")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
     p.set_defaults(run=_generate)
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
+    p.add_argument("--lora-rank", type=int, help="of the transformer: adapters of this rank for the model --start")
+    p.add_argument("--lora-steps", type=int, default=1000, help="steps of --lora-rank")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
     p.add_argument("--compile", action="store_true", help="torch.compile for the transformer; needs a C++ compiler")
     p.set_defaults(run=_train)
@@ -65,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder"))
-    p.add_argument("--model", help="of generate (default fashion-28) and of error (default fashion-28-bounded)")
+    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder", "practice"))
+    p.add_argument("--model", help="of generate (default fashion-28), of error and practice (default fashion-28-bounded)")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error")
     p.add_argument("--device", default="cpu", help="of generate and scaling")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
@@ -133,6 +136,10 @@ def _generate(options) -> None:
         model = checkpoints.load_official(options.model, options.weights, device)
     else:
         model = checkpoints.load(options.model, device)
+    if options.adapter is not None:
+        from .training import lora
+
+        lora.load(model.transformer, options.adapter)
     names = [name.lower() for name in model.config.class_names]
     label = names.index(options.label.lower()) if options.label.lower() in names else _whole("class", options.label)
     validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
@@ -171,6 +178,13 @@ def _train(options) -> None:
     out = options.out or Path("runs") / options.preset
     if options.stage == "tokenizer":
         recipes.train_tokenizer(options.preset, out, options.data, options.precision, options.start)
+    elif options.stage == "transformer" and options.lora_rank is not None:
+        from .training.lora import train_adapter
+
+        base = options.start or options.preset
+        train_adapter(base, out, options.data, options.lora_rank, options.lora_steps, options.precision)
+        adapter = out / "adapter.safetensors"
+        print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
     elif options.stage == "transformer":
         recipes.train_transformer(
             options.preset, out, options.data, options.tokenizer, options.precision, options.compile, options.start
@@ -230,6 +244,10 @@ def _bench(options) -> None:
         from .cost.trained import bench_ladder
 
         result = bench_ladder()
+    elif options.what == "practice":
+        from .cost.practice import bench_practice
+
+        result = bench_practice(options.model or "fashion-28-bounded")
     else:
         from .cost.raster import bench_raster
 

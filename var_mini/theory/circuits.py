@@ -2,12 +2,12 @@
 
 A threshold gate says whether a weighted sum of bits reaches a threshold. TC0 holds what such circuits compute in constant depth
 with polynomially many gates. The paper shows that a VAR of constantly many layers, width O(n) and poly(n)-bit numbers is
-simulated in (DLOGTIME-uniform) TC0, block by block. That is an inclusion, not an equivalence, whatever "equivalent" suggests. So unless
-TC0 = NC1, such a VAR cannot solve the word problem of S5 or evaluate Boolean formulas as n grows.
+simulated in (DLOGTIME-uniform) TC0, block by block. That is an inclusion, not an equivalence, whatever "equivalent" suggests.
+So unless TC0 = NC1, such a VAR cannot solve the word problem of S5 or evaluate Boolean formulas as n grows.
 
-Three things to keep apart: any fixed n is a lookup table, so nothing at fixed n is shown impossible; the number K of scales must be
-constant, while doubling sides have K = log2 n + 1; tokens that are drawn and fed back are a chain of thought, which the bound of one
-pass does not cover.
+Three things to keep apart: any fixed n is a lookup table, so nothing at fixed n is shown impossible; the number K of scales
+must be constant, while doubling sides have K = log2 n + 1; tokens that are drawn and fed back are a chain of thought, which the
+bound of one pass does not cover.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def product_circuit(n: int, tree: bool = True, points: int = 5) -> Circuit:
 
 # -- groups, and what a small transformer learns of them -------------------------------------------------------------
 
-TRAINING_STEPS = {"transformer": 600, "gru": 300}
+KINDS = ("transformer", "gru")
 Permutation = tuple[int, ...]
 GROUPS: dict[str, tuple[Permutation, Permutation]] = {  # two generators each, as moves of five states
     "Z5": ((1, 2, 3, 4, 0), (2, 3, 4, 0, 1)),
@@ -228,7 +228,7 @@ def track(generators, moves: np.ndarray, start: int = 0) -> np.ndarray:
 def learned(group: str, kind: str, steps: int = 600, length: int = 20, batch: int = 128, seed: int = 0) -> list[float]:
     """Accuracy at every position after training; chance is 0.2 once the moves have mixed the states."""
     generators = GROUPS[validate.one_of("group", group, GROUPS)]
-    validate.one_of("kind", kind, TRAINING_STEPS)
+    validate.one_of("kind", kind, KINDS)
     validate.integer("steps", steps, 1, 100_000)
     validate.integer("length", length, 1, 256)
     rng = np.random.default_rng(seed)
@@ -268,9 +268,7 @@ def experiment() -> dict:
         {"n": n, "tree": product_circuit(n).depth, "sequential": product_circuit(n, tree=False).depth}
         for n in (2, 4, 8, 16, 32, 33, 64)
     ]
-    accuracy = {
-        kind: {group: learned(group, kind, steps)[7::4] for group in GROUPS} for kind, steps in TRAINING_STEPS.items()
-    }
+    accuracy = {kind: {group: learned(group, kind)[7::4] for group in GROUPS} for kind in KINDS}
     return {
         "heads": heads,
         "parity": [{"n": n, "depth": parity_circuit(n).depth, "gates": len(parity_circuit(n).gates)} for n in (2, 8, 32)],

@@ -1,14 +1,14 @@
 """Where attention forecasts worse than a straight line: after arXiv 2412.06061 (Ke, Liang, Shi, Song, Yang).
 
 The paper studies two-layer attention in the NTK regime that predicts the next value of a residual state-space model. Updates
-follow the value weights; when sign(x_t) and sign(x_(t+1)) differ, the residual feature is not learned, so that sign changes, unseen in
-training, are forecast wrongly, while a linear residual network succeeds. We did not reproduce the paper's model, and the two lemmas
-below are ours, not its proof.
+follow the value weights; when sign(x_t) and sign(x_(t+1)) differ, the residual feature is not learned, so that sign changes,
+unseen in training, are forecast wrongly, while a linear residual network succeeds. We did not reproduce the paper's model, and
+the two lemmas below are ours, not its proof.
 
-    hull lemma     one head gives v times an average of the window; where the whole window has one sign and v > 0, its forecast has
-                   that sign, too: wrong at every sign change
-    parity lemma   near zero logits w_j x_j, what training the logits can add is (x_j - mean) x_j / L, an even function of the window,
-                   while the right forecast is odd
+    hull lemma     one head gives v times an average of the window; where the whole window has one sign and v > 0, its forecast
+                   has that sign, too: wrong at every sign change
+    parity lemma   near zero logits w_j x_j, what training the logits can add is (x_j - mean) x_j / L, an even function of the
+                   window, while the right forecast is odd
 
 Told plainly: an ordinary attention block of four heads with positions forecasts sign changes well. The failure belongs to few,
 one-signed or frozen values and to missing positions.
@@ -36,7 +36,7 @@ def windows(count: int, flips: bool, seed: int = 0) -> tuple[np.ndarray, np.ndar
     With `flips` the next value has another sign than all the window; without, the same sign as the window's last value.
     """
     count = validate.integer("count", count, 1, 1 << 20)
-    refuse_beyond("the table of windows", (16 * count, WINDOW + 1))
+    refuse_beyond("the table of windows", (16 * count, WINDOW + 1), limit=1 << 28)
     rng = np.random.default_rng(seed)
     amplitude, phase = rng.uniform(0.5, 1.5, (16 * count, 1)), rng.uniform(0, 2 * np.pi, (16 * count, 1))
     series = amplitude * np.sin(OMEGA * np.arange(WINDOW + 1) + phase)

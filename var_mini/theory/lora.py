@@ -5,14 +5,14 @@ One attention layer over X (L x d) with frozen weights W* and a trained low-rank
     W = W* + s B A,  s = alpha / r,  B (d x r),  A (r x d),
     loss = 1/2 | f X W_V - Y |^2,  f = softmax(beta X W_Q W_K^T X^T), row by row.
 
-The paper finds one threshold on the norms of products of X, W* and s B A: below it gradients are approximated in almost linear time by a
-chain of low-rank products, above it no sub-quadratic algorithm exists unless SETH fails. (We state the threshold as entries of
-order sqrt(log L), from memory of the paper.) The chain below is ours. With H = X W_V and c = f H - Y,
+The paper finds one threshold on the norms of products of X, W* and s B A: below it gradients are approximated in almost linear
+time by a chain of low-rank products, above it no sub-quadratic algorithm exists unless SETH fails. (We state the threshold as
+entries of order sqrt(log L), from memory of the paper.) The chain below is ours. With H = X W_V and c = f H - Y,
 
     dL/d(logits) = p = f * q - diag(r) f,  q = c H^T (rank d),  r = rowsum(c * (f H)),  * entry by entry,
 
-so that where f = diag(1/Z) U V^T has m features, f * q has m d: row i of its left factor is u_i times c_i, all pairs. Every gradient
-needs p or its transpose times an L x d matrix only: O(L m d^2), and r needs f H alone, never the L x L matrix.
+so that where f = diag(1/Z) U V^T has m features, f * q has m d: row i of its left factor is u_i times c_i, all pairs. Every
+gradient needs p or its transpose times an L x d matrix only: O(L m d^2), and r needs f H alone, never the L x L matrix.
 """
 
 from __future__ import annotations
@@ -170,8 +170,8 @@ def relative_error(task: Task, adapters: dict, degree: int) -> float:
 def train(norm: float, degree: int | None, length: int = 300, steps: int = 400, seed: int = 0) -> dict:
     """Adam on the adapters of q and v with the explicit gradient (degree None) or the chain's; the true loss decides at the end.
 
-    `largest` follows the largest entry of X W_Q: training moves the norm on which the approximation depends. `diverged` says that the
-    loss ended above that of no adapters, or that a gradient was not finite.
+    `largest` follows the largest entry of X W_Q: training moves the norm on which the approximation depends. `diverged` says
+    that the loss ended above that of no adapters, or that a gradient was not finite.
     """
     validate.integer("steps", steps, 1, 100_000)
     task, adapters = make_task(length, norm, teacher=0.6, seed=seed)

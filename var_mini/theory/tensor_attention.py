@@ -6,8 +6,8 @@ Q, K1, K2, V1, V2 are n x d. Row (j, k) of K is K1_j * K2_k, entry by entry, and
 
 and every output looks at n^2 pairs: n^3 terms. The paper proves that with entries o((log n)^(1/3)) the n x d output takes
 n^(1 + o(1)) time, to an additive error of 1 / poly(n), and that with entries of order (log n)^(1/3) no n^(3 - constant) algorithm
-exists unless SETH fails. What is here runs at sizes where neither side of that threshold can be seen; we measure slopes and errors.
-(The factor 1/d and the definition of the entries are from memory of the paper.)
+exists unless SETH fails. What is here runs at sizes where neither side of that threshold can be seen; we measure slopes and
+errors. (The factor 1/d and the definition of the entries are from memory of the paper.)
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def sliced(q, k1, k2, v1, v2) -> torch.Tensor:
 def features(q, k1, k2, v1, v2, degree: int = 4) -> torch.Tensor:
     """exp replaced by its Taylor polynomial of degree g: O(n C(d + g, g) d) for the n x d output.
 
-    (Q_i . (K1_j * K2_k))^m is a sum over monomials of q^a k1^a k2^a, and each of its factors belongs to one token only, so the sums
-    over j and over k are taken apart: sum_a w_a phi_a(q) [phi_a(K1)^T V1] * [phi_a(K2)^T V2].
+    (Q_i . (K1_j * K2_k))^m is a sum over monomials of q^a k1^a k2^a, and each of its factors belongs to one token only, so the
+    sums over j and over k are taken apart: sum_a w_a phi_a(q) [phi_a(K1)^T V1] * [phi_a(K2)^T V2].
     """
     n, d = _sizes(q, k1, k2, v1, v2)
     degree = validate.integer("degree", degree, 1, MAX_DEGREE)

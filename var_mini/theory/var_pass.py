@@ -6,11 +6,11 @@ n is the side of the last token map, d the width, R a bound on the entries that 
     2  the feature map: the sum of all up-interpolated code maps
     3  the decoder, which has convolutions and attention over the n^2 cells of the feature map
 
-The standard algorithm takes O(n^(4 + o(1))). The paper shows for d = O(log n): with R = o(sqrt(log n)) a pass takes n^(2 + o(1)) to an
-additive error of 1 / poly(n), and with R of order sqrt(log n) no O(n^(4 - constant)) algorithm exists unless SETH fails. (n^2 is
-almost linear in the tokens; the output alone has n^2 d numbers, so that no n^1.9 can be.) Phase 2 is sparse and no bottleneck, but bicubic
-interpolation can enlarge R, see `row_sum`. sqrt(log n^2) is 2.4 for n = 16 and 3.3 for n = 256: what is measured here is an
-error that grows with R, not the threshold, and not hardness.
+The standard algorithm takes O(n^(4 + o(1))). The paper shows for d = O(log n): with R = o(sqrt(log n)) a pass takes n^(2 +
+o(1)) to an additive error of 1 / poly(n), and with R of order sqrt(log n) no O(n^(4 - constant)) algorithm exists unless SETH
+fails. (n^2 is almost linear in the tokens; the output alone has n^2 d numbers, so that no n^1.9 can be.) Phase 2 is sparse and
+no bottleneck, but bicubic interpolation can enlarge R, see `row_sum`. sqrt(log n^2) is 2.4 for n = 16 and 3.3 for n = 256: what
+is measured here is an error that grows with R, not the threshold, and not hardness.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def doubling_pairs(side: int) -> int:
 def row_sum(small: int, large: int, interpolation: str) -> dict:
     """The up-interpolation as a matrix: `largest`, the largest sum of absolute values in a row, and `entries`, the most in a row.
 
-    A map with entries in [-R, R] becomes one in [-R * largest, R * largest], and that bound is reached. Rows of the 2-d matrix are
-    products of two rows of the 1-d one.
+    A map with entries in [-R, R] becomes one in [-R * largest, R * largest], and that bound is reached. Rows of the 2-d matrix
+    are products of two rows of the 1-d one.
     """
     validate.one_of("interpolation", interpolation, INTERPOLATIONS)
     large = validate.integer("large", large, 1, MAX_SIDE)
@@ -276,7 +276,9 @@ def experiment() -> dict:
         "sqrt_log_tokens": {str(n): math.sqrt(2 * math.log(n)) for n in (16, 64, 256)},
         "exact": growth(slow, [lambda n=n: toys[n].run() for n in slow], repeats=2),
         "low_rank": growth(fast, [lambda n=n: toys[n].run(4) for n in fast], repeats=2),
-        "seconds_at_64": {name: processor_seconds(lambda g=g: toys[64].run(g)) for name, g in (("exact", None), ("2", 2), ("4", 4))},
+        "seconds_at_64": {
+            name: processor_seconds(lambda g=g: toys[64].run(g)) for name, g in (("exact", None), ("2", 2), ("4", 4))
+        },
         "phase_shares_at_64": {phase: s / sum(shares.values()) for phase, s in shares.items()},
         "decoder": phase_three(train_small_tokenizer(), test),
         "seeds": 1,

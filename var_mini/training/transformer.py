@@ -34,8 +34,9 @@ def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.
 class TransformerObjective(nn.Module):
     """(step, ids, labels) -> (loss, metrics) for the Trainer.
 
-    From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
-    set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed, step, process).
+    `attention` is the back end. From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the
+    exponential, so that one set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed,
+    step, process).
 
     The first `coarse_steps` steps train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
     these steps lack nothing, and they cost a fraction (the official code has such a schedule, `--pg`).
@@ -50,11 +51,12 @@ class TransformerObjective(nn.Module):
         coarse_scales: int = 1,
         seed: int = 0,
         process: int = 0,
+        attention: str = "exact",
     ):
         super().__init__()
         self.model = model
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
-        self.alternate_from, self.seed, self.process = alternate_from, seed, process
+        self.alternate_from, self.seed, self.process, self.attention = alternate_from, seed, process, attention
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
         self.coarse_steps, self.coarse_tokens = coarse_steps, model.pyramid.slices[coarse_scales - 1].stop
 
@@ -69,7 +71,7 @@ class TransformerObjective(nn.Module):
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
         if self.model.config.dropout:
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # dropout, too, follows from the step
-        logits = self.model(labels, var_input, "poly" if poly else "exact")
+        logits = self.model(labels, var_input, "poly" if poly else self.attention)
         ids = ids.long()
         # the same number as F.cross_entropy, whose backward pass takes three times as long on a CPU
         loss = -logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).mean()
