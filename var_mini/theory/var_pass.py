@@ -148,7 +148,7 @@ def _counted(seconds: dict, phase: str):
 
 
 def compare(side: int, bound: float, degree: int, seed: int = 0) -> dict:
-    """Largest differences of the last scale's logits and of the decoded map, and the share of equal tokens when each draws its own."""
+    """Largest differences of the last logits and of the decoded map; the share of equal tokens where each draws its own."""
     toy = ToyPass(side, bound, seed=seed)
     exact = toy.run()
     forced, free = toy.run(degree, exact["tokens"]), toy.run(degree)
