@@ -34,9 +34,8 @@ def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.
 class TransformerObjective(nn.Module):
     """(step, ids, labels) -> (loss, metrics) for the Trainer.
 
-    `attention` is the back end. From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the
-    exponential, so that one set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed,
-    step, process).
+    From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
+    set of weights serves both. Labels are dropped for guidance by a generator that depends on (seed, step, process).
 
     The first `coarse_steps` steps train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
     these steps lack nothing, and they cost a fraction (the official code has such a schedule, `--pg`).
@@ -51,12 +50,12 @@ class TransformerObjective(nn.Module):
         coarse_scales: int = 1,
         seed: int = 0,
         process: int = 0,
-        attention: str = "exact",
+        attention: str = "exact",  # the back end of the steps that do not alternate
     ):
         super().__init__()
-        self.model = model
+        self.model, self.attention = model, attention
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
-        self.alternate_from, self.seed, self.process, self.attention = alternate_from, seed, process, attention
+        self.alternate_from, self.seed, self.process = alternate_from, seed, process
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
         self.coarse_steps, self.coarse_tokens = coarse_steps, model.pyramid.slices[coarse_scales - 1].stop
 
