@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 
+FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input."""
     options = _parser().parse_args(arguments)
@@ -82,11 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_parity)
 
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
-    p.add_argument("what", choices=("drawing", "samples", "nearest", "ladder", "toggle", "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=(*FIGURES, "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
-    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
+    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--classes", default="7,8,3", help="class indices, with commas, of drawing, nearest and toggle")
+    p.add_argument("--classes", default="7,8,3", help="class indices, with commas, of drawing, nearest, toggle and practice")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
@@ -288,14 +291,15 @@ def _figure(options) -> None:
             options.out,
         )
         return
-    model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what == "toggle" else "fashion-28"))
+    toggles = {"toggle": figures.TOGGLE, "practice": figures.PRACTICE}
+    model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what in toggles else "fashion-28"))
     labels = [_whole("classes", text) for text in options.classes.split(",")]
     names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
     if options.what == "drawing":
         traces = [model.trace(label, options.seed) for label in labels]
         figure = figures.drawing(traces, [names[label] for label in labels], model.tokenizer.quantize.embedding.weight)
-    elif options.what == "toggle":
-        figure = figures.toggle(model, labels, options.seed)
+    elif options.what in toggles:
+        figure = figures.toggle(model, labels, options.seed, toggles[options.what])
     elif options.what == "nearest":
         trace = model.trace(labels, [options.seed] * len(labels))
         figure = figures.nearest_grid(trace.image, nearest(trace, 3), [names[label] for label in labels])
