@@ -7,7 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-
 FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice")
 
 
