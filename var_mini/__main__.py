@@ -20,6 +20,9 @@ from .files import FIGURE_ENDINGS, PICTURE_ENDINGS, read_json, writable_file, wr
 from .generation.sampling import MAX_SEED
 from .view.images import MAX_ENLARGEMENT
 
+BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice")
+FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input, 128 and a signal's number."""
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--strip", type=Path, help="PNG, JPEG or WebP file for token maps and images of all scales")
     p.add_argument("--trace", type=Path, help="file for the whole record of the run")
     p.add_argument("--enlarge", type=int, default=1, help=f"whole-number enlargement of --out, 1 to {MAX_ENLARGEMENT}")
+    p.add_argument("--adapter", type=Path, help="file of `train transformer --lora-rank` to put on the model")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
     p.add_argument("--device", default="cpu")
     _add_dtype(p)
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
+    p.add_argument("--lora-rank", type=int, help="of the transformer: adapters of this rank for the model --start")
+    p.add_argument("--lora-steps", type=int, default=1000, help="steps of --lora-rank")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
     p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
     p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
@@ -97,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_evaluate)
 
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=("generate", "error", "scaling", "peers", "raster", "ladder", "dtype"))
-    p.add_argument("--model", help="default fashion-28; of error fashion-28-bounded; of dtype var_d16's shapes, random weights")
+    p.add_argument("what", choices=BENCHES)
+    p.add_argument("--model", help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
     p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
     _add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
@@ -119,11 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_parity)
 
     p = commands.add_parser("figure", help="draw a figure of the README from real runs")
-    p.add_argument("what", choices=("drawing", "samples", "nearest", "ladder", "toggle", "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=(*FIGURES, "error", "scaling", "peers", "raster"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
-    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle and error")
+    p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
-    p.add_argument("--classes", default="7,8,3", help="names or numbers of classes, with commas, of drawing, nearest and toggle")
+    p.add_argument("--classes", default="7,8,3", help="classes by name or number, with commas, where a figure has classes")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
@@ -176,6 +182,10 @@ def _generate(options) -> None:
         model = checkpoints.load_official(options.model, options.weights, device, options.dtype or "float32")
     else:
         model = checkpoints.load(options.model, device, dtype=options.dtype or "float32")
+    if options.adapter is not None:
+        from .training import lora
+
+        lora.load(model.transformer, options.adapter)
     label = find_class(options.label, model.config.class_names, model.config.transformer.num_classes)
     style = model.config.find_style(options.style) if options.style is not None else None
     defaults = model.config.sampling
@@ -227,6 +237,13 @@ def _train_stage(options, out: Path) -> None:
     if options.stage == "tokenizer":
         ended = recipes.train_tokenizer(options.preset, out, options.data, **how)
         print("finished" if ended else "stopped; the same command goes on")
+    elif options.stage == "transformer" and options.lora_rank is not None:
+        from .training.lora import train_adapter
+
+        base = options.start or options.preset
+        train_adapter(base, out, options.data, options.lora_rank, options.lora_steps, options.precision)
+        adapter = out / "adapter.safetensors"
+        print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
     elif options.stage == "transformer":
         ended = recipes.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
         state = "finished" if ended else "stopped; the same command goes on"
@@ -290,6 +307,10 @@ def _bench(options) -> None:
         from .cost.trained import bench_ladder
 
         result = bench_ladder()
+    elif options.what == "practice":
+        from .cost.practice import bench_practice
+
+        result = bench_practice(options.model or "fashion-28-bounded")
     else:
         from .cost.raster import bench_raster
 
@@ -334,14 +355,15 @@ def _figure(options) -> None:
         label = _classes(options.classes, models[0])[0]
         figures.ladder(models, label, [options.seed, options.seed + 1]).savefig(options.out)
         return
-    model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what == "toggle" else "fashion-28"))
+    toggles = {"toggle": figures.TOGGLE, "practice": figures.PRACTICE}
+    model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what in toggles else "fashion-28"))
     labels = _classes(options.classes, model) if options.what != "samples" else []
     names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
     if options.what == "drawing":
         traces = [model.trace(label, options.seed) for label in labels]
         figure = figures.drawing(traces, [names[label] for label in labels], model.tokenizer.quantize.embedding.weight)
-    elif options.what == "toggle":
-        figure = figures.toggle(model, labels, options.seed)
+    elif options.what in toggles:
+        figure = figures.toggle(model, labels, options.seed, toggles[options.what])
     elif options.what == "nearest":
         trace = model.trace(labels, [options.seed] * len(labels))
         figure = figures.nearest_grid(trace.image, nearest(trace, 3), [names[label] for label in labels])

@@ -56,5 +56,5 @@ def test_a_full_cache_says_so(qkv):
 
 
 def test_unknown_back_end_is_named():
-    with pytest.raises(ValueError, match="attention = 'fast': must be one of auto, exact, landmark, poly, pool"):
+    with pytest.raises(ValueError, match="attention = 'fast': must be one of auto, budget, exact, landmark, local, poly, pool"):
         new_state("fast", 1, SCALE, 8, 4)

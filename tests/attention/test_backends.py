@@ -19,6 +19,7 @@ PYRAMID = ScalePyramid((1, 2, 3, 5, 7))  # odd sides: pooling leaves smaller cel
 SCALE = torch.tensor([0.5, 1.0, 2.0])
 H, D, B = 3, 8, 2
 NAMES = ("exact", "poly-2", "poly-4", "poly-2-calibrated", "landmark-16", "landmark-64", "pool-2", "pool-4")
+NAMES += ("local-9", "local-25", "budget-16")
 COEFFICIENTS = torch.tensor([[1.0, 0.9, 0.6], [1.1, 1.0, 0.4], [0.9, 1.2, 0.8]])
 
 
@@ -64,13 +65,24 @@ def pooled_keys(k, v, scales, factor):
     return cells
 
 
+def kept_keys(queries, keys, s, kept, budget):
+    """Indices of the keys that stay: the `budget` largest sums of softmax weights over four queries spread over the map."""
+    if len(kept) <= budget:
+        return kept
+    mass = np.zeros(len(kept))
+    for i in sorted({round(step * (len(queries) - 1) / 3) for step in range(4)} if len(queries) > 4 else range(len(queries))):
+        weights = np.exp(s * keys[kept] @ queries[i])
+        mass += weights / weights.sum()
+    return sorted(np.array(kept)[np.argsort(-mass)[:budget]].tolist())
+
+
 def oracle(name, q, k, v):
     """The formula of each method in float64, for one image and head at a time."""
     spec = AttentionSpec.parse(name)
     q, k, v = (x.double().numpy() for x in (q, k, v))
     out = np.zeros_like(q)
     for b, h in product(range(len(q)), range(H)):
-        s = SCALE[h].item()
+        s, kept = SCALE[h].item(), []
         for scale, where in enumerate(PYRAMID.slices):
             seen = slice(0, where.stop)
             queries, keys, values = q[b, h, where], k[b, h, seen], v[b, h, seen]
@@ -89,6 +101,17 @@ def oracle(name, q, k, v):
                 gram = np.exp(s * (marks @ marks.T - 1)) + 1e-5 * np.eye(len(marks))
                 left, right = np.exp(s * (queries @ marks.T - 1)), np.exp(s * (keys @ marks.T - 1))
                 weights = left @ np.linalg.solve(gram, right.T)
+            elif spec.method == "local":
+                side, reach = PYRAMID.patch_nums[scale], {9: 1, 25: 2}[spec.neighbours]
+                weights = np.zeros_like(t)
+                for y, x, y2, x2 in product(range(side), repeat=4):
+                    if max(abs(y - y2), abs(x - x2)) <= reach:
+                        i, j = y * side + x, where.start + y2 * side + x2
+                        weights[i, j] = np.exp(t[i, j])
+            elif spec.method == "budget":
+                kept = kept_keys(queries, keys, s, kept + list(range(where.start, where.stop)), spec.budget)
+                weights = np.zeros_like(t)
+                weights[:, kept] = np.exp(t[:, kept])
             else:
                 cells = pooled_keys(keys, values, scale + 1, spec.factor)
                 keys, values = np.stack([c[0] for c in cells]), np.stack([c[1] for c in cells])
@@ -128,7 +151,7 @@ def test_the_weights_give_the_output(qkv, name):
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("local")])  # which knows the places
 def test_keys_inside_a_scale_may_come_in_any_order(qkv, name):
     """Pooling averages neighbours, so there only an exchange inside a cell changes nothing."""
     q, k, v = qkv
@@ -211,6 +234,8 @@ def test_what_each_state_reports(qkv):
         "poly-4": (495, floats * 495 * (D + 1)),
         "landmark-16": (16, floats * 16 * (D + 1)),
         "pool-2": (cells, floats * cells * 2 * D + 4 * cells),
+        "local-9": (49, floats * 49 * 2 * D),  # the last scale alone
+        "budget-16": (16, floats * 16 * 2 * D + B * H * 16 * 8),  # with the place of every kept key
     }
     for name, (rank, size) in wanted.items():
         state = loop(name, *qkv)[1]
@@ -314,7 +339,7 @@ def test_values_that_are_not_finite_are_refused_by_name(qkv, name, bad):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("fast", "attention = 'fast': must be one of auto, exact, landmark, poly, pool"),
+        ("fast", "attention = 'fast': must be one of auto, budget, exact, landmark, local, poly, pool"),
         ("poly-3", "degree = 3: must be even"),
         ("poly-10", "degree = 10: must be a whole number from 1 to 8"),
         ("poly-0", "degree = 0: must be a whole number from 1 to 8"),
@@ -323,6 +348,8 @@ def test_values_that_are_not_finite_are_refused_by_name(qkv, name, bad):
         ("pool-3", "factor = 3: pooling must be by 2 or 4"),
         ("exact-2", "attention = 'exact-2': exact takes no such parameter"),
         ("pool-2-calibrated", "pool takes no such parameter"),
+        ("local-8", "neighbours = 8: must be a square window, 1, 9, 25, 49 or 81"),
+        ("budget-3", "budget = 3: must be a whole number from 4 to 4096"),
         ("poly-", "must be one of"),
         ("", "must be one of"),
         (None, "attention = None: must be one of"),
@@ -350,11 +377,19 @@ def test_what_a_state_lacks_is_named():
         new_state("auto", 1, SCALE, D, 10)
     with pytest.raises(ValueError, match="k has 5 tokens: pooling needs a square token map"):
         new_state("pool-2", 1, SCALE, D, 10).extend(torch.ones(1, 3, 5, D), torch.ones(1, 3, 5, D))
+    local = new_state("local-9", 1, SCALE, D, 10)
+    with pytest.raises(ValueError, match="k has 5 tokens: neighbours need a square token map"):
+        local.extend(torch.ones(1, 3, 5, D), torch.ones(1, 3, 5, D))
+    local.extend(torch.ones(1, 3, 4, D), torch.ones(1, 3, 4, D))
+    with pytest.raises(ValueError, match="q has 3 tokens: must have the 4 of the scale"):
+        local.attend(torch.ones(1, 3, 3, D))
     with pytest.raises(ValueError, match="has no masked pass"):
-        masked("pool-2", *torch.ones(3, 1, 3, 4, D), SCALE, torch.ones(4, 4, dtype=torch.bool))
+        masked("local-9", *torch.ones(3, 1, 3, 4, D), SCALE, torch.ones(4, 4, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("name", ["exact", "poly-2", "poly-4", "poly-2-calibrated", "landmark-32", "pool-4", "auto"])
+@pytest.mark.parametrize(
+    "name", ["exact", "poly-2", "poly-4", "poly-2-calibrated", "landmark-32", "pool-4", "local-9", "budget-64", "auto"]
+)
 def test_names_and_specs_say_the_same(name):
     spec = AttentionSpec.parse(name)
     assert str(spec) == name and AttentionSpec.parse(spec) is spec

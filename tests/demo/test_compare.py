@@ -67,7 +67,7 @@ def test_exact_hides_the_comparison_and_automatic_says_why(good):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "fast"}, "attention = 'fast': must be one of auto, exact, landmark, poly, pool"),
+        ({"method": "fast"}, "attention = 'fast': must be one of auto, budget, exact, landmark, local, poly, pool"),
         ({"method": ["poly"]}, "attention = ['poly']: must be one of"),
         ({"method": None}, "attention = None"),
         ({"polynomial": "3"}, "degree = 3: must be even"),

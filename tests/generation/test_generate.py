@@ -147,7 +147,7 @@ def test_sample_images_of_nothing_is_refused(tiny):
         ({"seed": 2**40}, "seed = "),
         ({"label": []}, "batch = 0: must be a whole number from 1"),
         ({"label": [0, 1], "seed": [1, 2, 3]}, "label has 2 and seed has 3 entries"),
-        ({"attention": "fast"}, "attention = 'fast': must be one of auto, exact"),
+        ({"attention": "fast"}, "attention = 'fast': must be one of auto, budget, exact"),
         ({"capture": "all"}, "capture = 'all': must be one of blocks, full, none"),
     ],
 )

@@ -29,7 +29,7 @@ def test_pairs_are_the_cells_of_the_mask_one_by_one():
     assert [s["queries"] * s["keys"] for s in numbers["scales"]] == rows
 
 
-@pytest.mark.parametrize("name", ["exact", "poly-2", "poly-4", "pool-2", "pool-4", "landmark-16"])
+@pytest.mark.parametrize("name", ["exact", "poly-2", "poly-4", "pool-2", "pool-4", "landmark-16", "local-9", "budget-16"])
 def test_bytes_are_those_of_the_states_themselves(name):
     pyramid = ScalePyramid(SIDES)
     model = Model.build(_config(SHAPE)).transformer

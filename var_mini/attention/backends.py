@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from .budget import BudgetState
 from .exact import ExactState, masked_exact
 from .landmark import LandmarkState
+from .local import LocalState
 from .polynomial import PolyState, masked_polynomial
 from .pool import PoolState
 from .spec import AttentionSpec
@@ -40,6 +42,10 @@ def new_state(
         return ExactState(*shape)
     if spec.method == "pool":
         return PoolState(*shape, factor=spec.factor, reserve=bool(reserve))
+    if spec.method == "local":
+        return LocalState(*shape, spec.neighbours)
+    if spec.method == "budget":
+        return BudgetState(*shape, spec.budget)
     if spec.method == "poly":
         if spec.calibrated and (coefficients is None or tuple(coefficients.shape) != (len(scale), spec.degree + 1)):
             given = None if coefficients is None else tuple(coefficients.shape)

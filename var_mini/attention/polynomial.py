@@ -31,7 +31,7 @@ def _table(head_dim: int, degree: int) -> tuple[tuple[int, ...], ...]:
 
 
 @lru_cache(maxsize=32)
-def _multiplicities(head_dim: int, degree: int) -> tuple[tuple[int, int], ...]:
+def multiplicities(head_dim: int, degree: int) -> tuple[tuple[int, int], ...]:
     """Of every monomial: its degree j, and in how many orders (q . k)^j produces it, j! / (alpha_1! ... alpha_d!)."""
     result = []
     for factors in _table(head_dim, degree):
@@ -95,7 +95,7 @@ class PolyState(FeatureState):
         self.degree = degree
         self.positive = coefficients is None
         _check_precision(scale, degree)
-        powers, orders = torch.tensor(_multiplicities(head_dim, degree), device=scale.device).unbind(1)
+        powers, orders = torch.tensor(multiplicities(head_dim, degree), device=scale.device).unbind(1)
         if coefficients is None:
             coefficients = taylor(degree).to(scale).expand(len(scale), -1)
         # s^j belongs to the pair, so it is applied here once instead of to every query and key

@@ -8,9 +8,18 @@ from math import comb
 
 from .. import validate
 
-METHODS = ("auto", "exact", "landmark", "poly", "pool")
+METHODS = ("auto", "budget", "exact", "landmark", "local", "poly", "pool")
+PARAMETERS = {  # method -> the field that its number sets
+    "poly": "degree",
+    "landmark": "landmarks",
+    "pool": "factor",
+    "local": "neighbours",
+    "budget": "budget",
+}
 DEGREES = (2, 4, 6, 8)
 FACTORS = (2, 4)
+NEIGHBOURS = (1, 9, 25, 49, 81)
+MIN_BUDGET, MAX_BUDGET = 4, 4096
 MIN_LANDMARKS, MAX_LANDMARKS = 16, 256
 MAX_RANK = 4096  # a state of r * (d + 1) numbers, as large as a cache of r * (d + 1) / 2d tokens
 
@@ -23,6 +32,8 @@ class AttentionSpec:
     poly      exp replaced by a polynomial of even `degree`, with Taylor or calibrated coefficients
     landmark  Nystrom approximation with `landmarks` centres per head, calibrated on training images
     pool      keys and values of every fine scale averaged over `factor` x `factor` cells
+    local     the `neighbours` nearest tokens of the same scale, without a cache
+    budget    the `budget` keys of each head that a few probing queries look at most
     auto      one of these by tokens, rank and logit bound, see `choose`
     """
 
@@ -31,6 +42,8 @@ class AttentionSpec:
     calibrated: bool = False
     landmarks: int = 64
     factor: int = 2
+    neighbours: int = 9
+    budget: int = 32
 
     def __post_init__(self) -> None:
         validate.one_of("attention", self.method, METHODS)
@@ -41,23 +54,26 @@ class AttentionSpec:
         validate.integer("landmarks", self.landmarks, MIN_LANDMARKS, MAX_LANDMARKS)
         if self.factor not in FACTORS:
             raise ValueError(f"factor = {validate.shown(self.factor)}: pooling must be by 2 or 4")
+        if self.neighbours not in NEIGHBOURS:
+            raise ValueError(f"neighbours = {validate.shown(self.neighbours)}: must be a square window, 1, 9, 25, 49 or 81")
+        validate.integer("budget", self.budget, MIN_BUDGET, MAX_BUDGET)
 
     @staticmethod
     def parse(given: str | AttentionSpec) -> AttentionSpec:
-        """`exact`, `poly[-DEGREE][-calibrated]`, `landmark[-M]`, `pool[-F]` or `auto`."""
+        """`exact`, `poly[-DEGREE][-calibrated]`, `landmark[-M]`, `pool[-F]`, `local[-K]`, `budget[-B]` or `auto`."""
         if isinstance(given, AttentionSpec):
             return given
         match = re.fullmatch(r"([a-z]+)(?:-(\d{1,6}))?(-calibrated)?", given) if isinstance(given, str) else None
         method, number, calibrated = match.groups() if match else (given, None, None)
         validate.one_of("attention", method, METHODS)
-        parameter = {"poly": "degree", "landmark": "landmarks", "pool": "factor"}.get(method)
+        parameter = PARAMETERS.get(method)
         if (number and parameter is None) or (calibrated and method != "poly"):
             raise ValueError(f"attention = {validate.shown(given)}: {method} takes no such parameter")
         values = {parameter: int(number)} if number else {}
         return AttentionSpec(method, calibrated=bool(calibrated), **values)
 
     def __str__(self) -> str:
-        number = {"poly": self.degree, "landmark": self.landmarks, "pool": self.factor}.get(self.method)
+        number = getattr(self, PARAMETERS[self.method]) if self.method in PARAMETERS else None
         return self.method + (f"-{number}" if number else "") + ("-calibrated" if self.calibrated else "")
 
     def rank(self, head_dim: int) -> int | None:

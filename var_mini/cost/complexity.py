@@ -18,6 +18,8 @@ from math import comb, exp, isqrt, lgamma, log
 from scipy.special import ive
 
 from .. import validate
+from ..attention.budget import budget_pairs
+from ..attention.local import local_pairs
 from ..attention.pool import EXACT_SIDE
 from ..attention.spec import AttentionSpec
 from ..config import TransformerConfig
@@ -42,7 +44,11 @@ def pairs(pyramid: ScalePyramid, method: str) -> int:
         return pyramid.tokens * 2 * spec.landmarks
     if spec.method == "pool":
         return sum(queries * keys for queries, keys in zip(pyramid.counts, pooled_ends(pyramid, spec.factor)))
-    raise ValueError(f"method = {method!r}: must be exact, exact-uncached, landmark-M or pool-F")
+    if spec.method == "local":
+        return sum(local_pairs(side, spec.neighbours) for side in pyramid.patch_nums)
+    if spec.method == "budget":
+        return budget_pairs(pyramid.counts, spec.budget)
+    raise ValueError(f"method = {method!r}: must be exact, exact-uncached, landmark-M, pool-F, local-K or budget-B")
 
 
 def feature_pairs(pyramid: ScalePyramid, method: str, head_dim: int) -> int:
@@ -66,7 +72,7 @@ def attention_flops(pyramid: ScalePyramid, method: str, head_dim: int) -> int:
     """FLOPs of one head's attention over a whole generation loop; `exact-uncached` computes each prefix anew."""
     d = validate.integer("head_dim", head_dim, 1, 1024)
     spec, _ = _parse(method)
-    if spec.method in ("exact", "pool"):
+    if spec.method not in ("poly", "landmark"):
         return 4 * d * (pairs(pyramid, method))  # q k^T and weights v
     tokens, scales = pyramid.tokens, pyramid.num_scales
     r = spec.rank(d)
@@ -95,6 +101,8 @@ def one_shot_flops(tokens: int, method: str, head_dim: int) -> int:
     if spec.method == "pool":
         side = isqrt(N - 1) + 1
         return 4 * d * N * (-(-side // spec.factor)) ** 2
+    if spec.method not in ("poly", "landmark"):
+        raise ValueError(f"method = {method!r}: has no case of all tokens at once; must be exact, pool-F, poly-G or landmark-M")
     r = spec.rank(d)
     features = r - d - 1 if spec.method == "poly" else 2 * r * d + r
     once = r * (d + 1) if spec.method == "poly" else 2 * r * r * (d + 1) + 2 * r * r * d + r**3 // 3

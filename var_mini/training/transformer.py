@@ -68,9 +68,10 @@ class TransformerObjective(nn.Module):
         coarse_scales: int = 1,
         seed: int = 0,
         process: int = 0,
+        attention: str = "exact",  # the back end of the steps that do not alternate
     ):
         super().__init__()
-        self.model = model
+        self.model, self.attention = model, attention
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
@@ -86,7 +87,7 @@ class TransformerObjective(nn.Module):
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
         if self.model.config.dropout:
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # dropout, too, follows from the step
-        logits = self.model(labels, var_input, "poly" if poly else "exact")
+        logits = self.model(labels, var_input, "poly" if poly else self.attention)
         ids = ids.long()
         # the same number as F.cross_entropy, whose backward pass takes three times as long on a CPU
         loss = -logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).mean()

@@ -74,11 +74,12 @@ def _show(axis, image) -> None:
 
 
 TOGGLE = ("exact", "poly-2", "poly-4", "landmark-16", "landmark-64", "pool-2", "pool-4")
+PRACTICE = ("exact", "landmark-16", "pool-2", "local-9", "local-25", "budget-16", "budget-32")
 
 
-def toggle(model, labels: list[int], seed: int) -> Figure:
+def toggle(model, labels: list[int], seed: int, attentions: tuple[str, ...] = TOGGLE) -> Figure:
     """One row per class: the image of every attention back end from the same seed, with its difference from exact below."""
-    names = [name for name in TOGGLE if _available(model, name)]
+    names = [name for name in attentions if _available(model, name)]
     figure = Figure(figsize=(1.35 * len(names) + 0.9, 2.75 * len(labels) + 0.4), dpi=110, layout="constrained")
     axes = figure.subplots(2 * len(labels), len(names), squeeze=False)
     for row, label in enumerate(labels):

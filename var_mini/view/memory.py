@@ -27,7 +27,13 @@ def memory(pyramid: ScalePyramid, transformer: TransformerConfig, attention: str
         raise ValueError("attention = 'auto': must be a definite back end; VAR.resolve chooses one")
     rank = spec.rank(t.head_dim)
     ends = [where.stop for where in pyramid.slices]
-    rows = {"exact": ends, "pool": pooled_ends(pyramid, spec.factor)}.get(spec.method, [rank] * len(ends))
+    kept_rows = {
+        "exact": ends,
+        "pool": pooled_ends(pyramid, spec.factor),
+        "local": pyramid.counts,
+        "budget": [min(end, spec.budget) for end in ends],
+    }
+    rows = kept_rows.get(spec.method, [rank] * len(ends))
     columns = t.head_dim + 1 if rank else 2 * t.head_dim
     scales = []
     for side, queries, keys, kept in zip(pyramid.patch_nums, pyramid.counts, ends, rows):

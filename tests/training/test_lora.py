@@ -1,0 +1,139 @@
+"""Adapters on a transformer: no change at first, then the formula; merged, taken off, saved, refused where they do not fit."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from var_mini import checkpoints
+from var_mini.__main__ import main
+from var_mini.training import lora
+from var_mini.training.transformer import TransformerObjective, inputs_from_ids
+
+
+@pytest.fixture
+def model(tiny_folder):
+    return checkpoints.load(tiny_folder)
+
+
+@pytest.fixture
+def ids():
+    return torch.randint(0, 24, (2, 14), generator=torch.Generator().manual_seed(0))
+
+
+def logits(model, ids):
+    with torch.no_grad():
+        return model.transformer(torch.tensor([0, 1]), inputs_from_ids(model.tokenizer.quantize, ids))
+
+
+def filled(model, rank=3, alpha=6.0):
+    found = lora.apply(model.transformer, rank, alpha)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for a in found.values():
+            a.B.copy_(torch.randn(a.B.shape, generator=generator) * 0.1)
+    return found
+
+
+def test_fresh_adapters_change_nothing_and_alone_get_gradients(model, ids):
+    before = logits(model, ids)
+    found = lora.apply(model.transformer, 4)
+    assert len(found) == 8 and torch.equal(logits(model, ids), before)
+    objective = TransformerObjective(model.transformer, model.tokenizer.quantize)
+    objective(0, ids, torch.tensor([0, 1]))[0].backward()
+    with_gradient = {name for name, p in model.transformer.named_parameters() if p.grad is not None}
+    assert with_gradient == {f"{name}.parametrizations.weight.0.{part}" for name in found for part in "AB"}
+    assert all((a.A.grad == 0).all() and a.B.grad.abs().sum() > 0 for a in found.values())  # B = 0: nothing reaches A yet
+
+
+def test_an_adapted_weight_is_w_plus_alpha_over_r_b_a(model):
+    frozen = model.transformer.blocks[1].ffn.fc1.weight.detach().clone()
+    a = filled(model)["blocks.1.ffn.fc1"]
+    wanted = frozen.double() + 6.0 / 3 * a.B.double() @ a.A.double()
+    torch.testing.assert_close(model.transformer.blocks[1].ffn.fc1.weight.double(), wanted, atol=1e-6, rtol=0)
+
+
+def test_merging_keeps_the_output_and_taking_off_restores_the_weights_to_the_bit(model, ids):
+    names = list(model.transformer.state_dict())
+    before, plain = logits(model, ids), model.transformer.blocks[0].attn.proj.weight.detach().clone()
+    filled(model)
+    adapted = logits(model, ids)
+    assert (adapted - before).abs().max() > 1e-3
+    lora.take_off(model.transformer)
+    assert torch.equal(model.transformer.blocks[0].attn.proj.weight, plain) and torch.equal(logits(model, ids), before)
+    filled(model)
+    lora.merge(model.transformer)
+    torch.testing.assert_close(logits(model, ids), adapted, atol=1e-6, rtol=0)
+    assert list(model.transformer.state_dict()) == names and not lora.adapters(model.transformer)
+    assert all(p.requires_grad for p in model.transformer.parameters())
+
+
+def test_a_saved_adapter_is_small_and_gives_the_same_output_on_the_same_model(model, ids, tiny_folder, tmp_path):
+    filled(model)
+    size = lora.save(model.transformer, tmp_path / "a.safetensors", torch.float32)
+    numbers = sum(p.numel() for a in lora.adapters(model.transformer).values() for p in a.parameters())
+    assert 4 * numbers < size < 4 * numbers + 4096
+    other = checkpoints.load(tiny_folder)
+    lora.load(other.transformer, tmp_path / "a.safetensors")
+    assert torch.equal(logits(other, ids), logits(model, ids))
+
+
+def test_files_that_do_not_fit_are_refused_and_leave_the_model_as_it_was(model, ids, tmp_path):
+    before = logits(model, ids)
+    filled(model)
+    path = tmp_path / "a.safetensors"
+    lora.save(model.transformer, path)
+    lora.take_off(model.transformer)
+    tensors = load_file(path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+    name = "blocks.0.attn.proj.A"
+    for change, message in (
+        ({name: torch.zeros(3, 5)}, r"proj.A has shape \(3, 5\), must be \(3, 16\)"),
+        ({name: torch.full_like(tensors[name], float("nan"))}, "proj.A is not a finite"),
+        ({"blocks.9.x.A": torch.zeros(1)}, "extra blocks.9.x.A"),
+    ):
+        save_file(tensors | change, tmp_path / "bad.safetensors", facts)
+        with pytest.raises(ValueError, match=message):
+            lora.load(model.transformer, tmp_path / "bad.safetensors")
+        assert torch.equal(logits(model, ids), before)
+    save_file(tensors, tmp_path / "bad.safetensors", facts | {"base": "other"})
+    with pytest.raises(ValueError, match="was made for other weights"):
+        lora.load(model.transformer, tmp_path / "bad.safetensors")
+    save_file(tensors, tmp_path / "bad.safetensors")
+    with pytest.raises(ValueError, match="is not a readable file of adapters"):
+        lora.load(model.transformer, tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize("rank", [0, 17, True])
+def test_bad_ranks_are_refused(model, rank):
+    with pytest.raises(ValueError, match=f"rank = {rank}: must be a whole number from 1 to 16"):
+        lora.apply(model.transformer, rank)
+
+
+def test_a_second_set_of_adapters_is_refused(model):
+    lora.apply(model.transformer, 2)
+    with pytest.raises(ValueError, match="has adapters already"):
+        lora.apply(model.transformer, 2)
+
+
+def test_the_command_trains_saves_and_draws_with_adapters(tiny_folder, tmp_path, monkeypatch, capsys):
+    images = torch.randint(0, 256, (40, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 3
+    from var_mini import data
+
+    made = data.ImageData("made", ("ant", "bee", "cow"), images, labels, images[:6], labels[:6])
+    monkeypatch.setattr(data, "load_folder", lambda *given: made)
+    out = tmp_path / "run"
+    arguments = ["train", "transformer", "--start", str(tiny_folder), "--data", "made", "--out", str(out)]
+    assert main([*arguments, "--lora-rank", "2", "--lora-steps", "3", "--precision", "no"]) == 0
+    drawn = tmp_path / "x.png"
+    adapter = out / "adapter.safetensors"
+    assert main(["generate", "--model", str(tiny_folder), "--adapter", str(adapter), "--out", str(drawn)]) == 0 and drawn.exists()
+    put_on, merged = checkpoints.load(tiny_folder), checkpoints.load(out / "model")
+    lora.load(put_on.transformer, adapter)
+    ids = torch.randint(0, 24, (2, 14))
+    torch.testing.assert_close(logits(merged, ids), logits(put_on, ids), atol=2e-2, rtol=0)  # merged weights are 16-bit
+    assert main(["generate", "--model", str(tiny_folder), "--adapter", str(tmp_path / "none")]) == 2
+    assert "none is not a readable file of adapters" in capsys.readouterr().err
