@@ -1,7 +1,8 @@
 """An independent CNN that judges pictures with two labels: does it show the thing that was asked for, and in which style?
 
-It never takes part in training a VAR, and never sees the held-out pairs. Its embedding answers by *retrieval*: a thing is
-recognised where the nearest real pictures, all of other styles, show it. So a pair that nobody ever drew can be judged as well.
+It never takes part in training a VAR, and never sees the held-out pairs. Two networks: one makes an embedding that answers by
+*retrieval*, so that a thing is recognised where the nearest real pictures, all of other styles, show it, and a pair that nobody
+ever drew can be judged as well; it learns from heavily changed pictures. The other tells styles, which such changes would hide.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import nn
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS, atomic_write
 from ..data import ImageData, to_unit
 from .augment import augment
+from .classifier import Classifier
 from .loop import Schedule, Trainer, digest, reuse_memory
 
 EMBEDDING = 128
@@ -38,7 +40,7 @@ class Verdict:
 
 
 class Judge(nn.Module):
-    """Pictures (B, 3, S, S) in [-1, 1] -> an embedding, and logits of things and styles."""
+    """Pictures (B, 3, S, S) in [-1, 1] -> an embedding and logits of things; and, by a network of its own, logits of styles."""
 
     def __init__(self, things: int, styles: int, width: int = 48):
         super().__init__()
@@ -52,43 +54,42 @@ class Judge(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.narrow = nn.Sequential(nn.Linear(16 * width, EMBEDDING, bias=False), nn.BatchNorm1d(EMBEDDING))
         self.things = nn.Parameter(torch.randn(things, EMBEDDING) / EMBEDDING**0.5)
-        self.styles = nn.Linear(16 * width, styles)
+        self.style = Classifier(3, styles, width // 2)
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """-> features (B, 128), logits of things, logits of styles."""
-        h = self.body(images)
-        features = self.narrow(F.dropout(h, 0.2, self.training)).float()
-        return features, SHARPNESS * F.normalize(features) @ F.normalize(self.things).T, self.styles(h).float()
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """-> features (B, 128), logits of things."""
+        features = self.narrow(F.dropout(self.body(images), 0.2, self.training)).float()
+        return features, SHARPNESS * F.normalize(features) @ F.normalize(self.things).T
 
     @torch.inference_mode()
     def judge(self, images: torch.Tensor, batch_size: int = 250) -> Verdict:
         """Pictures in [-1, 1] -> the verdict."""
         self.eval()
-        parts = [self(x.to(self.things.device)) for x in images.split(batch_size)]
-        features, things, styles = (torch.cat(part).cpu() for part in zip(*parts))
-        return Verdict(F.normalize(features), features.double(), things.argmax(1), styles.argmax(1))
+        features, things = (torch.cat(p).cpu() for p in zip(*(self(x.to(self.things.device)) for x in images.split(batch_size))))
+        return Verdict(F.normalize(features), features.double(), things.argmax(1), self.style.judge(images, batch_size)[0])
 
 
 class JudgeObjective(nn.Module):
-    """(step, images, labels (B, 2) of thing and style) -> (loss, metrics)."""
+    """(step, heavily changed images, little changed ones, labels (B, 2) of thing and style) -> (loss, metrics)."""
 
     def __init__(self, model: Judge):
         super().__init__()
         self.model = model
 
-    def forward(self, step: int, images: torch.Tensor, labels: torch.Tensor):
+    def forward(self, step: int, rough: torch.Tensor, plain: torch.Tensor, labels: torch.Tensor):
         torch.manual_seed(step)  # dropout follows from the step
-        _, things, styles = self.model(images)
+        things, styles = self.model(rough)[1], self.model.style(plain).float()
         thing, style = labels.unbind(1)
-        loss = F.cross_entropy(things, thing, label_smoothing=0.1) + 0.3 * F.cross_entropy(styles, style)
-        return loss, {"thing_accuracy": (things.argmax(1) == thing).float().mean().detach()}
+        loss = F.cross_entropy(things, thing, label_smoothing=0.1) + F.cross_entropy(styles, style)
+        right = {"thing_accuracy": things.argmax(1) == thing, "style_accuracy": styles.argmax(1) == style}
+        return loss, {name: found.float().mean().detach() for name, found in right.items()}
 
     def after_step(self, step: int, accelerator) -> None:
         """Nothing to do between steps."""
 
 
 def roughened(images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None) -> torch.Tensor:
-    """Heavily changed views: augmented, half of them blurred as a tokenizer blurs, each with a white square over some place."""
+    """Heavily changed views: augmented, half of them blurred as a tokenizer blurs, each with a white patch somewhere."""
     x = augment(images, generator, flips, STRENGTH)
     side = x.shape[-1]
     u = torch.rand(len(x), 4, generator=generator)
@@ -135,7 +136,7 @@ def retrieval(judge: Judge, gallery: Gallery, verdict: Verdict, conditions: torc
     }
 
 
-def train_judge(data: ImageData, out: Path | str, steps: int = 1600, batch_size: int = 128) -> dict[str, float]:
+def train_judge(data: ImageData, out: Path | str, steps: int = 1500, batch_size: int = 128) -> dict[str, float]:
     """Trains a judge of things and styles and writes it to the folder `out`. Returns its `retrieval` on the held-out pairs."""
     if data.train_styles is None:
         raise ValueError(f"data = {data.name!r}: has no styles, so a classifier judges it, not a judge of things and styles")
@@ -149,7 +150,8 @@ def train_judge(data: ImageData, out: Path | str, steps: int = 1600, batch_size:
 
     def batch(indices, generator):
         flips = None if data.flips is None else data.flips[indices]
-        return [roughened(data.train_images[indices], generator, flips), conditions[indices]]
+        images = data.train_images[indices]
+        return [roughened(images, generator, flips), augment(images, generator, flips, 0.5), conditions[indices]]
 
     def validation(_):
         verdict = model.judge(to_unit(data.test_images))

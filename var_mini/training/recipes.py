@@ -135,12 +135,12 @@ THINGS_TOKENIZER = replace(EMOJI_TOKENIZER, channels=96)
 THINGS = replace(
     EMOJI,
     tokenizer=THINGS_TOKENIZER,
-    transformer=replace(EMOJI_TRANSFORMER, width=256, depth=8, num_classes=1004, num_styles=8),
+    transformer=replace(EMOJI_TRANSFORMER, width=192, depth=8, num_classes=1004, num_styles=8),
     tokenizer_schedule=Schedule(steps=3_200, batch_size=32, lr=2.5e-3, weight_decay=0.01, clip=1.0),
     # the six coarsest scales, 147 of 547 tokens, decide what the picture shows: two steps in three train them alone, in larger
     # batches of the same cost. (Where all early steps did so, the finest scales forgot.)
     transformer_schedule=Schedule(
-        steps=2_400, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.998, early_steps=2_000, early_batch=64, full_every=3
+        steps=2_300, batch_size=16, lr=1e-3, muon_lr=0.02, ema=0.998, early_steps=1_900, early_batch=64, full_every=3
     ),
     alternate_share=0.15,
     balance=0.0,
