@@ -46,7 +46,7 @@ def test_a_style_changes_the_picture_and_is_recorded(styled, tiny):
     assert "style" not in tiny.trace(1, 5).settings
 
 
-@pytest.mark.parametrize("style", [3, -1, 0.5, "flat"])
+@pytest.mark.parametrize("style", [3, -1, 0.5, "square"])
 def test_an_unknown_style_is_refused(styled, style):
     with pytest.raises(ValueError, match=r"style = .*: must be"):
         next(styled.generate(0, 0, style=style))

@@ -21,7 +21,7 @@ from .generation.sampling import MAX_SEED
 from .view.images import MAX_ENLARGEMENT
 
 BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice")
-FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice")
+FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice", "styles", "heldout")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
     p.add_argument("--classes", default="7,8,3", help="classes by name or number, with commas, where a figure has classes")
+    p.add_argument("--style", help="of drawing and nearest, where the model has styles (default: any)")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=_figure)
 
@@ -355,17 +356,31 @@ def _figure(options) -> None:
         label = _classes(options.classes, models[0])[0]
         figures.ladder(models, label, [options.seed, options.seed + 1]).savefig(options.out)
         return
+    if options.what in ("styles", "heldout"):
+        from . import data
+        from .view import pairs
+
+        model = checkpoints.load(options.model or "things-64")
+        images = data.load(model.config.data)
+        if images.train_styles is None:
+            raise ValueError(f"model = {model.config.name!r}: has no styles, which figure {options.what} needs")
+        if options.what == "styles":
+            figure = pairs.styles_grid(model, images, _classes(options.classes, model), options.seed)
+        else:
+            figure = pairs.held_out_grid(model, images, seed=options.seed)
+        figure.savefig(options.out)
+        return
     toggles = {"toggle": figures.TOGGLE, "practice": figures.PRACTICE}
     model = checkpoints.load(options.model or ("fashion-28-bounded" if options.what in toggles else "fashion-28"))
     labels = _classes(options.classes, model) if options.what != "samples" else []
     names = [model.config.class_name(label) for label in range(model.config.transformer.num_classes)]
     if options.what == "drawing":
-        traces = [model.trace(label, options.seed) for label in labels]
+        traces = [model.trace(label, options.seed, style=options.style) for label in labels]
         figure = figures.drawing(traces, [names[label] for label in labels], model.tokenizer.quantize.embedding.weight)
     elif options.what in toggles:
         figure = figures.toggle(model, labels, options.seed, toggles[options.what])
     elif options.what == "nearest":
-        trace = model.trace(labels, [options.seed] * len(labels))
+        trace = model.trace(labels, [options.seed] * len(labels), style=options.style)
         figure = figures.nearest_grid(trace.image, nearest(trace, 3), [names[label] for label in labels])
     else:
         columns, groups = 12, model.config.groups()

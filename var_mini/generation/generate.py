@@ -89,7 +89,7 @@ def normalise_styles(style, batch: int, num_styles: int) -> list[int] | None:
 
     Raises ValueError unless each is one of the model's styles, and where a model without styles is given one.
     """
-    styles = list(style) if isinstance(style, (list, tuple, range)) else [style] * batch
+    styles = list(style) if isinstance(style, (list, tuple, range)) else [style] * batch  # one alone is for all
     if not num_styles:
         if any(value is not None for value in styles):
             raise ValueError(f"style = {validate.shown(style)}: must be None, for this model has no styles")

@@ -42,7 +42,7 @@ def sample_grid(images, names: list[str], per_class: int) -> Figure:
     figure = Figure(figsize=(size * per_class + 1.2, size * rows), dpi=110, layout="constrained")
     axes = figure.subplots(rows, per_class, squeeze=False)
     for i, axis in enumerate(axes.flat):
-        _show(axis, images[i])
+        show(axis, images[i])
     for row, name in enumerate(names):
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     return figure
@@ -54,11 +54,11 @@ def nearest_grid(images, neighbours: Neighbours, names: list[str]) -> Figure:
     figure = Figure(figsize=(1.05 * columns + 0.9, 1.3 * (k + 1)), dpi=110, layout="constrained")
     axes = figure.subplots(k + 1, columns, squeeze=False)
     for column in range(columns):
-        _show(axes[0, column], images[column])
+        show(axes[0, column], images[column])
         axes[0, column].set_title(textwrap.fill(names[column], 14), fontsize=7)
         for place in range(k):
             axis = axes[place + 1, column]
-            _show(axis, neighbours.images[column, place].float() / 255)
+            show(axis, neighbours.images[column, place].float() / 255)
             axis.set_xlabel(f"{neighbours.distances[column, place]:.2f}", fontsize=7)
     axes[0, 0].set_ylabel("drawn", fontsize=9)
     for place in range(k):
@@ -66,7 +66,8 @@ def nearest_grid(images, neighbours: Neighbours, names: list[str]) -> Figure:
     return figure
 
 
-def _show(axis, image) -> None:
+def show(axis, image) -> None:
+    """An image (channels, S, S) in [0, 1] without ticks or frame."""
     axis.imshow(to_uint8(image), interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
@@ -110,7 +111,7 @@ def ladder(models: list, label: int, seeds: list[int], attentions: tuple[str, ..
         for row, attention in enumerate(attentions):
             images = model.sample_images([label] * len(seeds), seeds, attention=attention)
             for j, image in enumerate(images):
-                _show(axes[row, i * len(seeds) + j], image)
+                show(axes[row, i * len(seeds) + j], image)
         for j, seed in enumerate(seeds):
             axes[0, i * len(seeds) + j].set_title(f"{size} px, {tokens} tokens\nseed {seed}", fontsize=8)
     for row, attention in enumerate(attentions):
