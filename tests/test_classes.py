@@ -27,7 +27,7 @@ def test_decomposed_and_composed_unicode_are_one_name():
     ("text", "names", "message"),
     [
         ("CAT", NAMES, r"class = 'CAT': may be Cat \(#2\), cat \(#3\); write the name exactly, or --class=#NUMBER"),
-        ("3", NAMES, "class = '3': must be one of 10, 2, Cat, cat, Dog, caf\u00e9, or a number, #0 to #5"),  # a number is a name here
+        ("3", NAMES, "class = '3': must be one of 10, 2, Cat, cat, Dog, caf\u00e9, or a number, #0 to #5"),  # 2 is a name
         ("#6", NAMES, "class = 6: must be a whole number from 0 to 5"),
         ("-1", ["a", "b"], "class = -1: must be a whole number from 0 to 1"),
         ("9" * 5000, ["a", "b"], "class = '999.*: must be one of a, b"),

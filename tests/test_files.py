@@ -15,7 +15,7 @@ from var_mini.files import atomic_write, read_json, writable_file, writable_fold
 def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     code = (
         "import sys, time\nfrom var_mini.files import atomic_write\n"
-        "with atomic_write(sys.argv[1]) as path:\n    path.write_text('half')\n    print('there', flush=True)\n    time.sleep(600)"
+        "with atomic_write(sys.argv[1]) as path:\n path.write_text('half')\n print('there', flush=True)\n time.sleep(600)"
     )
     path = tmp_path / "weights[1].bin"  # letters that a pattern would take for its own
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, env=os.environ)
@@ -52,7 +52,7 @@ def test_a_full_disk_is_an_oserror_with_the_name_of_the_file(tmp_path):
 def test_a_place_that_cannot_be_written_to_is_named_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", "a\0b"):
-        with pytest.raises(ValueError, match="out = .*must be a folder that can be written to"):
+        with pytest.raises(ValueError, match=r"out = .*must be a folder that can be written to"):
             writable_folder("out", wrong)
     assert writable_folder("out", tmp_path / "new" / "er").is_dir() and not list((tmp_path / "new" / "er").iterdir())
     with pytest.raises(ValueError, match=r"plot = .*is a folder"):

@@ -61,10 +61,10 @@ def _formats() -> tuple[str, ...]:
 
 @cache
 def suffixes() -> frozenset[str]:
-    """How picture files may end, in lower case: of all formats that Pillow knows, and of HEIC and SVG, which it does not."""
+    """How picture files may end, in lower case: all that Pillow opens, and some that it does not, to be named as skipped."""
     _formats()
     known = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
-    return frozenset(known | {".heic", ".heif", ".hif", ".svg"})
+    return frozenset(known | {".mpo", ".heic", ".heif", ".hif", ".jxl", ".svg"})
 
 
 def from_data_uri(text: object) -> bytes:
