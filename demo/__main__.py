@@ -11,7 +11,7 @@ HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other m
 PORT_HELP = "port to listen on (default: %(default)s)"
 MODEL_HELP = "model chosen at first: a shipped name, var_d16, or a checkpoint folder (default: %(default)s)"
 DTYPE_HELP = (
-    "type of most weights; bfloat16 halves the memory and is faster on processors with units for it (default: %(default)s)"
+    "type of most weights; bfloat16 halves the memory and is fast on a processor with units for it (default: %(default)s)"
 )
 SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
 MISSING = "demo: the package {name} is not installed: pip install 'var-mini[demo]'"

@@ -72,8 +72,8 @@ def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
 
     Raises ValueError unless every label is a class, every seed is in range, and the lengths fit.
     """
-    given = (value.tolist() if hasattr(value, "tolist") else value for value in (label, seed))  # of torch or numpy
-    labels, seeds = (list(value) if isinstance(value, (list, tuple, range)) else [value] for value in given)
+    given = (_plain(label), _plain(seed))
+    labels, seeds = ([_plain(v) for v in value] if isinstance(value, (list, tuple, range)) else [value] for value in given)
     batch = min(len(labels), len(seeds)) and max(len(labels), len(seeds))
     validate.integer("batch", batch, 1, MAX_BATCH)
     labels = [validate.integer("label", value, 0, num_classes - 1) for value in labels]
@@ -82,6 +82,11 @@ def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
     if len(labels) != len(seeds):
         raise ValueError(f"label has {len(labels)} and seed has {len(seeds)} entries: must be equal, or one of them 1")
     return labels, seeds
+
+
+def _plain(value):
+    """A number or a list in place of a tensor of torch or an array of numpy."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def generate(
