@@ -14,7 +14,7 @@ HOST_HELP = "address to listen on; 0.0.0.0 makes the page reachable from other m
 PORT_HELP = "port to listen on (default: %(default)s)"
 MODEL_HELP = "model chosen at first: a shipped name, var_d16 (downloaded first), or a checkpoint folder (default: %(default)s)"
 DTYPE_HELP = (
-    "type of most weights; bfloat16 halves the memory and is faster on processors with units for it (default: %(default)s)"
+    "type of most weights; bfloat16 halves the memory and is fast on a processor with units for it (default: %(default)s)"
 )
 SHARE_HELP = "also give out a public link for a week, through Gradio's servers; needs the internet"
 ROOT_HELP = "path of the page behind a reverse proxy, such as /var-mini"

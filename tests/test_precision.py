@@ -11,7 +11,8 @@ from var_mini.equivalence import mask_against_loop
 from var_mini.generation.editing import edit, scale_errors, tokenize_picture
 from var_mini.inspection import attention_blocks, attention_row
 from var_mini.precision import Linear
-from var_mini.training.transformer import inputs_from_ids
+from var_mini.training.tokenizer import measure_tokenizer
+from var_mini.training.transformer import cross_entropy, inputs_from_ids, tokenize_images
 
 HALVES = (torch.bfloat16, torch.float16)
 EPS = {torch.bfloat16: 2**-8, torch.float16: 2**-11}  # largest relative rounding error
@@ -74,6 +75,10 @@ def test_whatever_uses_a_model_takes_it(half):
     assert torch.allclose(attention_blocks(half, flat, 0)[..., 2, :].sum(-1), torch.ones(()), atol=1e-5)
     for found in mask_against_loop(half, flat, 0):
         assert found.loop < 4 * EPS[half.dtype] * found.largest_logit
+    pixels = torch.randint(256, (6, 1, 12, 12), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    assert measure_tokenizer(half.tokenizer, pixels)["psnr_db"] > 0
+    found = cross_entropy(half.transformer, half.tokenizer.quantize, tokenize_images(half.tokenizer, pixels), torch.arange(6) % 3)
+    assert 0 < found["cross_entropy"] < 10
     mask = torch.zeros(3, 3, dtype=torch.bool)
     mask[0] = True
     *_, last = edit(half, ids, mask, 1, 0)

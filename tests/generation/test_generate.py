@@ -3,6 +3,7 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 
@@ -128,6 +129,41 @@ def test_sample_images_repeats_a_single_value(tiny, label, seed):
     *_, whole = tiny.generate(label, seed, GUIDED)
     assert len(images) == max(len(v) if isinstance(v, list) else 1 for v in (label, seed))
     torch.testing.assert_close(images, whole.image, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("label", "seed"),
+    [
+        (torch.tensor([2, 0]), torch.tensor([5, 6])),
+        (np.array([2, 0]), np.array([5, 6], np.uint32)),
+        (["cow", "ant"], range(5, 7)),
+        (("cow", 0), [torch.tensor(5), np.int64(6)]),
+    ],
+    ids=["torch", "numpy", "names", "mixed"],
+)
+def test_labels_and_seeds_are_numbers_tensors_arrays_or_class_names(tiny, label, seed):
+    *_, expected = tiny.generate([2, 0], [5, 6], GUIDED)
+    *_, found = tiny.generate(label, seed, GUIDED)
+    assert torch.equal(found.token_ids, expected.token_ids)
+    assert tiny.trace_settings(label, seed) == tiny.trace_settings([2, 0], [5, 6])
+    *_, single = tiny.generate(torch.tensor(2), np.int64(5), GUIDED)
+    assert torch.equal(tiny.sample_images("cow", 5, GUIDED), single.image)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("dog", r"label = 'dog': must be a number or the name of a class \(ant, bee, cow\)"),
+        (["ant", "Bee"], "label = 'Bee'"),
+        (torch.tensor([0.5]), "label = 0.5: must be a whole number from 0 to 2"),
+        (torch.tensor([True]), "label = True"),
+        (torch.tensor([[0, 1]]), r"label = \[0, 1\]"),
+    ],
+    ids=str,
+)
+def test_labels_of_other_kinds_are_refused(tiny, label, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.generate(label, 0)
 
 
 def test_sample_images_of_nothing_is_refused(tiny):

@@ -72,8 +72,8 @@ def normalise(label, seed, num_classes: int) -> tuple[list[int], list[int]]:
 
     Raises ValueError unless every label is a class, every seed is in range, and the lengths fit.
     """
-    given = (value.tolist() if hasattr(value, "tolist") else value for value in (label, seed))  # of torch or numpy
-    labels, seeds = (list(value) if isinstance(value, (list, tuple, range)) else [value] for value in given)
+    given = (_plain(label), _plain(seed))
+    labels, seeds = ([_plain(v) for v in value] if isinstance(value, (list, tuple, range)) else [value] for value in given)
     batch = min(len(labels), len(seeds)) and max(len(labels), len(seeds))
     validate.integer("batch", batch, 1, MAX_BATCH)
     labels = [validate.integer("label", value, 0, num_classes - 1) for value in labels]
@@ -89,6 +89,7 @@ def normalise_styles(style, batch: int, num_styles: int) -> list[int] | None:
 
     Raises ValueError unless each is one of the model's styles, and where a model without styles is given one.
     """
+    style = _plain(style)
     styles = list(style) if isinstance(style, (list, tuple, range)) else [style] * batch  # one alone is for all
     if not num_styles:
         if any(value is not None for value in styles):
@@ -97,6 +98,11 @@ def normalise_styles(style, batch: int, num_styles: int) -> list[int] | None:
     if len(styles) != batch:
         raise ValueError(f"style has {len(styles)} entries: must be one, or {batch} as label and seed have")
     return [num_styles if value is None else validate.integer("style", value, 0, num_styles) for value in styles]
+
+
+def _plain(value):
+    """A number or a list in place of a tensor of torch or an array of numpy."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def generate(
