@@ -34,7 +34,8 @@ from .hosting import SHARED, Hosting
 TITLE = preview.TITLE
 MAX_FILE_SIZE = "16mb"  # of an upload
 QUEUE_SIZE = 64  # runs that may wait; one model serves all of them in turn
-# Gradio keeps for every visitor the last value of every component, up to a megabyte, for uses that this page has none of.
+# Gradio keeps a copy of the page's whole configuration for every visitor, 0.3 MB, with the last value of every component, for
+# links that this page does not have. Nothing here needs it, so few are kept.
 SESSIONS = 32
 UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
 
