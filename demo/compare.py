@@ -74,7 +74,7 @@ def other_settings(settings: runs.Settings, versus) -> runs.Settings:
 
 def compare(
     name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    versus="exact", request: gr.Request = None,
+    style=None, versus="exact", request: gr.Request = None,
 ) -> tuple:  # fmt: skip
     """(area, HTML) after a run: the same seed with the setting `versus` changed, beside it.
 
@@ -82,7 +82,9 @@ def compare(
     """
     language = wording.language(request)
     try:
-        settings = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        settings = runs.checked(
+            name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style
+        )
         other = other_settings(settings, versus)
         if other == settings:
             return gr.update(visible=False), ""
@@ -117,7 +119,7 @@ def _sides(loaded: models.Loaded, *named: tuple[str, runs.Settings]) -> list[Sid
     """Both runs from one seed, and, where the model is quick, both again several times for their times."""
 
     def run(s: runs.Settings, details: bool):
-        return list(loaded.model.generate(s.label, s.seed, s.sampling, attention=s.attention, details=details))
+        return list(loaded.model.generate(s.label, s.seed, s.sampling, attention=s.attention, style=s.style, details=details))
 
     drawn = [run(settings, True) for _, settings in named]
     timed = [[run(settings, False) for _, settings in named] for _ in range(ROUNDS)] if loaded.quick else [drawn]
@@ -131,7 +133,7 @@ def _sides(loaded: models.Loaded, *named: tuple[str, runs.Settings]) -> list[Sid
 def _errors(model, exact: Side, settings: runs.Settings) -> torch.Tensor:
     """Relative error of every layer, head and scale's attention output, on the exact run's tokens."""
     ids = torch.cat([step.token_ids for step in exact.steps], 1)
-    return torch.tensor(output_errors(model, collect_qkv(model, ids, torch.tensor([settings.label])), settings.attention)[0])
+    return torch.tensor(output_errors(model, collect_qkv(model, ids, settings.condition), settings.attention)[0])
 
 
 def _verdict(exact: Side, low: Side, settings: runs.Settings, language: str) -> str:

@@ -18,7 +18,7 @@ from .errors import readable
 
 def draw(
     name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    request: gr.Request = None,
+    style=None, request: gr.Request = None,
 ) -> Iterator[dict]:  # fmt: skip
     """Yields the run so far, as the explorer shows it, after every scale.
 
@@ -26,7 +26,9 @@ def draw(
     range becomes a gr.Error, before the first yield, so that a mistake leaves the last picture on the page.
     """
     try:
-        settings = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        settings = runs.checked(
+            name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style
+        )
     except ValueError as error:
         raise readable(error) from None
     yield from _stream(settings, request)
@@ -74,7 +76,8 @@ def choose_model(name, request: gr.Request = None) -> tuple:
     except ValueError as error:
         raise readable(error) from None
     s, numbers = config.sampling, backend.landmark_choices(name)
-    first_label, first_seed = links.first_choice(name)  # of the run that is shown now
+    first_label, first_seed, first_style = links.first_choice(name)  # of the run that is shown now
+    styles = models.style_choices(config, wording.language(request))
     return (
         gr.update(choices=models.class_choices(config), value=first_label),
         first_seed,
@@ -83,6 +86,7 @@ def choose_model(name, request: gr.Request = None) -> tuple:
         gr.update(maximum=config.tokenizer.vocab_size, value=s.top_k),
         s.top_p,
         gr.update(choices=[(str(m), m) for m in numbers], value=numbers[-1]),
+        gr.update(choices=styles, value=first_style, visible=bool(styles)),
         links.first_run(name, wording.language(request)),
         gr.update(visible=False),
     )
@@ -98,11 +102,15 @@ def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
     config = checkpoints.load_config(default_model)
     s, t = config.sampling, wording.shown
-    first_label, first_seed = links.first_choice(default_model)
+    first_label, first_seed, first_style = links.first_choice(default_model)
+    styles = models.style_choices(config)
     with gr.Row(elem_classes="vm-controls"):
         offered = models.model_choices(default_model)
         model = gr.Dropdown(offered, value=default_model, label=t("model"), scale=3, min_width=200)
         label = gr.Dropdown(models.class_choices(config), value=first_label, label=t("class"), scale=3, min_width=150)
+        style = gr.Dropdown(
+            styles, value=first_style, label=t("style"), scale=2, min_width=120, visible=bool(styles), elem_id="vm-style"
+        )
         seed = gr.Number(first_seed, label=t("seed"), scale=2, min_width=90)
         run_button = gr.Button(t("generate"), variant="primary", scale=2, min_width=120, elem_id="vm-generate")
         stop_button = gr.Button(t("stop"), scale=1, min_width=80)
@@ -119,7 +127,7 @@ def build_tab(default_model: str) -> None:
     view = explorer.component(links.first_run(default_model), "vm-explorer", link=True)
     area = compare.build_area()
     settings = [guidance, temperature, top_k, top_p]
-    inputs = [model, label, seed, *settings, *chosen]
+    inputs = [model, label, seed, *settings, *chosen, style]
     brought = gallery.build(inputs, view)
 
     chosen[0].change(backend.visibility, chosen[0], chosen[1:], queue=False, show_progress="hidden", api_visibility="private")
@@ -131,10 +139,10 @@ def build_tab(default_model: str) -> None:
     )
     # first cancel, then say so: a Generate pressed in between would be dropped; queued, or gr.Info would not reach the page
     stop_button.click(None, cancels=[running, comparing]).then(stop, api_visibility="private")
-    outputs = [label, seed, *settings, chosen[2], view, area[0]]
+    outputs = [label, seed, *settings, chosen[2], style, view, area[0]]
     model.input(
         choose_model, model, outputs, cancels=[running, comparing], queue=False, show_progress="hidden", api_visibility="private"
     )
-    stale.follow([model, label, seed, *settings, *chosen], [view, area[1], brought])
+    stale.follow(inputs, [view, area[1], brought])
     stale.follow([versus], [area[1]])
     links.restore(draw_link, inputs, versus, view)

@@ -75,14 +75,16 @@ def component(value: dict | None, elem_id: str, link: bool = False) -> gr.HTML:
 
 def row(query) -> dict:
     """For the browser: attention weights of one token, {settings, scale, token} -> weights_payload, or {error}."""
-    return _answer(
-        query, lambda model, ids, s: attention_row(model, ids, s.label, query.get("scale"), query.get("token"), s.attention)
-    )
+
+    def compute(model, ids, s):
+        return attention_row(model, ids, s.label, query.get("scale"), query.get("token"), s.attention, s.style)
+
+    return _answer(query, compute)
 
 
 def blocks(query) -> dict:
     """For the browser: attention from scale to scale, {settings} -> weights_payload, or {error}."""
-    return _answer(query, lambda model, ids, s: attention_blocks(model, ids, s.label, s.attention))
+    return _answer(query, lambda model, ids, s: attention_blocks(model, ids, s.label, s.attention, s.style))
 
 
 def _answer(query, compute) -> dict:

@@ -50,30 +50,32 @@ def _row(title: str, figures: list[str], note: str = "") -> str:
 
 def more_seeds(
     name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    request: gr.Request = None,
+    style=None, request: gr.Request = None,
 ) -> str:  # fmt: skip
     """The next seeds of the same settings, drawn as one batch."""
     language = wording.language(request)
     try:
-        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style)
         first = min(s.seed, MAX_SEED - SEEDS + 1)
         seeds = list(range(first, first + SEEDS))
-        images = models.load_model(s.name).model.sample_images([s.label] * SEEDS, seeds, s.sampling, attention=s.attention)
+        images = models.load_model(s.name).model.sample_images(
+            [s.label] * SEEDS, seeds, s.sampling, attention=s.attention, style=s.style
+        )
     except ERRORS as error:
         raise readable(error) from None
-    subject = s.config.class_name(s.label)
+    subject = s.subject
     figures = [_figure(to_uint8(image), f"{subject}, {seed}", str(seed)) for image, seed in zip(images, seeds)]
     return _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
 
 
 def nearest(
     name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    request: gr.Request = None,
+    style=None, request: gr.Request = None,
 ) -> str:  # fmt: skip
     """The run's image beside the training images nearest to it."""
     language = wording.language(request)
     try:
-        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor)
+        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style)
         trace = runs.trace(s)
         found = neighbours.nearest(trace, NEAREST, datasets.load(s.config.data) if s.config.data in datasets.REGISTRY else None)
     except ERRORS as error:

@@ -38,21 +38,28 @@ def first_run(name: str, language: str = "en") -> dict:
     return payload(Trace({}), config, colours=models.no_colours(config)) | {"note": needs}
 
 
-def first_choice(name: str) -> tuple[int, int]:
-    """Class and seed that stand in the controls at first: those of the recorded run, so that Generate repeats it."""
+def first_choice(name: str) -> tuple[int, int, int | None]:
+    """Class, seed and style that stand in the controls at first: those of the recorded run, so that Generate repeats it."""
     settings = (recorded(name) or {}).get("settings", {})
-    return settings.get("label", 0), settings.get("seed", 0)
+    any_style = checkpoints.load_config(name).transformer.num_styles or None
+    return settings.get("label", 0), settings.get("seed", 0), settings.get("style", any_style)
 
 
 def parse(query: dict[str, str]) -> runs.Settings:
     """Settings from a link's parameters. Raises ValueError that names what is wrong with them."""
     record = {"model": query.get("model"), "attention": query.get("attention", "exact")}
     for name, kind in NUMBERS.items():
-        try:
-            record[name] = kind(query.get(name, ""))
-        except ValueError:
-            raise ValueError(f"link: {name} = {query.get(name, '')[:40]!r}: must be a number") from None
+        record[name] = _number(name, query.get(name, ""), kind)
+    if "style" in query:
+        record["style"] = _number("style", query["style"], int)
     return runs.from_record(record)
+
+
+def _number(name: str, text: str, kind: type) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"link: {name} = {text[:40]!r}: must be a number") from None
 
 
 def scale_of(query: dict[str, str], scales: int) -> int:
@@ -72,7 +79,7 @@ def open_page(request: gr.Request) -> list:
     unchanged = [gr.skip()] * 7
     if "model" not in query:
         shown = gr.skip() if language == "en" else first_run(models.default(), language)
-        return [*unchanged, *words, gr.skip(), factor, versus, shown, ""]
+        return [*unchanged, *words, gr.skip(), factor, gr.skip(), versus, shown, ""]
     try:
         settings = parse(query)
     except (ValueError, OSError) as error:
@@ -81,12 +88,13 @@ def open_page(request: gr.Request) -> list:
             *words,
             gr.skip(),
             factor,
+            gr.skip(),
             versus,
             first_run(models.default(), language) | {"note": message(error)},
             "",
         ]
     s, spec, config = settings.sampling, settings.attention, settings.config
-    numbers = backend.landmark_choices(settings.name)
+    numbers, styles = backend.landmark_choices(settings.name), models.style_choices(config, language)
     polynomial = f"{spec.degree}-calibrated" if spec.calibrated else str(spec.degree)
     values = [settings.name, gr.update(choices=models.class_choices(config), value=settings.label), settings.seed, s.guidance,
               s.temperature, gr.update(maximum=config.tokenizer.vocab_size, value=s.top_k), s.top_p]  # fmt: skip
@@ -96,6 +104,7 @@ def open_page(request: gr.Request) -> list:
         gr.update(choices=backend.choices("polynomial", language), value=polynomial, visible=spec.method == "poly"),
         gr.update(choices=[(str(m), m) for m in numbers], value=spec.landmarks, visible=spec.method == "landmark"),
         gr.update(choices=backend.choices("factor", language), value=spec.factor, visible=spec.method == "pool"),
+        gr.update(choices=styles, value=settings.style, visible=bool(styles)),
         versus,
         first_run(settings.name, language),
         json.dumps(runs.record(settings) | {"scale": scale_of(query, config.pyramid.num_scales)}),

@@ -49,7 +49,7 @@ def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr
             return gr.update(visible=False), "", _hint(wording.text("lowrank_same", language))
     except ValueError as error:
         raise readable(error) from None
-    area, comparison = compare.compare(name, label, seed, *sampling, *chosen, "exact", request)
+    area, comparison = compare.compare(name, label, seed, *sampling, *chosen, None, "exact", request)
     try:
         model = models.load_model(settings.name).model
         spec, _ = model.transformer.resolve(settings.attention)
@@ -63,9 +63,9 @@ def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr
 
 def measured_errors(model, settings: runs.Settings, spec: AttentionSpec) -> np.ndarray:
     """Relative errors (layers, heads, scales) on the tokens that exact attention draws with these settings."""
-    exact = runs.Settings(settings.name, settings.label, settings.seed, settings.sampling, AttentionSpec())
+    exact = runs.Settings(settings.name, settings.label, settings.seed, settings.sampling, AttentionSpec(), settings.style)
     ids = torch.cat([step.token_ids for step in runs.trace(exact).steps], 1)
-    return np.array(output_errors(model, collect_qkv(model, ids, torch.tensor([settings.label])), spec)[0])
+    return np.array(output_errors(model, collect_qkv(model, ids, settings.condition), spec)[0])
 
 
 def recorded(name, method, polynomial, landmarks, factor, request: gr.Request = None) -> str:
@@ -144,7 +144,7 @@ def choose_model(name, method, polynomial, landmarks, factor, request: gr.Reques
     except ValueError as error:
         raise readable(error) from None
     numbers = backend.landmark_choices(name)
-    label, seed = links.first_choice(name)
+    label, seed, _ = links.first_choice(name)
     return (
         gr.update(choices=models.class_choices(config), value=label),
         seed,
@@ -179,7 +179,7 @@ def build_tab(default_model: str) -> None:
     first, t = first_model(default_model), wording.shown
     config = checkpoints.load_config(first)
     tab = gr.context.Context.block  # the gr.Tab around this: its curves wait until somebody comes to see them
-    first_label, first_seed = links.first_choice(first)
+    first_label, first_seed, _ = links.first_choice(first)
     with gr.Column(elem_id="vm-lowrank"):
         gr.Markdown(t("lowrank_lead"))
         with gr.Row(elem_classes="vm-controls"):

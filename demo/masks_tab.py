@@ -103,8 +103,8 @@ def _same(name: str, config: ModelConfig, spec: AttentionSpec, language: str) ->
     note = ""
     if not has_masked_pass(spec):
         note, spec = wording.text("masks_same_instead", language, name=spec), AttentionSpec()
-    label, seed = links.first_choice(name)
-    trace = runs.trace(runs.Settings(name, label, seed, config.sampling, AttentionSpec()))
+    label, seed, style = links.first_choice(name)
+    trace = runs.trace(runs.Settings(name, label, seed, config.sampling, AttentionSpec(), style))
     ids = torch.cat([step.token_ids[0] for step in trace.steps])
     found = mask_against_loop(loaded.model, ids, label, spec)
     said = {"model": config.name, "name": spec, "subject": config.class_name(label), "seed": seed}

@@ -155,6 +155,13 @@ def model_choices(default_model: str) -> list[tuple[str, str]]:
     return choices
 
 
+def style_choices(config: ModelConfig, language: str = "en") -> list[tuple[str, int]]:
+    """(shown name, style) of every style, "any" first; none for a model without styles."""
+    count = config.transformer.num_styles
+    own = [(config.style_name(style), style) for style in range(count)]
+    return [(wording.text("style_any", language), count), *own] if count else []
+
+
 def class_choices(config: ModelConfig) -> list[tuple[str, int]]:
     """(shown name, label) of every class, with its group in front where classes have groups."""
     groups = [f"{group} · " for group in config.class_groups] or [""] * config.transformer.num_classes

@@ -34,6 +34,19 @@ class Settings:
     seed: int
     sampling: Sampling
     attention: AttentionSpec
+    style: int | None = None  # None for a model without styles, else from 0 to num_styles ("any")
+
+    @property
+    def condition(self) -> torch.Tensor:
+        """What the transformer is told, for one image: int64 (1,), or (1, 2) with the style."""
+        return torch.tensor([self.label] if self.style is None else [[self.label, self.style]])
+
+    @property
+    def subject(self) -> str:
+        """The class in words, with the style where one was asked for."""
+        config = self.config
+        named = self.style is not None and self.style < config.transformer.num_styles
+        return config.class_name(self.label) + (f" ({config.style_name(self.style)})" if named else "")
 
     @property
     def config(self) -> ModelConfig:
@@ -41,7 +54,18 @@ class Settings:
 
 
 def checked(
-    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2
+    name,
+    label,
+    seed,
+    guidance,
+    temperature,
+    top_k,
+    top_p,
+    method="exact",
+    polynomial="2",
+    landmarks=64,
+    factor=2,
+    style=None,
 ) -> Settings:
     """Settings from whatever the browser sends. Raises ValueError that names what is out of range."""
     config = models.offered_config(name)
@@ -51,7 +75,16 @@ def checked(
         checked_seed(seed),
         Sampling(guidance, temperature, top_k, top_p),
         backend.checked(name, config, method, polynomial, landmarks, factor),
+        checked_style(config, style),
     )
+
+
+def checked_style(config: ModelConfig, style) -> int | None:
+    """A style from the browser, where nothing stands for any; None for a model without styles. Raises ValueError."""
+    styles = config.transformer.num_styles
+    if not styles and style is not None:
+        raise ValueError(f"style = {validate.shown(style)}: {config.name} has no styles")
+    return (styles or None) if style is None else validate.integer("style", style, 0, styles)
 
 
 def checked_seed(seed) -> int:
@@ -72,6 +105,7 @@ def from_record(record) -> Settings:
         validate.integer("seed", record.get("seed"), 0, MAX_SEED),
         Sampling(*(record.get(key) for key in ("guidance", "temperature", "top_k", "top_p"))),
         backend.supported(name, config, AttentionSpec.parse(record.get("attention", "exact"))),
+        checked_style(config, record.get("style")),
     )
 
 
@@ -92,7 +126,8 @@ def draw(settings: Settings) -> Iterator[ScaleStep]:
     loaded = models.load_model(settings.name)
     loaded.warm_up(settings.attention)
     steps = []
-    for step in loaded.model.generate(settings.label, settings.seed, settings.sampling, attention=settings.attention):
+    how = {"attention": settings.attention, "style": settings.style}
+    for step in loaded.model.generate(settings.label, settings.seed, settings.sampling, **how):
         steps.append(step)
         yield step
     with _LOCK:
@@ -124,6 +159,7 @@ def record(settings: Settings) -> dict:
     return {
         "model": settings.name,
         "label": settings.label,
+        **({} if settings.style is None else {"style": settings.style}),
         "seed": settings.seed,
         "guidance": s.guidance,
         "temperature": s.temperature,

@@ -35,6 +35,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "model_in_folder": ("{name} (from a folder)", "{name}（来自文件夹）"),
     "model_published": ("{name} (published)", "{name}（官方权重）"),
     "class": ("Class", "类别"),
+    "style": ("Style", "风格"),
+    "style_any": ("any", "任意"),
     "seed": ("Seed", "随机种子"),
     "seed_empty": (
         "The field of the seed is empty: it must be a whole number from 0 to {largest}.",
