@@ -34,7 +34,7 @@ from var_mini.checkpoints import ASSETS, available
 from var_mini.emoji import FONT, LIST
 from var_mini.neighbours import nearest_images
 from var_mini.tokenizer import VQVAE
-from var_mini.training.evaluation import NEAR_COPY, memorised_threshold
+from var_mini.training.distances import NEAR_COPY, memorised_threshold
 from var_mini.training.loop import Schedule, Trainer
 from var_mini.training.recipes import RECIPES, train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer

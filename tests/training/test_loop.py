@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER

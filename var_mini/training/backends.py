@@ -13,7 +13,7 @@ from ..fidelity import collect_qkv, output_errors
 from ..generation import generate
 from ..model import Model
 from .classifier import load_classifier
-from .evaluation import memorised_share, memorised_threshold, relative_frechet
+from .distances import memorised_share, memorised_threshold, relative_frechet
 from .transformer import cross_entropy, tokenize_images
 
 BACKENDS = (

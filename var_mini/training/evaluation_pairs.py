@@ -15,17 +15,13 @@ from ..data import ImageData, to_unit
 from ..generation import Sampling
 from ..model import Model
 from ..things import RELATIVES
-from .evaluation import (
-    GUIDANCE,
-    GUIDANCE_SAMPLES,
-    memorised_share,
-    memorised_threshold,
-    near_copy_share,
-    relative_frechet,
-)
+from .distances import memorised_share, memorised_threshold, near_copy_share, relative_frechet
 from .judge import Gallery, Judge, load_judge, retrieval
 from .tokenizer import measure_tokenizer
 from .transformer import cross_entropy, tokenize_images
+
+GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0)
+GUIDANCE_SAMPLES = 200
 
 
 @dataclass(frozen=True)
