@@ -94,12 +94,12 @@ print(f"sides 1, 2, 3, ..., n: twice the side, {every[1] / every[0]:.0f} times t
 
 # %% [markdown]
 # Where does $\frac{64}{45}$ come from? After scale $k$ there are $(4^{k+1}-1)/3$ tokens, so the sum is
-# $\sum_k 4^k (4^{k+1} - 1)/3 = (64 n^4 - 20 n^2 + 1)/45$. The published ladder has more scales between, and three times the
-# pairs. With *every* side from 1 to $n$ the count is of another order, $n^6$: **$n^4$ belongs to ladders that grow by a
-# factor.**
+# $\sum_k 4^k (4^{k+1} - 1)/3 = (64 n^4 - 20 n^2 + 1)/45$. The published ladder has more scales between, and three times
+# the pairs. With *every* side from 1 to $n$ the count is of another order, $n^6$: **$n^4$ belongs to ladders that grow
+# by a factor.**
 #
-# And from below? The result has $n^2 d$ numbers, and writing them takes $n^2 d$ steps. So $n^{2 + o(1)}$ is the best there
-# can be; a pass in $n^{1.9}$ cannot exist. (An abstract that says "sub-quadratic" counts in tokens.)
+# And from below? The result has $n^2 d$ numbers, and writing them takes $n^2 d$ steps. So $n^{2 + o(1)}$ is the best
+# there can be; a pass in $n^{1.9}$ cannot exist. (An abstract that says "sub-quadratic" counts in tokens.)
 #
 # Is attention what costs? Besides it, every token passes linear layers: the four projections of attention, $4 d^2$
 # multiplications, and an MLP of four times the width, $8 d^2$.
@@ -160,8 +160,8 @@ for width, sides in ((1024, PATCH_NUMS_256), (1024, tuple(4 * side for side in P
 # %% [markdown]
 # {{exercise bound_after}}
 #
-# A map with entries in $[-R, R]$ is multiplied by a matrix, and the result by a matrix with the same worst row, and so on.
-# How large can an entry be after that many steps?
+# A map with entries in $[-R, R]$ is multiplied by a matrix, and the result by a matrix with the same worst row, and so
+# on. How large can an entry be after that many steps?
 
 
 # %% tags=["exercise"]
@@ -295,11 +295,12 @@ shown(figure, "error against R for three degrees: far apart at the left, all thr
 print("stored by `python -m var_mini.theory var_pass --json`, processor time on a busy machine: slopes only")
 for name, label in (("exact", "exact"), ("low_rank", "degree 4")):
     fit = stored[name]
-    print(f"{label:9} n = {fit['sizes']}: time ~ n^{fit['exponent']:.2f} (95 %: {fit['low']:.2f} to {fit['high']:.2f})")
+    print(f"{label:9} n = {fit['sizes']}: time ~ n^{fit['exponent']:.2f}, between the two largest n^{fit['last']:.2f}")
 print("sqrt(log of the tokens): " + ", ".join(f"n = {n}: {x:.2f}" for n, x in stored["sqrt_log_tokens"].items()))
 
 # %% [markdown]
-# The exponents are near 4 and 2, and the second one would stay so however long we measured. And the threshold
+# By counting, the exponents are 4 and 2. Measured, they are smaller at sizes like these, because small maps cost overhead
+# rather than pairs (lesson 4), and they rise towards the counted ones. And the threshold
 # $\sqrt{\log n}$? From $n = 16$ to $n = 256$ it moves by less than one. No laptop shows it.
 #
 # ## Phase 3: attention in the decoder

@@ -235,7 +235,7 @@ def test_what_each_state_reports(qkv):
         "landmark-16": (16, floats * 16 * (D + 1)),
         "pool-2": (cells, floats * cells * 2 * D + 4 * cells),
         "local-9": (49, floats * 49 * 2 * D),  # the last scale alone
-        "budget-16": (16, floats * 16 * 2 * D + B * H * 16 * 8),  # with the place of every kept key
+        "budget-16": (16, floats * 16 * 2 * D),
     }
     for name, (rank, size) in wanted.items():
         state = loop(name, *qkv)[1]

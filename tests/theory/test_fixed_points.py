@@ -52,7 +52,7 @@ def test_an_orbit_stays_below_the_radius_and_escapes_above():
 
 def test_coupling_below_the_radius_keeps_every_orthant_whatever_the_matrix():
     assert [fp.coupled_attractors(0.15, d=4, seed=seed) for seed in range(5)] == [16] * 5
-    assert fp.coupled_attractors(0.9, d=4) < 16
+    assert max(fp.coupled_attractors(0.6, d=4, seed=seed) for seed in range(5)) < 16
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_both_ways_give_the_gradient_of_autograd(names):
     adapters = {name: adapters[name] for name in names}
     wanted = by_autograd(task, adapters)
     assert_same(lora.explicit_gradients(task, adapters), wanted, 1e-12)
-    assert_same(lora.chained_gradients(task, adapters, 12), wanted, 1e-9)
+    assert_same(lora.chained_gradients(task, adapters, 12), wanted, 1e-11)
 
 
 def test_at_b_equal_to_zero_the_gradient_of_a_is_exactly_zero():

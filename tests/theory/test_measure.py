@@ -19,7 +19,7 @@ def test_growth_recovers_the_exponent_of_made_up_times(monkeypatch):
     clock = iter([t for n in (2, 4, 8) for t in (0.0, n**3.0)])
     monkeypatch.setattr("time.process_time", lambda: next(clock))
     found = growth([2, 4, 8], [lambda: None] * 3, repeats=1)
-    assert found["exponent"] == pytest.approx(3) and found["seconds"] == [8, 64, 512]
+    assert found["exponent"] == pytest.approx(3) == found["last"] and found["seconds"] == [8, 64, 512]
 
 
 def test_the_command_prints_one_json_object_with_the_machine(monkeypatch, capsys):

@@ -89,7 +89,10 @@ def test_both_kinds_of_head_can_be_trained():
         (lambda: t.features(*t.random_inputs(4, 2, 1.0), degree=9), "degree = 9: must be a whole number from 1 to 8"),
         (lambda: t.random_inputs(0, 2, 1.0), "n = 0"),
         (lambda: t.random_inputs(4, 2, math.inf), "bound = inf"),
-        (lambda: t.explicit(*t.random_inputs(4, 2, 1.0)[:4], torch.ones(4, 3)), "v2 = .* must be a tensor like q"),
+        (
+            lambda: t.explicit(*t.random_inputs(4, 2, 1.0)[:4], torch.ones(4, 3)),
+            r"v2 has shape \(4, 3\) and torch.float32: must be a tensor like q",
+        ),
         (lambda: t.match3(np.zeros((2, 3), int), 2), "modulus = 2"),
         (lambda: t.match3(np.zeros((1, 2000), int), 5), "the table of sums has .* GB"),
     ],

@@ -40,6 +40,7 @@ def test_bytes_are_those_of_the_states_themselves(name):
         k = torch.nn.functional.normalize(torch.randn(1, 3, scale["queries"], 8), dim=-1)
         for state in (*states, *caches):
             state.extend(k, k)
+            state.attend(k)  # where a budget is kept
         assert scale["state_bytes"] == sum(state.state_bytes for state in states)
         assert scale["cache_bytes"] == sum(state.state_bytes for state in caches)
         assert scale["state_rows"] == states[0].rank

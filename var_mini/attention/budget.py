@@ -81,4 +81,4 @@ class BudgetState:
 
     @property
     def state_bytes(self) -> int:
-        return tensor_bytes(self.keys, self.values, self.places)
+        return tensor_bytes(self.keys, self.values)  # the places serve `weights` alone

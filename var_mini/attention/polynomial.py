@@ -40,6 +40,12 @@ def multiplicities(head_dim: int, degree: int) -> tuple[tuple[int, int], ...]:
     return tuple(result)
 
 
+def taylor_weights(head_dim: int, degree: int, factor: float) -> torch.Tensor:
+    """What every monomial weighs in exp(factor * q . k), float64 (C(d + g, g),): factor^j / j! times its multiplicity."""
+    weights = [orders * factor**power / factorial(power) for power, orders in multiplicities(head_dim, degree)]
+    return torch.tensor(weights, dtype=torch.float64)
+
+
 def monomials(x: torch.Tensor, degree: int) -> torch.Tensor:
     """All monomials of x (..., d, n) of degree up to g, (..., C(d + g, g), n), each computed once from a lower one."""
     head_dim, n = x.shape[-2:]

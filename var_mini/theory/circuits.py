@@ -68,9 +68,12 @@ class Circuit:
 
     def run(self, bits: np.ndarray) -> np.ndarray:
         """Input bits (samples, inputs) -> output bits (samples, outputs), gate after gate."""
-        if bits.ndim != 2 or bits.shape[1] != self.inputs or not np.isin(bits, (0, 1)).all():
-            raise ValueError(f"bits have shape {bits.shape}: must be (samples, {self.inputs}), each 0 or 1")
+        wanted = f"must be (samples, {self.inputs}), each 0 or 1"
+        if bits.ndim != 2 or bits.shape[1] != self.inputs:
+            raise ValueError(f"bits have shape {bits.shape}: {wanted}")
         refuse_beyond("the table of wires", (len(bits), len(self.depths)), 4)
+        if not np.isin(bits, (0, 1)).all():
+            raise ValueError(f"bits reach from {bits.min()} to {bits.max()}: {wanted}")
         wires = np.zeros((len(self.depths), len(bits)), np.int32)
         wires[: self.inputs] = bits.T
         for wire, (terms, threshold) in enumerate(self.gates, self.inputs):
@@ -120,7 +123,7 @@ def attention_circuit(n: int) -> Circuit:
 
 def parity_circuit(n: int) -> Circuit:
     """Whether an odd number of n bits is set: depth 2, n + 1 gates. (Without thresholds, AND and OR of constant depth cannot.)"""
-    c = Circuit(validate.integer("n", n, 1, 4096))
+    c = Circuit(validate.integer("n", n, 1, 512))
     reached = [c.gate([(i, 1) for i in range(n)], t) for t in range(1, n + 1)]
     c.outputs = [c.gate([(wire, 1 if i % 2 == 0 else -1) for i, wire in enumerate(reached)], 1)]
     return c

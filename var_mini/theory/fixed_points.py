@@ -118,7 +118,7 @@ def noisy_escapes(eps: float, runs: int = 200_000, steps: int = STEPS, seed: int
 
 
 def coupled_attractors(strength: float, d: int = 8, seed: int = 0) -> int:
-    """How many limits x <- p(x + c A x) has from random starts, rows of A with absolute sum 1: c = 0 is the product.
+    """How many points x <- p(x + c A x) settles at from random starts, rows of A with absolute sum 1: c = 0 is the product.
 
     A box [x*, 1] in every orthant, with x* = c + 1 / sqrt 3, maps into itself as long as p(x) - x reaches c, that is c <= RADIUS:
     up to there at least 2^d orbits stay apart, whatever A is.
@@ -130,8 +130,9 @@ def coupled_attractors(strength: float, d: int = 8, seed: int = 0) -> int:
     A /= np.abs(A).sum(1, keepdims=True)
     x = rng.uniform(-1, 1, (starts_for(d), d))
     for _ in range(STEPS):
-        x = np.clip(CUBIC.p(x + strength * x @ A.T), -2, 2)
-    return len(_distinct(x))
+        before, x = x, np.clip(CUBIC.p(x + strength * x @ A.T), -2, 2)
+    settled = np.abs(x - before).max(1) < 1e-9  # strong coupling also makes orbits that go round for ever
+    return len(_distinct(x[settled]))
 
 
 def _distinct(x: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import validate
-from ..attention.polynomial import monomials, multiplicities
+from ..attention.polynomial import monomials, taylor_weights
 from .measure import growth, refuse_beyond
 
 MAX_DEGREE = 12
@@ -116,8 +116,7 @@ def low_rank_factors(q: torch.Tensor, k: torch.Tensor, beta: float, degree: int)
         raise ValueError(f"degree = {degree}: must be even; the row sums of an odd degree can be negative")
     d = q.shape[1]
     refuse_beyond("the table of features", (2, len(q), math.comb(d + degree, degree)))
-    powers, orders = torch.tensor(multiplicities(d, degree)).unbind(1)
-    weight = (orders / torch.exp(torch.lgamma(powers + 1.0)) * beta**powers).to(q.dtype)
+    weight = taylor_weights(d, degree, beta).to(q.dtype)
     U, V = monomials(q.T.contiguous(), degree).T * weight, monomials(k.T.contiguous(), degree).T
     return U / (U @ V.sum(0))[:, None], V
 

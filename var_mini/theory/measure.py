@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from math import prod
 
 from ..cost.fit import fit_exponent
 
@@ -12,7 +12,7 @@ MAX_BYTES = 1 << 30
 
 def refuse_beyond(what: str, shape: tuple[int, ...], item_bytes: int = 8, limit: int = MAX_BYTES) -> None:
     """Raises ValueError with the size where a tensor of this shape would take more than `limit` bytes."""
-    size = prod(shape) * item_bytes
+    size = math.prod(shape) * item_bytes
     if size > limit:
         shown = " x ".join(f"{n:,}" for n in shape)
         raise ValueError(f"{what} has {shown} numbers, {size / 1e9:,.1f} GB: must be at most {limit / 1e9:.1f} GB")
@@ -33,6 +33,10 @@ def processor_seconds(run, repeats: int = 3) -> float:
 
 
 def growth(sizes: list[int], runs: list, repeats: int = 3) -> dict:
-    """Processor seconds of each run, and the e of seconds ~ size^e with its 95 % interval: only the slope means anything."""
+    """Processor seconds of each run, and the e of seconds ~ size^e with its 95 % interval: only the slope means anything.
+
+    `last` is the e between the two largest sizes: small ones are overhead.
+    """
     seconds = [processor_seconds(run, repeats) for run in runs]
-    return {"sizes": sizes, "seconds": seconds, **fit_exponent(sizes, seconds)}
+    last = math.log(seconds[-1] / seconds[-2]) / math.log(sizes[-1] / sizes[-2])
+    return {"sizes": sizes, "seconds": seconds, "last": last, **fit_exponent(sizes, seconds)}

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import validate
-from ..attention.polynomial import monomials, multiplicities
+from ..attention.polynomial import monomials, taylor_weights
 from .measure import growth, refuse_beyond
 
 MAX_DEGREE = 8
@@ -60,9 +60,7 @@ def features(q, k1, k2, v1, v2, degree: int = 4) -> torch.Tensor:
     degree = validate.integer("degree", degree, 1, MAX_DEGREE)
     refuse_beyond("the table of features", (n, math.comb(d + degree, degree)), q.element_size())
     phi_q, phi_1, phi_2 = (monomials(x.T.contiguous(), degree) for x in (q, k1, k2))  # (r, n) each
-    powers, orders = torch.tensor(multiplicities(d, degree)).unbind(1)
-    weight = orders / torch.exp(torch.lgamma(powers + 1.0)) / float(d) ** powers  # 1/m! times the ways to write the monomial
-    weight = weight.to(q.dtype)
+    weight = taylor_weights(d, degree, 1 / d).to(q.dtype)
     numerator = (phi_1 @ v1) * (phi_2 @ v2) * weight[:, None]  # (r, d)
     denominator = phi_1.sum(1) * phi_2.sum(1) * weight  # (r,)
     return (phi_q.T @ numerator) / (phi_q.T @ denominator)[:, None]
@@ -73,7 +71,8 @@ def _sizes(q, *others) -> tuple[int, int]:
         raise ValueError(f"q = {validate.shown(q)}: must be a floating-point tensor (n, d)")
     for name, x in zip(("k1", "k2", "v1", "v2"), others):
         if not isinstance(x, torch.Tensor) or x.shape != q.shape or x.dtype != q.dtype:
-            raise ValueError(f"{name} = {validate.shown(x)}: must be a tensor like q, of shape {tuple(q.shape)} and {q.dtype}")
+            given = f"has shape {tuple(x.shape)} and {x.dtype}" if isinstance(x, torch.Tensor) else f"= {validate.shown(x)}"
+            raise ValueError(f"{name} {given}: must be a tensor like q, of shape {tuple(q.shape)} and {q.dtype}")
     return q.shape
 
 

@@ -258,7 +258,7 @@ def experiment() -> dict:
     sides = (1, 2, 4, 8, 16, 32, 64)
     counts = [{"side": n, "tokens": doubling(n).tokens, "pairs": doubling(n).attention_pairs()} for n in sides]
     errors = [compare(16, bound, degree) for bound in (1.0, 2.0, 3.0) for degree in (2, 4, 6)]
-    slow, fast = [16, 32, 64], [32, 64, 128, 256]
+    slow, fast = [16, 32, 64, 128], [32, 64, 128, 256]
     toys = {n: ToyPass(n, 1.0, dtype=torch.float32) for n in set(slow + fast)}
     shares = toys[64].run()["seconds"]
     test = data.to_unit(data.load("fashion-mnist").test_images[:200])

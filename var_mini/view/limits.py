@@ -181,7 +181,7 @@ def refreshed(text: str, folder: Path | str) -> str:
 def _var_pass(r: dict) -> str:
     errors = {(e["bound"], e["degree"]): e["logits"] for e in r["errors"]}
     shares, layers = r["pairs_over_n4"], r["decoder"]["layers"]
-    exact, fast = (r[key]["exponent"] for key in ("exact", "low_rank"))
+    exact, fast = (r[key]["last"] for key in ("exact", "low_rank"))
     return (
         f"Pairs {shares['doubling']:.3f} n⁴ on doubling sides (64/45 = {64 / 45:.3f}), {shares['official']:.2f} n⁴ on the "
         f"official ladder. Time of a pass ~ n^{exact:.1f} exact, n^{fast:.1f} with degree 4. Largest error at degree 4: "
@@ -207,7 +207,7 @@ def _lora(r: dict) -> str:
     worst = [f"degree {t['degree']} at {t['norm']:g}" for t in r["trained"] if t["diverged"]]
     return (
         f"Relative error at degree 4: {errors[1.0, 4]:.0e} with entries up to 1, {errors[4.0, 4]:.0e} up to 4, "
-        f"{errors[6.0, 4]:.1g} up to 6. Time ~ L^{r['explicit']['exponent']:.1f} explicit, L^{r['chain']['exponent']:.1f} by the "
+        f"{errors[6.0, 4]:.1g} up to 6. Time ~ L^{r['explicit']['last']:.1f} explicit, L^{r['chain']['last']:.1f} by the "
         f"chain. Training diverged with: {', '.join(worst) or 'none'}"
     )
 
@@ -217,7 +217,7 @@ def _tensor(r: dict) -> str:
     sharp = [c["accuracy"] for c in r["constructed"] if c["beta_share"] == 1.0]
     return (
         f"Largest error at degree 4: {errors[1.0, 4]:.0e} with entries within 1, {errors[3.0, 4]:.1g} within 3. Time ~ "
-        f"n^{r['exact']['exponent']:.1f} exact, n^{r['features']['exponent']:.1f} with features. Match3 by construction: "
+        f"n^{r['exact']['last']:.1f} exact, n^{r['features']['last']:.1f} with features. Match3 by construction: "
         f"accuracy {min(sharp):.3f}; trained: three at once {learned['tensor']:.2f}, pairwise {learned['pairwise']:.2f}, "
         f"majority {learned['majority']:.2f}"
     )
