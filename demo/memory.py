@@ -61,7 +61,7 @@ def _can(name: str, attention: str) -> bool:
 
 
 def _run(url: str, listeners: tuple[int, int] | None, name: str, label: int, seed: int, attention: str) -> None:
-    """One run, by the page's listeners of the model and of Generate, or else as a program. RuntimeError where it does not end well."""
+    """One run, by the page's listeners of the model and of Generate, or else as a program. RuntimeError where it fails."""
     if listeners is None:
         event = json.loads(_ask(url, "POST", f"{API}/call/generate", {"data": [name, label, seed, -1, -1, -1, -1, attention]}))
         stream, done = _ask(url, "GET", f"{API}/call/generate/{event['event_id']}"), b"event: complete"
