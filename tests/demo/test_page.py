@@ -289,7 +289,7 @@ def test_the_explorer_works_by_keyboard_alone(visit, tiny):
     assert page.locator(".vx-top li").count() == 5
     page.keyboard.press("Enter")
     page.wait_for_selector(".vx[data-attention='shown']")
-    shares = [float(text.removesuffix(" %")) for text in page.locator(".vx-mass").all_inner_texts()]
+    shares = [float(text.removesuffix(" %").removeprefix("< ")) for text in page.locator(".vx-mass").all_inner_texts()]
     assert sum(shares) == pytest.approx(100, abs=1.5)
     page.keyboard.press("Escape")
     assert page.locator(".vx-mass").all_inner_texts() == ["", "", ""]
@@ -404,6 +404,23 @@ def test_visit_is_told_when_a_result_is_not_of_these_settings(visit):
     assert page.locator("#vm-explorer[data-stale]").get_attribute("data-stale") == EN["stale"]
     generate(page)
     page.wait_for_selector("#vm-explorer:not([data-stale])", state="attached")
+
+
+@pytest.mark.slow
+def test_a_small_probability_is_not_shown_as_none(visit):
+    page = visit()
+    generate(page)
+    page.evaluate("""() => {
+      const { explorer } = document.querySelector('#vm-explorer .vx-root'), run = structuredClone(explorer.run());
+      run.settings.seed = -1; // another run, so that it is drawn anew
+      run.scales[0].probability = [0.0003];
+      explorer.show(run);
+      explorer.choose(0, 0);
+    }""")
+    told = page.locator(".vx-token").inner_text()
+    assert "drawn with probability < 0.1 % (after guidance" in told
+    assert page.locator(".vx-entropy").first.inner_text().endswith(" nats")
+    assert "3.2 nats: all 24 codes alike" in page.locator(".vx-entropy").first.get_attribute("title")  # ln 24
 
 
 @pytest.mark.slow
