@@ -34,9 +34,7 @@ from .hosting import SHARED, Hosting
 TITLE = preview.TITLE
 MAX_FILE_SIZE = "16mb"  # of an upload
 QUEUE_SIZE = 64  # runs that may wait; one model serves all of them in turn
-# Gradio keeps a copy of the page's whole configuration for every visitor, 0.3 MB, with the last value of every component, for
-# links that this page does not have. Nothing here needs it, so few are kept.
-SESSIONS = 32
+SESSIONS = 1000  # visitors of whom Gradio remembers what sessions.py leaves of it
 UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
 
 STYLE = Path(__file__).with_name("style.css")

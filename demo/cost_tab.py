@@ -30,7 +30,7 @@ FINAL_SIDE = 32
 KEPT = 256  # visitors whose measurement can be stopped, and those whose results are kept
 
 _STOPS: OrderedDict[str, threading.Event] = OrderedDict()  # session -> set when its visitor wants to stop
-_MEASURED: OrderedDict[str, dict[str, list]] = OrderedDict()  # session -> rows by kind; see app.SESSIONS why no gr.State
+_MEASURED: OrderedDict[str, dict[str, list]] = OrderedDict()  # session -> rows by kind
 _LOCK = threading.Lock()
 
 

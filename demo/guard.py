@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from . import bodies, gate, preview, visitors, wording
+from . import bodies, gate, preview, sessions, visitors, wording
 from .bodies import Intake, RefusedError
 from .hosting import Hosting
 from .line import TIDY_EVERY, Line
@@ -287,10 +287,11 @@ class Door:
 
     @contextlib.asynccontextmanager
     async def around(self, app):
-        """For Gradio's lifespan: puts this outside of all its middleware, and keeps the uploads tidy."""
+        """For Gradio's lifespan: puts this outside of all its middleware, and keeps sessions slim and uploads tidy."""
         self.app = app.middleware_stack
         app.middleware_stack = self
         gate.open_gate(self.hosting)
+        sessions.slim(app, self.page)
         tidying = asyncio.create_task(self._tidy())
         try:
             yield

@@ -34,12 +34,12 @@ def grown(url: str, process_id: int, count: int, progress: Callable[[str], None]
     kinds = [(name, attention) for attention in ATTENTION for name in names if _can(name, attention)]
     # the listener that the button Generate starts; the configuration names it
     listeners = json.loads(_ask(url, "GET", "/config"))["dependencies"]
-    draw = next(one["id"] for one in listeners if one["api_name"] == "draw")
+    choose, draw = (next(one["id"] for one in listeners if one["api_name"] == name) for name in ("choose_model", "draw"))
     readings = {"start_bytes": resident(process_id)}
     for i in range(count):
         name, attention = kinds[i % len(kinds)]
         classes = checkpoints.load_config(name).transformer.num_classes
-        _run(url, draw if i % 2 else None, name, i % classes, 1_000_000 + i, attention)
+        _run(url, (choose, draw) if i % 2 else None, name, i % classes, 1_000_000 + i, attention)
         if i + 1 == len(kinds):
             readings["every_kind_once_bytes"] = resident(process_id)
         if (i + 1) % 50 == 0:
@@ -60,9 +60,9 @@ def _can(name: str, attention: str) -> bool:
     return not attention.startswith("landmark") or int(attention.rpartition("-")[2]) in stored(name)["landmarks"]
 
 
-def _run(url: str, draw: int | None, name: str, label: int, seed: int, attention: str) -> None:
-    """Raises RuntimeError where a run does not come to its end."""
-    if draw is None:
+def _run(url: str, listeners: tuple[int, int] | None, name: str, label: int, seed: int, attention: str) -> None:
+    """One run, by the page's listeners of the model and of Generate, or else as a program. RuntimeError where it fails."""
+    if listeners is None:
         event = json.loads(_ask(url, "POST", f"{API}/call/generate", {"data": [name, label, seed, -1, -1, -1, -1, attention]}))
         stream, done = _ask(url, "GET", f"{API}/call/generate/{event['event_id']}"), b"event: complete"
     else:
@@ -70,6 +70,8 @@ def _run(url: str, draw: int | None, name: str, label: int, seed: int, attention
         method, _, number = attention.partition("-")
         parameters = [number if method == "poly" else "2", int(number) if method == "landmark" else 64, 2]
         data = [name, label, seed, own.guidance, own.temperature, own.top_k, own.top_p, method, *parameters]
+        choose, draw = listeners
+        _ask(url, "POST", f"{API}/run/predict", {"fn_index": choose, "data": [name], "session_hash": session})
         _ask(url, "POST", f"{API}/queue/join", {"fn_index": draw, "data": data, "session_hash": session})
         stream, done = _ask(url, "GET", f"{API}/queue/data?session_hash={session}"), b'"success":true'
     if done not in stream:

@@ -14,7 +14,7 @@ MARK = """
   const text = %(texts)s[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
   for (const id of %(ids)s) {
     const result = document.getElementById(id);
-    if (result && result.querySelector('.vx, figure, table, svg')) result.dataset.stale = text;
+    if (result?.querySelector('figure, table, svg, .vx[data-drawn]:not([data-drawn="0"])')) result.dataset.stale = text;
   }
   return values;
 }

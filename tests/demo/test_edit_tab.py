@@ -179,7 +179,8 @@ def test_forged_events_get_a_sentence(tiny, data):
 
 
 def test_bad_starts_get_a_sentence(tiny):
-    for values, message in (((tiny, 9, 0), "class = 9"), ((tiny, 0, None), "The field of the seed is empty"), (("/etc", 0, 0), "model = '/etc'")):
+    wrong = ((tiny, 9, 0), "class = 9"), ((tiny, 0, None), "The field of the seed is empty"), (("/etc", 0, 0), "model = '/etc'")
+    for values, message in wrong:
         with pytest.raises(gr.Error, match=message):
             edit_tab.start_drawn(*values)
     with pytest.raises(gr.Error, match="model = 3"):

@@ -318,6 +318,18 @@ def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
         assert "error" in gallery.export(query | {"kind": "png", "ids": wrong})
 
 
+def test_of_a_visitor_the_choices_are_remembered_and_little_else(wire):
+    """Another model has other classes: Gradio refuses one that its choices do not have."""
+    choose, draw = (next(i for i, one in wire.page.fns.items() if one.api_name == name) for name in ("choose_model", "draw"))
+    session, settings = uuid.uuid4().hex, checkpoints.load_config("emoji-16").sampling
+    data = ["emoji-16", 11, 1, settings.guidance, settings.temperature, settings.top_k, settings.top_p, "exact", "2", 64, 2]
+    assert wire.call(draw, data, session_hash=session)["status"] == 500
+    assert wire.call(choose, ["emoji-16"], session_hash=session)["status"] == 200
+    assert wire.call(draw, data, session_hash=session)["status"] == 200
+    kept = wire.page.app.state_holder.session_data
+    assert session in kept and not any(state.config_values for state in kept.values())
+
+
 def test_a_published_model_is_no_visitor_s_to_download(wire, monkeypatch):
     monkeypatch.setattr("var_mini.checkpoints.load_official", lambda *_, **__: pytest.fail("a download began"))
     _, answer = wire.ask("POST", f"{API}/call/generate", {"data": ["var_d16", 0, 0, 0, 1, 0, 1, "exact"]})

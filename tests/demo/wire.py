@@ -63,7 +63,7 @@ class Wire:
 
     def call(self, index: int, data, query: str = "", **more) -> dict:
         """The last output of a listener, over the queue or directly as the browser would, with the `status` of the answer."""
-        session = uuid.uuid4().hex
+        session = more.get("session_hash") or uuid.uuid4().hex
         body = {"fn_index": index, "data": data, "session_hash": session} | more
         if not self.page.fns[index].queue:
             status, answer = self.ask("POST", f"{API}/run/predict{query}", body)

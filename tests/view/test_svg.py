@@ -80,6 +80,15 @@ def test_a_mark_stands_at_its_value():
     assert float(text.get("x")) - 4 == pytest.approx((a + b) / 2, abs=0.02)
 
 
+def test_the_name_of_the_last_mark_stands_highest():
+    """It ends at its own line, to the left of which are those of the others: they begin below it."""
+    html = chart([(8, 1), (96, 2)], log_x=True, marks=[Mark(16, "first"), Mark(32, "second"), Mark(64, "third")])
+    heights = [
+        float(next(t for t in parse(html).iter("text") if t.text == name).get("y")) for name in ("first", "second", "third")
+    ]
+    assert heights == sorted(heights, reverse=True) and len(set(heights)) == 3
+
+
 @pytest.mark.parametrize("points", [[], [(1, math.nan)], [(1, -1.0)]])
 def test_nothing_to_draw_is_an_error(points):
     with pytest.raises(ValueError, match="at least one finite point"):
