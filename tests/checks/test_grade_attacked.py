@@ -1,6 +1,7 @@
 """Notebooks that attack the grader: each costs its own exercise at most, and none is worth a point."""
 
 import json
+import textwrap
 
 import pytest
 
@@ -11,7 +12,13 @@ from var_mini.checks.grade import Worker, WorkerLost, grade
 from var_mini.checks.isolation import isolation
 from var_mini.checks.wire import decode, encode
 
-TO_ALL = "import os\nfor fd in range(3, 20):\n    try: os.write(fd, {!r})\n    except OSError: pass\n"
+TO_ALL = """\
+import os, stat
+for fd in range(3, 20):
+    try:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode): os.write(fd, {!r})
+    except OSError: pass
+"""
 
 
 @pytest.fixture(params=["auto", "process"])
@@ -54,7 +61,7 @@ def test_lines_from_a_notebook_are_noise_and_a_flood_ends_it(worker):
     worker.ask({"cell": "from var_mini import checks\nchecks.pyramid_offsets(lambda x: x + 1)"}, 120)
     answer = worker.ask({"call": "pyramid_offsets", "args": encode({"x": 6})}, 120)
     assert decode(answer["value"]) == 7
-    flood = TO_ALL.format(b"x" * 60_000).replace("for fd", "while True:\n  for fd").replace("    ", "      ")
+    flood = "while True:\n" + textwrap.indent(TO_ALL.format(b"x" * 60_000), "  ")
     with pytest.raises(WorkerLost, match="the process ended"):
         worker.ask({"cell": flood}, 120)
 

@@ -102,6 +102,9 @@ def shut_in(how: Isolation, memory_mb: int, command: list[str]) -> Iterator[tupl
         shown.mkdir(parents=True)
         for name in SHOWN:
             shutil.copyfile(CHECKS / f"{name}.py", shown / f"{name}.py")
+            (shown / f"{name}.py").chmod(0o644)
+        for place in (shown, shown.parent):
+            place.chmod(0o755)  # whatever the umask
         root = folder / "root"
         root.mkdir()
         if how.namespaces:
@@ -133,7 +136,7 @@ def shut_in(how: Isolation, memory_mb: int, command: list[str]) -> Iterator[tupl
 def _folder(for_others: bool) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as name:
         if for_others:
-            os.chmod(name, 0o711)
+            os.chmod(name, 0o711)  # another user finds its way, and no names
         yield Path(name)
 
 

@@ -82,6 +82,7 @@ def bind(source: str, target: str) -> None:
 
 def move_in(spec: dict) -> None:
     """A new root of the folders of the spec, a /tmp of limited size and this namespace's own /proc; the old one is let go."""
+    os.umask(0o022)  # another user is to find its way
     system("unshare", CLONE_NEWNS)
     mount(None, "/", None, MS_REC | MS_SLAVE)
     root = spec["root"]

@@ -25,7 +25,6 @@ class Worker:
     """A process that runs cells and calls functions, shut in as `isolation` says the system can."""
 
     def __init__(self, memory_mb: int, isolation: Isolation):
-        self.held = contextlib.ExitStack()
         with contextlib.ExitStack() as held:
             command, environment = held.enter_context(shut_in(isolation, memory_mb, ["-m", f"{__package__}.worker"]))
             self.process = subprocess.Popen(
