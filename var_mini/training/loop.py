@@ -273,10 +273,10 @@ class Trainer:
         """Trains to the end of the schedule, to step `stop_at`, or for so many minutes; returns whether the schedule has ended.
 
         `batch(indices, generator)` returns the tensors of the examples `indices` out of `count`; what it draws from the
-        generator depends on seed, step and process alone. On a GPU the examples should lie there, too (see `take`): then a step
-        never waits for its result, and numbers are read every `log_every` steps. `validation(model) -> dict` runs with EMA weights every
-        `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in proportion
-        to `weights`, (count,).
+        generator depends on seed, step and process alone. On a GPU the examples should lie there, too (see `take`): then a
+        step never waits for its result, and numbers are read every `log_every` steps. `validation(model) -> dict` runs with
+        EMA weights every `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often,
+        or in proportion to `weights`, (count,).
         """
         s, acc = self.schedule, self.accelerator
         smallest = min(s.batch_at(0), s.batch_size, count)
