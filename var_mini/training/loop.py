@@ -288,8 +288,8 @@ class Trainer:
         before, started = self.seconds, time.monotonic()
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
-        until = started + 60 * minutes if minutes is not None else math.inf
-        while self.step < last and not self._everywhere(time.monotonic() >= until):
+        until = None if minutes is None else started + 60 * minutes
+        while self.step < last and not (until is not None and self._time_is_up(until)):
             size = s.batch_at(self.step)
             if weights is None:
                 chosen = batch_indices(self.step, count, size, s.seed)
@@ -320,11 +320,17 @@ class Trainer:
         self.save()
         return self.step == s.steps
 
-    def _everywhere(self, late: bool) -> bool:
-        """Whether any process says so: all must stop at the same step, or those that go on would wait for ever."""
-        if self.accelerator.num_processes == 1:
+    def _time_is_up(self, until: float) -> bool:
+        """Whether the clock of any process says so: all must stop at one step, or those that go on would wait for ever.
+
+        Several processes ask each other only every `log_every` steps, since that makes them wait.
+        """
+        late, acc = time.monotonic() >= until, self.accelerator
+        if acc.num_processes == 1:
             return late
-        return bool(self.accelerator.reduce(torch.tensor(float(late), device=self.accelerator.device), "sum"))
+        if self.step % self.schedule.log_every:
+            return False
+        return bool(acc.reduce(torch.tensor(float(late), device=acc.device), "sum"))
 
     def check_finite(self) -> None:
         """Raises ValueError where a gradient was not finite, naming the step. Waits for a GPU."""
