@@ -1,12 +1,14 @@
-# make demo | lab | notebooks | test | train | bench | lock | clean: each makes .venv and installs what it needs.
+# make demo | lab | notebooks | test | train | bench | gpu | lock | clean: each makes .venv and installs what it needs.
 PYTHON ?= python3
 PORT ?= 7860
 HOST ?= 127.0.0.1
 SHARE ?=
 PRESET ?= fashion-28-quick
+OUT ?= runs/gpu
+MINUTES ?=
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks test lint train bench lock clean
+.PHONY: demo lab notebooks test lint train bench gpu lock clean
 
 demo: .venv/.demo
 	$(BIN)/python -m demo --host $(HOST) --port $(PORT) $(if $(filter-out 0 no false,$(SHARE)),--share)
@@ -38,6 +40,10 @@ lock: .venv/.dev
 	  "$$($(BIN)/python -V)"; \
 	  $(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools --exclude triton \
 	  | sed 's/+.*//'; } > constraints.txt
+
+# on a bare GPU machine: make gpu BIN=/usr/bin (or wherever its python is) takes the packages that are there
+gpu: $(if $(filter .venv/bin,$(BIN)),.venv/.demo)
+	$(BIN)/python -m var_mini gpu --out $(OUT) $(if $(MINUTES),--minutes $(MINUTES))
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "No virtual environment; on Debian: apt install python3-venv"; exit 1; }

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from var_mini.attention import AttentionSpec
+from var_mini.attention.kernels import computed_by
 from var_mini.fidelity import collect_qkv, output_errors
 from var_mini.generation import ScaleStep
 from var_mini.view.images import enlarge, to_uint8
@@ -92,6 +93,7 @@ def compare(
         chosen, reason = loaded.model.transformer.resolve(settings.attention)
         automatic = settings.attention.method == "auto"
         why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason)) if automatic else ""
+        why += _paragraph(_computed(loaded, chosen, language))
         settings = replace(settings, attention=chosen)
         if other == settings:
             return gr.update(visible=True), _frame(why)
@@ -106,6 +108,14 @@ def compare(
         why + verdict, _slider(left, right, language) + _difference(left, right, language) + _table(left, right, errors, language)
     )
     return gr.update(visible=True), html
+
+
+def _computed(loaded: models.Loaded, chosen, language: str) -> str:
+    """The device, and which implementation of attention ran there."""
+    transformer = loaded.model.transformer
+    kind, reason = computed_by(chosen, transformer.blocks[0].attn.logit_scale(), transformer.config.head_dim)
+    how = wording.text(f"computed_by_{kind}", language, reason=reason)
+    return wording.text("computed_on", language, device=loaded.device, attention=chosen, how=how)
 
 
 def _own_name(settings: runs.Settings, versus: str, language: str) -> str:

@@ -136,6 +136,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "滑块左边：{other}；右边：{name}；同一种子。",
     ),
     "slider_label": ("How much of the left picture is shown, in percent", "显示左图的百分比"),
+    "computed_on": ("Computed on {device}; {attention} by {how}.", "计算设备：{device}；{attention} 由{how}计算。"),
+    "computed_by_sdpa": ("torch's scaled_dot_product_attention", "torch 的 scaled_dot_product_attention "),
+    "computed_by_triton": ("fused Triton kernels", "融合 Triton 内核"),
+    "computed_by_torch": ("plain torch, without fused kernels: {reason}", "普通 torch（未用融合内核：{reason}）"),
     "auto_chose": ("Automatic chose {name}: {reason}.", "自动选择了 {name}：{reason}。"),
     "slower_here": (
         "At these {tokens} tokens {name} attention takes {ratio} times as long as exact attention (median of {rounds} warm runs). Low rank pays off at larger maps: see the tab How the cost grows.",

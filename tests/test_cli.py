@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
 from var_mini.__main__ import main
@@ -35,7 +36,9 @@ def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, 
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "class bee (#1), seed 3"
-    assert len(lines) == 4 and lines[1].startswith("scale 1/3") and "3x3" in lines[3]
+    assert len(lines) == 5 and lines[1].startswith("scale 1/3") and "3x3" in lines[3]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    assert lines[4] == f"computed on {device}; attention exact by torch's scaled_dot_product_attention"
     assert Image.open(files["out.png"]).size == (24, 24) and Image.open(files["strip.png"]).width > 300
     assert Trace.load(files["run.trace"]).settings["label"] == 1
 
@@ -68,6 +71,20 @@ def test_bad_input_exits_with_two_and_one_line(tiny_folder, capsys, arguments, m
     assert main(["generate", "--model", str(tiny_folder), *arguments]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("attention", "how"),
+    [
+        ("poly-2", "plain torch (the kernels need a GPU, the tensors are on cpu)"),
+        ("landmark-16", "plain torch (the kernels need a GPU, the tensors are on cpu)"),
+        ("poly-4", "plain torch (there are kernels for landmarks and for degree 2 with Taylor's coefficients)"),
+        ("pool-2", "torch's scaled_dot_product_attention"),
+    ],
+)
+def test_generate_says_what_computed_attention_and_why(calibrated_folder, capsys, attention, how):
+    assert main(["generate", "--model", str(calibrated_folder), "--attention", attention, "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"computed on cpu; attention {attention} by {how}"
 
 
 def test_unknown_model(capsys):

@@ -20,7 +20,7 @@ from .files import FIGURE_ENDINGS, PICTURE_ENDINGS, read_json, writable_file, wr
 from .generation.sampling import MAX_SEED
 from .view.images import MAX_ENLARGEMENT
 
-BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice")
+BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train")
 FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice", "styles", "heldout")
 
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--enlarge", type=int, default=1, help=f"whole-number enlargement of --out, 1 to {MAX_ENLARGEMENT}")
     p.add_argument("--adapter", type=Path, help="file of `train transformer --lora-rank` to put on the model")
     p.add_argument("--weights", type=Path, help="folder with published .pth files (default: $VAR_WEIGHTS, else the Hub)")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ...; auto takes CUDA where it is present")
     _add_dtype(p)
     p.set_defaults(run=_generate)
 
@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--model", help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
     p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
+    p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
+    p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
+    p.add_argument("--batch-size", type=int, help="of train (default: the preset's)")
     _add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
@@ -171,6 +174,7 @@ def _as_table(title: str, rows: list[dict]) -> str:
 
 def _generate(options) -> None:
     from . import checkpoints
+    from .cost.machine import machine_facts
     from .generation import Sampling, Trace
     from .view.images import save_image, strip
 
@@ -213,12 +217,21 @@ def _generate(options) -> None:
         state, reserve = (f"{size / 1000:,.1f} kB" for size in (step.state_bytes, step.reserve_bytes))
         print(f"state: {step.rank} rows a layer, {state} in all, {reserve} of keys and values in reserve")
         print(f"smallest denominator {smallest}; {step.fallbacks} outputs of a head computed exactly instead")
+    print(f"computed on {machine_facts(device)['device']}; attention {spec} by {_implementation(model.transformer, spec)}")
     if options.out:
         save_image(trace.image[0], options.out, options.enlarge)
     if options.strip:
         save_image(strip(trace, model.tokenizer.quantize.embedding.weight), options.strip)
     if options.trace:
         trace.save(options.trace)
+
+
+def _implementation(transformer, spec) -> str:
+    from .attention.kernels import computed_by
+
+    kind, reason = computed_by(spec, transformer.blocks[0].attn.logit_scale(), transformer.config.head_dim)
+    names = {"sdpa": "torch's scaled_dot_product_attention", "triton": "fused Triton kernels"}
+    return names.get(kind, f"plain torch ({reason})")
 
 
 def _train(options) -> None:
@@ -304,6 +317,10 @@ def _bench(options) -> None:
         from .cost.peers import bench_peers
 
         result = bench_peers()
+    elif options.what == "train":
+        from .cost.training import bench_train
+
+        result = bench_train(options.preset, options.stage, options.batch_size)
     elif options.what == "ladder":
         from .cost.trained import bench_ladder
 
@@ -415,13 +432,15 @@ def _models(options) -> None:
 
 
 def _device(name: str) -> str:
-    """`name`, if it is a device this torch can compute on."""
+    """`name`, if it is a device this torch can compute on; for `auto` the GPU where there is one."""
     import torch
 
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
     known += ["mps"] if torch.backends.mps.is_available() else []
     if name not in known:
-        raise ValueError(f"device = {name!r}: must be one of {', '.join(known)} on this machine")
+        raise ValueError(f"device = {name!r}: must be one of {', '.join([*known, 'auto'])} on this machine")
     return name
 
 

@@ -76,6 +76,14 @@ SCHEMAS = {
         exponents={"type": "array", "items": {"type": "object", "required": [*EXPONENT, "head_dim"], "properties": EXPONENT}},
         weights=TEXT,
     ),
+    "train": whole(
+        seconds=whole(forward=POSITIVE, loss=POSITIVE, backward=POSITIVE, optimizers=POSITIVE, data=POSITIVE),
+        images_per_second=POSITIVE,
+        optimizer_share=SHARE,
+        preset=TEXT,
+        stage={"enum": ["transformer", "tokenizer"]},
+        batch_size=COUNT,
+    ),
     "peers": whole(
         rows=rows(
             tokens=COUNT,

@@ -10,6 +10,7 @@ from io import BytesIO
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from demo import backend, compare, draw_tab, wording
@@ -53,6 +54,8 @@ def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
     assert cells["row_fallbacks"] == "0 of 24"  # layers, heads, scales, guided: 2 * 2 * 3 * 2
     largest = (traces[0].image - traces[1].image).abs().mean(1).max().item()
     assert f"Largest {largest:.2f}" in html and len(pictures) == 3
+    if not torch.cuda.is_available():
+        assert re.search(r"Computed on CPU: .*; poly-2 by plain torch, without fused kernels: the kernels need a GPU", html)
     assert re.search(r"poly-2 attention (takes|is) \d+\.\d times", html)
 
 

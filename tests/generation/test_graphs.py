@@ -1,4 +1,4 @@
-"""Drawing by recorded scales: the ids and pictures of `generate`, whatever was drawn before. Without a GPU the record is a call."""
+"""Drawing by recorded scales: ids and pictures of `generate`, whatever was drawn before. Without a GPU the record is a call."""
 
 import pytest
 import torch

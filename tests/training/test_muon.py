@@ -36,8 +36,13 @@ def test_the_loop_is_a_polynomial_of_the_singular_values(shape, dtype, allowed):
 
 @pytest.mark.parametrize(
     ("features", "wanted"),
-    [({}, torch.float32), ({"avx512_f": True}, torch.float32), ({"amx_bf16": True}, torch.bfloat16), ({"avx512_bf16": True}, torch.bfloat16)],
-)  # fmt: skip
+    [
+        ({}, torch.float32),
+        ({"avx512_f": True}, torch.float32),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+    ],
+)
 def test_the_processor_decides_the_precision(monkeypatch, features, wanted):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
     assert muon.newton_schulz_dtype(torch.device("cpu")) == wanted

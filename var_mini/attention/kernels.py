@@ -16,6 +16,7 @@ from types import ModuleType
 import torch
 
 from .. import validate
+from .spec import AttentionSpec
 
 _override: str | None = None
 
@@ -57,6 +58,17 @@ def why_not(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> 
     from . import fused
 
     return fused.unsupported(method, head_dim, scale.dtype, rank)
+
+
+def computed_by(spec: AttentionSpec, scale: torch.Tensor, head_dim: int) -> tuple[str, str]:
+    """What computes a back end where nobody needs gradients: "sdpa", "triton" or "torch"; and for "torch", why, in words."""
+    if spec.method in ("exact", "pool"):
+        return "sdpa", ""
+    if spec.method == "poly" and (spec.degree != 2 or spec.calibrated):
+        return "torch", "there are kernels for landmarks and for degree 2 with Taylor's coefficients"
+    with torch.no_grad():
+        reason = why_not(spec.method, scale, head_dim, spec.landmarks)
+    return ("triton", "") if reason is None else ("torch", reason)
 
 
 def fused(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> ModuleType | None:

@@ -29,8 +29,8 @@ def run(report: Report) -> None:
     report.save()
     size = 64 if report.dry else 8192
     found["flops_per_s"] = {}
-    for name, dtype, tf32 in (("bfloat16", torch.bfloat16, False), ("tf32", torch.float32, True), ("float32", torch.float32, False)):
-        found["flops_per_s"][name] = _products(size, dtype, tf32, device)
+    for name, dtype in (("bfloat16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)):
+        found["flops_per_s"][name] = _products(size, dtype, name == "tf32", device)
     block = torch.zeros(1 << (16 if report.dry else 28), device=device)
     found["bytes_per_s"] = 2 * block.numel() * 4 / measure(block.clone, device)["median_s"]
     report.check("rates", all(rate > 0 for rate in found["flops_per_s"].values()))

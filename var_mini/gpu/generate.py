@@ -74,7 +74,7 @@ def _gap(model: Model, mine, other, seeds: list[int]) -> float:
     Not where one device's top-k or top-p leaves the other's code out: that is a tie of a code with the edge.
     """
     generators, sampling = noise_generators(seeds), model.config.sampling
-    for k, count in enumerate(model.config.pyramid.counts[: mine.index + 1]):
+    for count in model.config.pyramid.counts[: mine.index + 1]:  # each scale draws the next noise
         noise = exponential(generators, count, model.transformer.vocab_size)
     scores = mine.logits / sampling.temperature - noise.log()
     first, second = (scores.gather(-1, ids.unsqueeze(-1)).squeeze(-1) for ids in (mine.token_ids, other.token_ids))

@@ -65,7 +65,8 @@ def _compare(report: Report, case: tuple) -> None:
 
 def _name(case: tuple) -> str:
     method, extends, d, m, dtype = case
-    return f"{method} {'+'.join(map(str, extends))} tokens, d = {d}, {dtype}" + (f", {m} landmarks" if method == "landmark" else "")
+    marks = f", {m} landmarks" if method == "landmark" else ""
+    return f"{method} {'+'.join(map(str, extends))} tokens, d = {d}, {dtype}{marks}"
 
 
 def _sanitize(report: Report, tool: str) -> None:

@@ -49,7 +49,7 @@ def _headline(name: str, whole: dict) -> str:
     rows = found.get("rows", []) if name != "generate" else []
     if name == "facts":
         return f"{found.get('device')}, torch {found.get('torch')}, triton {found.get('triton')}"
-    if name == "kernels" and found:
+    if name == "kernels" and "max_error" in found:
         return f"largest error {found['max_error']:.3g}, repeats {'equal' if found['repeats_equal'] else 'DIFFER'}"
     if name == "generate" and found:
         shares = [share for backends in found.values() for share in backends.values()]

@@ -1,4 +1,4 @@
-"""The record of a part: a JSON file that is replaced whole whenever something was added, so that a killed run leaves what it had."""
+"""The record of a part: a JSON file, replaced whole whenever something was added, so that a killed run leaves what it had."""
 
 from __future__ import annotations
 

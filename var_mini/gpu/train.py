@@ -1,4 +1,4 @@
-"""Part `train`: images per second of both stages, that no step waits for the GPU, and with `--minutes` above 10 a real training."""
+"""Part `train`: images per second of both stages, whether a step waits for the GPU, and with `--minutes` above 10 a training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from .. import checkpoints, data
+from ..config import ModelConfig
+from ..model import Model
 from ..training.loop import Schedule, Trainer
 from ..training.recipes import RECIPES, Recipe
 from ..training.tokenizer import TokenizerObjective
@@ -59,7 +61,7 @@ def throughput(recipe: Recipe, stage: str, batch: int, compiled: bool, report: R
     device, generator = report.device, torch.Generator().manual_seed(0)
     t = recipe.tokenizer
     torch.manual_seed(0)
-    whole = checkpoints.Model.build(checkpoints.ModelConfig("speed", t, recipe.transformer))
+    whole = Model.build(ModelConfig("speed", t, recipe.transformer))
     if stage == "tokenizer":
         schedule, objective = recipe.tokenizer_schedule, TokenizerObjective(whole.tokenizer, 10**6, recipe.mse_weight)
         images = torch.rand(batch, t.image_channels, t.image_size, t.image_size, generator=generator)
@@ -133,7 +135,8 @@ def _train(report: Report) -> dict:
             report.skip(f"training: {stage}", "no time left")
             break
         command = [sys.executable, "-m", "var_mini", "train", stage, "--preset", name, "--out", str(out)]
-        command += ["--batch-size", str(TRAIN_BATCH), "--minutes", f"{minutes:.2f}", *(tokenizer if stage == "transformer" else [])]
+        command += ["--batch-size", str(TRAIN_BATCH), "--minutes", f"{minutes:.2f}"]
+        command += tokenizer if stage == "transformer" else []
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         said = (done.stdout or "").strip().splitlines()
         log.append({"stage": stage, "command": " ".join(command[1:]), "said": said[-1] if said else ""})

@@ -340,7 +340,7 @@ class Trainer:
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         until = started + 60 * minutes if minutes is not None else math.inf
-        while self.step < last and not self._stopping(noted) and not self._everywhere(time.monotonic() >= until):
+        while self.step < last and not self._everywhere(noted.number > 0 or time.monotonic() >= until):
             size = s.batch_at(self.step)
             if weights is None:
                 chosen = batch_indices(self.step, count, size, s.seed)
@@ -372,16 +372,15 @@ class Trainer:
                 saved = time.monotonic()
         bar.close()
 
-    def _stopping(self, noted: Noted) -> bool:
-        """Whether a signal has come, to this process or to any other: all stop after the same step."""
-        if self._everywhere(noted.number > 0):
-            noted.number = noted.number or signal.SIGTERM
-        return noted.number > 0
-
     def _everywhere(self, here: bool) -> bool:
-        """Whether any process says so: all must stop at the same step, or those that go on would wait for ever."""
+        """Whether any process says so: all must stop after one step, or those that go on would wait for ever.
+
+        Several processes ask each other only every `log_every` steps, since that makes them wait.
+        """
         if self.accelerator.num_processes == 1:
             return here
+        if self.step % self.schedule.log_every:
+            return False
         return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
 
     def check_finite(self) -> None:

@@ -262,8 +262,8 @@ def train_tokenizer(
     """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from.
 
     `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights. `compiled` passes encoder
-    and decoder through torch.compile. `minutes` ends this sitting early; the same call goes on. `change` is for `Schedule.changed`.
-    Returns whether the schedule has ended.
+    and decoder through torch.compile. `minutes` ends this sitting early; the same call goes on. `change` goes to
+    `Schedule.changed`. Returns whether the schedule has ended.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
