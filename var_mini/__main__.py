@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier"))
     p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
     p.add_argument("--landmarks", default="16,32,64", help=f"landmarks per head, {MIN_LANDMARKS} to {MAX_LANDMARKS}, with commas")
-    p.add_argument("--preset", default="fashion-28")
+    p.add_argument("--preset", help="shapes and schedule (default: those of --start, else fashion-28)")
     p.add_argument("--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier a name")
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
@@ -89,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--lora-steps", type=int, default=1000, help="steps of --lora-rank")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
     p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
+    p.add_argument("--patch-nums", help="of the tokenizer: sides of the token maps, with commas, such as 1,2,3,4,6,8")
+    p.add_argument("--grey", action="store_true", help="with --data: take the pictures in grey, as presets for grey pictures do")
     p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
     p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
     p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("evaluate", help="measure quality on test images and drawn images")
     p.add_argument("--model", default="fashion-28")
+    p.add_argument("--data", help="folder of pictures a model of your own was trained on: figures that need no judge")
     p.add_argument("--samples", type=int, default=2000, help="drawn images, 100 to 100000")
     _add_dtype(p)
     p.add_argument("--json", action="store_true", help="one JSON object on the last line")
@@ -235,21 +238,26 @@ def _implementation(transformer, spec) -> str:
 
 
 def _train(options) -> None:
+    from .training.recipes import DEFAULT
     from .training.stopping import between_steps
 
     if options.minutes is not None:
         validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
+    if options.preset is None and options.start is None:
+        options.preset = DEFAULT
+    named = options.preset or (Path(options.data).resolve().name if options.data else Path(options.start).name)
     with between_steps():
-        _train_stage(options, options.out or Path("runs") / options.preset)
+        _train_stage(options, options.out or Path("runs") / named)
 
 
 def _train_stage(options, out: Path) -> None:
-    from .training import recipes
+    from .training import stages
 
-    how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr")}
+    how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr", "grey")}
     how["compiled"] = options.compile
     if options.stage == "tokenizer":
-        ended = recipes.train_tokenizer(options.preset, out, options.data, **how)
+        sides = options.patch_nums and tuple(_whole("patch_nums", text) for text in options.patch_nums.split(","))
+        ended = stages.train_tokenizer(options.preset, out, options.data, patch_nums=sides, **how)
         print("finished" if ended else "stopped; the same command goes on")
     elif options.stage == "transformer" and options.lora_rank is not None:
         from .training.lora import train_adapter
@@ -259,11 +267,11 @@ def _train_stage(options, out: Path) -> None:
         adapter = out / "adapter.safetensors"
         print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
     elif options.stage == "transformer":
-        ended = recipes.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
+        ended = stages.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
         state = "finished" if ended else "stopped; the same command goes on"
         print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
     elif options.stage == "decoder":
-        recipes.train_decoder(options.preset, out, options.data, options.precision)
+        stages.train_decoder(options.preset or Path(options.start).name, out, options.data, options.precision)
     elif options.stage == "landmarks":
         from .training.landmarks import train_landmarks
 
@@ -276,16 +284,30 @@ def _train_stage(options, out: Path) -> None:
 
         name = validate.one_of("data", options.data or "fashion-mnist", data.REGISTRY)
         place = writable_folder("out", options.out or checkpoints.ASSETS / "classifiers" / name)
-        print(f"test accuracy {train_classifier(data.load(name), place):.4f}")
+        images = data.load(name)
+        if images.train_styles is None:
+            print(f"test accuracy {train_classifier(images, place):.4f}")
+        else:
+            from .training.judge import train_judge
+
+            print(", ".join(f"{key} {value:.4f}" for key, value in train_judge(images, place).items()))
 
 
 def _evaluate(options) -> None:
     from . import checkpoints, data
-    from .training.evaluation import evaluate
+    from .training.evaluation import evaluate, evaluate_own
 
-    validate.one_of("data set of the model", checkpoints.load_config(options.model).data, data.REGISTRY)
+    config = checkpoints.load_config(options.model)
+    if options.data is None and config.data not in data.REGISTRY:
+        raise ValueError(f"data = None: {options.model!r} was trained on {validate.shown(config.data)}; give its folder with --data")
     model = checkpoints.load(options.model, dtype=options.dtype or "float32")
-    _print(evaluate(model, options.samples), options.json)
+    if options.data is None:
+        result = evaluate(model, options.samples)
+    else:
+        images = data.load_folder(options.data, config.tokenizer.image_size, config.tokenizer.image_channels)
+        print(images.report(), file=sys.stderr)
+        result = evaluate_own(model, images, options.samples)
+    _print(result, options.json)
 
 
 def _bench(options) -> None:

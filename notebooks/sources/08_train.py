@@ -36,7 +36,8 @@ from var_mini.neighbours import nearest_images
 from var_mini.tokenizer import VQVAE
 from var_mini.training.distances import NEAR_COPY, memorised_threshold
 from var_mini.training.loop import Schedule, Trainer
-from var_mini.training.recipes import RECIPES, train_tokenizer, train_transformer
+from var_mini.training.recipes import RECIPES
+from var_mini.training.stages import train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
 from var_mini.training.transformer import inputs_from_ids, tokenize_images
 from var_mini.view.plates import grid, new_figure, row, shown

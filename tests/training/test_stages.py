@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints
 from var_mini.__main__ import main
-from var_mini.training import recipes
+from var_mini.config import ModelConfig
+from var_mini.model import Model
+from var_mini.training import recipes, stages
 from var_mini.training.loop import Schedule
 from var_mini.training.tokenizer import measure_tokenizer, psnr
 from var_mini.training.transformer import TransformerObjective, cross_entropy, inputs_from_ids, tokenize_images
@@ -75,7 +77,7 @@ def test_the_decoder_alone_learns_further_on_unchanged_tokens(small_recipe, pict
         if not torch.equal(tensor, getattr(before, part).state_dict()[name])
     }
     assert changed == {"decoder", "post_quant_conv"}
-    images = recipes.load_data(recipes.recipe_for("small", pictures), pictures).test_images
+    images = stages.load_data(recipes.recipe_for("small", pictures), pictures).test_images
     assert torch.equal(tokenize_images(before.tokenizer, images), tokenize_images(after.tokenizer, images))
     assert measure_tokenizer(after.tokenizer, images)["psnr_db"] > measure_tokenizer(before.tokenizer, images)["psnr_db"]
     assert "psnr_test" in (tmp_path / "run" / "model" / "decoder_log.csv").read_text()
@@ -200,8 +202,8 @@ def test_early_steps_train_the_coarsest_scales_alone(tiny):
 
 def test_classes_are_balanced_by_the_stated_power():
     labels = torch.tensor([0, 1, 1, 1, 1])
-    assert recipes.class_weights(labels, 0.5).tolist() == pytest.approx([1, 0.5, 0.5, 0.5, 0.5])
-    assert recipes.class_weights(labels, 1.0)[labels == 1].sum() == pytest.approx(1)
+    assert stages.class_weights(labels, 0.5).tolist() == pytest.approx([1, 0.5, 0.5, 0.5, 0.5])
+    assert stages.class_weights(labels, 1.0)[labels == 1].sum() == pytest.approx(1)
 
 
 def test_a_run_may_start_from_another_models_weights(small_recipe, pictures, tmp_path, monkeypatch, capsys):
@@ -231,6 +233,47 @@ def test_a_run_may_start_from_another_models_weights(small_recipe, pictures, tmp
     capsys.readouterr()
     assert main(["train", "tokenizer", *common, "--out", str(tmp_path / "c"), "--start", str(tmp_path / "first" / "model")]) == 2
     assert "its quantize.embedding.weight is (24, 4), where this preset has (12, 4)" in capsys.readouterr().err
+
+
+def test_fine_tuning_takes_any_classes_and_says_which_are_new(small_recipe, pictures, tmp_path, monkeypatch, capsys):
+    """New classes start from the mean of the known ones; a model with styles is started from as if any style were asked for."""
+    config = ModelConfig(
+        "small", replace(TINY_TOKENIZER, image_channels=3), replace(TINY_TRANSFORMER, num_styles=2), ("red", "bee", "cow"),
+        style_names=("flat", "round"),
+    )  # fmt: skip
+    known = awake(Model.build(config))
+    checkpoints.save(known, tmp_path / "known", torch.float32)
+    start = ["--start", str(tmp_path / "known"), "--data", str(pictures), "--out", str(tmp_path / "run"), "--precision", "no"]
+    assert main(["train", "transformer", *start, "--steps", "1", "--lr", "1e-9"]) == 0
+    told = capsys.readouterr().err
+    assert f"1 of 2 classes start from the mean of '{tmp_path / 'known'}': green" in told
+    assert f"tokenizer of '{tmp_path / 'known'}'" in told
+    table = checkpoints.load(tmp_path / "run" / "model").transformer.class_emb.weight
+    old = known.transformer.class_emb.weight + known.transformer.style_emb.weight[2]
+    assert torch.allclose(table, torch.stack([old[:3].mean(0), old[0], old[3]]), atol=2e-3)
+    assert main(["evaluate", "--model", str(tmp_path / "run" / "model"), "--data", str(pictures), "--samples", "100"]) == 0
+    assert "psnr_db" in capsys.readouterr().out
+    assert main(["evaluate", "--model", str(tmp_path / "run" / "model")]) == 2
+    assert "was trained on 'pictures'; give its folder with --data" in capsys.readouterr().err
+
+
+def test_scales_of_ones_own_make_another_size(small_recipe, pictures, tmp_path, capsys):
+    common = ["--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "run"), "--precision", "no", "--steps", "2"]
+    assert main(["train", "tokenizer", *common, "--patch-nums", "1,2,4"]) == 0
+    assert main(["train", "transformer", *common]) == 0
+    config = checkpoints.load_config(tmp_path / "run" / "model")
+    assert config.tokenizer.patch_nums == (1, 2, 4) and config.tokenizer.image_size == 16
+    assert main(["train", "tokenizer", *common, "--patch-nums", "1,x"]) == 2
+    assert "patch_nums" in capsys.readouterr().err
+
+
+def test_a_grey_model_starts_grey_pictures_alone(small_recipe, pictures, tiny_folder, tmp_path, capsys):
+    common = ["--preset", "small", "--data", str(pictures), "--start", str(tiny_folder), "--precision", "no", "--steps", "1"]
+    assert main(["train", "tokenizer", *common, "--out", str(tmp_path / "a")]) == 2
+    assert "takes grey pictures, these are colour; add --grey" in capsys.readouterr().err
+    assert main(["train", "tokenizer", *common, "--out", str(tmp_path / "b"), "--grey"]) == 0
+    assert main(["train", "tokenizer", "--preset", "things-64", "--grey", "--out", str(tmp_path / "c")]) == 2
+    assert "grey = True: must come with a folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

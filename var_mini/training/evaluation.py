@@ -93,6 +93,27 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     return result
 
 
+def evaluate_own(model: Model, data: ImageData, samples: int = 2000) -> dict:
+    """The figures that need no independent judge, of a model and the pictures it was trained on, such as one's own folder.
+
+    `data` must hold out test images. Raises ValueError where it holds out none, or shares no class with the model.
+    """
+    validate.integer("samples", samples, 100, 100_000)
+    data = data.with_classes(model.config.class_names)
+    if not len(data.test_images):
+        raise ValueError(f"data = {data.name!r}: holds out no test picture to measure on; give more pictures, or a val/ folder")
+    result = measure_tokenizer(model.tokenizer, data.test_images)
+    ids = tokenize_images(model.tokenizer, data.test_images)
+    result |= cross_entropy(model.transformer, model.tokenizer.quantize, ids, data.test_conditions, batch_size=64)
+    test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
+    labels = labels_as_in(data.test_labels, len(data.class_names), samples)
+    images = model.sample_images(labels.tolist(), list(range(samples))) * 2 - 1
+    result["memorised_share"] = memorised_share(images, train, memorised_threshold(test, train))
+    result["near_copy_share"] = near_copy_share(images, train)
+    result["near_copy_share_heldout"] = near_copy_share(test, train)
+    return result | {"samples": samples, "classes": len(data.class_names), "sampling": asdict(model.config.sampling)}
+
+
 def by_guidance(model: Model, data: ImageData, classifier: Classifier, real: torch.Tensor, count: int) -> list[dict]:
     """The figures of `judge_drawn` at each guidance setting; the other settings are the model's own."""
     own = model.config.sampling

@@ -1,0 +1,267 @@
+"""The stages of training as functions: tokenizer, transformer, the decoder alone. What they train is a recipe (recipes.py)."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from .. import checkpoints, data, validate
+from ..config import ModelConfig, TokenizerConfig
+from ..data import ImageData, to_unit
+from ..files import writable_folder
+from ..model import Model
+from ..tokenizer import VQVAE
+from ..transformer import VAR
+from .augment import augment
+from .loop import Trainer, digest, reuse_memory, take
+from .recipes import RECIPES, Recipe, recipe_for
+from .starting import start_tokenizer, start_transformer
+from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
+from .transformer import TransformerObjective, cross_entropy, tokenize_images
+
+VALIDATION_IMAGES = 2000
+
+
+def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
+    """The recipe's data set, or a folder of pictures at the recipe's size."""
+    if folder is None:
+        return data.load(recipe.data)
+    t = recipe.tokenizer
+    result = data.load_folder(folder, t.image_size, t.image_channels)
+    print(result.report(), file=sys.stderr)
+    return result
+
+
+def _check_pictures(option: str, tokenizer: TokenizerConfig, recipe: Recipe) -> None:
+    """Raises ValueError naming the option whose tokenizer does not take the pictures of the recipe's data set."""
+    takes, has = (
+        f"{t.image_size} x {t.image_size} pixels in {'grey' if t.image_channels == 1 else 'colour'}"
+        for t in (tokenizer, recipe.tokenizer)
+    )
+    if takes != has:
+        raise ValueError(
+            f"{option}: takes pictures of {takes}, but those of data set {recipe.data!r} are {has}; name a folder of pictures "
+            "with --data, or choose another --tokenizer or --preset"
+        )
+
+
+def flips_of(images: ImageData, indices: torch.Tensor) -> torch.Tensor | None:
+    """Which of some training images may be mirrored."""
+    return None if images.flips is None else images.flips[indices]
+
+
+def tokenize_views(tokenizer: VQVAE, images: ImageData, views: int) -> torch.Tensor:
+    """Token ids of the training images as they are, then of `views` - 1 changed versions, one after the other: (views * N, L)."""
+    parts = [tokenize_images(tokenizer, images.train_images, progress=True)]
+    for view in range(1, views):
+        changed = augment(images.train_images, torch.Generator().manual_seed(view), images.flips)
+        changed = ((changed + 1) * 127.5).round().to(torch.uint8)
+        parts.append(tokenize_images(tokenizer, changed, progress=True))
+    return torch.cat(parts)
+
+
+def _first_weights(model: torch.nn.Module, start: Path | str | None) -> list[torch.Tensor]:
+    """What a run's identity needs of the model it started from; nothing for random weights, which follow from the seed."""
+    return [] if start is None else [tensor for _, tensor in sorted(model.state_dict().items())]
+
+
+def _announce(stage: str, model: torch.nn.Module) -> None:
+    size = sum(p.numel() for p in model.parameters())
+    print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
+
+
+def class_weights(labels: torch.Tensor, balance: float) -> torch.Tensor:
+    """How often to see each picture, labels (N,) -> float (N,): n^-balance for one of a class of n."""
+    return labels.bincount()[labels].float().pow(-balance)
+
+
+def train_tokenizer(
+    preset: str | None,
+    out: Path | str,
+    folder: Path | str | None = None,
+    precision: str = "auto",
+    start: Path | str | None = None,
+    compiled: bool = False,
+    minutes: float | None = None,
+    patch_nums: tuple[int, ...] | None = None,
+    grey: bool = False,
+    **change,
+) -> bool:
+    """Stage one. Leaves `tokenizer/` in `out`: weights, configuration, log, and the state a stopped run resumes from.
+
+    `start` names a model (or folder) whose tokenizer the run starts from, instead of random weights; without a preset, its own
+    is used. `patch_nums` and `grey` as in `recipe_for`. `compiled` passes encoder
+    and decoder through torch.compile. `minutes` ends this sitting early; the same call goes on. `change` goes to
+    `Schedule.changed`. Returns whether the schedule has ended.
+    """
+    reuse_memory()
+    recipe = recipe_for(preset, folder, start, patch_nums, grey)
+    out = writable_folder("out", out) / "tokenizer"
+    images = load_data(recipe, folder)
+    schedule = recipe.tokenizer_schedule.changed(**change)
+    torch.manual_seed(schedule.seed)
+    model = VQVAE(recipe.tokenizer)
+    if start is not None:
+        start_tokenizer(model, checkpoints.load_tokenizer(start), start)
+    objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
+    identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, *_first_weights(model, start))
+    if compiled:
+        model.encoder.compile()
+        model.decoder.compile()
+    trainer = Trainer(objective, schedule, out, precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
+    _announce("tokenizer", model)
+
+    def validation(model):
+        measured = measure_tokenizer(model, images.test_images[:VALIDATION_IMAGES])
+        per_scale = {f"used_{side}": u for side, u in zip(recipe.tokenizer.patch_nums, measured["codebook_used_per_scale"])}
+        return {"psnr_test": measured["psnr_db"], "codebook_used": measured["codebook_used"], **per_scale}
+
+    def batch(indices, generator):
+        chosen = take(train_images, indices)
+        return [augment(chosen, generator, flips_of(images, indices)) if recipe.augmented else to_unit(chosen)]
+
+    checks = validation if len(images.test_images) else None
+    ended = trainer.run(len(train_images), batch, recipe.validate_every, checks, minutes=minutes)
+    if trainer.accelerator.is_main_process:
+        with trainer.finished() as averaged:
+            checkpoints.save_tokenizer(averaged, out)
+    return ended
+
+
+def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None, precision: str = "auto") -> None:
+    """The decoder of a finished run trained further on unchanged token maps: sharper pictures from the same ids.
+
+    Writes the better tokenizer into `model/` of `out`. Raises ValueError where the preset has no such stage or there is no model.
+    """
+    reuse_memory()
+    recipe = recipe_for(preset, folder)
+    if recipe.decoder_schedule is None:
+        having = [name for name, known in RECIPES.items() if known.decoder_schedule]
+        raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {validate.listed(having)}")
+    out = writable_folder("out", out)
+    model = checkpoints.load(out / "model", calibrated=False)
+    if folder is None:
+        _check_pictures(f"out = {str(out)!r}, with its model", model.config.tokenizer, recipe)
+    images = load_data(recipe, folder)
+    schedule = recipe.decoder_schedule
+    torch.manual_seed(schedule.seed)
+    kept = [tensor for name, tensor in sorted(model.tokenizer.state_dict().items()) if not _of_decoder(name)]
+    identity = digest(recipe.tokenizer, images.train_images, *kept)
+    trainer = Trainer(DecoderObjective(model.tokenizer), schedule, out / "decoder", precision, identity=identity)
+    train_images = images.train_images.to(trainer.accelerator.device)
+    _announce("decoder", model.tokenizer.decoder)
+
+    def validation(tokenizer):
+        return {"psnr_test": measure_tokenizer(tokenizer, images.test_images[:VALIDATION_IMAGES])["psnr_db"]}
+
+    def batch(indices, generator):
+        return [augment(take(train_images, indices), generator, flips_of(images, indices))]
+
+    trainer.run(len(train_images), batch, recipe.validate_every, validation if len(images.test_images) else None)
+    if trainer.accelerator.is_main_process:
+        with trainer.finished():
+            checkpoints.save(model, out / "model")
+            shutil.copy(out / "decoder" / "log.csv", out / "model" / "decoder_log.csv")
+
+
+def _of_decoder(name: str) -> bool:
+    return name.startswith(("decoder.", "post_quant_conv."))
+
+
+def train_transformer(
+    preset: str | None,
+    out: Path | str,
+    folder: Path | str | None = None,
+    tokenizer: Path | str | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
+    start: Path | str | None = None,
+    minutes: float | None = None,
+    grey: bool = False,
+    **change,
+) -> bool:
+    """Stage two. Needs the tokenizer of stage one, from `out`, or from `tokenizer` or `start` (a folder or a shipped model).
+
+    Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
+    through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
+    names a model (or folder) whose transformer the run starts from, instead of random weights (see starting.py). The rest as in
+    `train_tokenizer`.
+    """
+    reuse_memory()
+    recipe = recipe_for(preset, folder, start, None, grey)
+    out = writable_folder("out", out)
+    named = tokenizer
+    if named is None:
+        own = (out / "tokenizer" / checkpoints.WEIGHTS).exists()
+        if not own and start is None:
+            raise ValueError(
+                f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
+                f"--out {out}` first, or name another one with --tokenizer"
+            )
+        named = out / "tokenizer" if own else start
+        print(f"tokenizer of {str(named)!r}", file=sys.stderr)
+    quantizing = checkpoints.load_tokenizer(named)
+    if folder is None:
+        _check_pictures(f"tokenizer = {str(named)!r}", quantizing.config, recipe)
+    if quantizing.config != recipe.tokenizer:
+        recipe = replace(recipe, tokenizer=quantizing.config)  # the tokenizer on hand decides the geometry
+    images = load_data(recipe, folder)
+    t = replace(recipe.transformer, num_classes=len(images.class_names), num_styles=len(images.style_names))
+    schedule = recipe.transformer_schedule.changed(**change)
+    torch.manual_seed(schedule.seed)
+    model = VAR(t, recipe.tokenizer.pyramid, recipe.tokenizer.vocab_size, recipe.tokenizer.z_channels)
+    if start is not None:
+        start_transformer(model, checkpoints.load(start, calibrated=False), images.class_names, images.style_names, start)
+    alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
+    objective = TransformerObjective(
+        model, quantizing.quantize, alternate, schedule.is_early, recipe.coarse_scales, schedule.seed
+    )
+    if compiled:
+        model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
+    weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
+    how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance)
+    weights += _first_weights(model, start)
+    identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
+    trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
+    objective.process = trainer.accelerator.process_index
+    quantizing.to(trainer.accelerator.device)
+    ids = tokenize_views(quantizing, images, recipe.views)
+    measured = len(images.test_images) > 0
+    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES]) if measured else None
+    _announce("transformer", model)
+
+    def validation(model):
+        kernels = ("exact", "poly") if recipe.alternate_share else ("exact",)
+        result = {}
+        for kernel in kernels:
+            with torch.compiler.set_stance("force_eager"):  # other shapes, and too few calls to be worth compiling
+                measured = cross_entropy(model, quantizing.quantize, test_ids, images.test_conditions[:VALIDATION_IMAGES], kernel)
+            suffix = "" if kernel == "exact" else f"_{kernel}"
+            result[f"test_cross_entropy{suffix}"] = measured["cross_entropy"]
+        return result
+
+    seen = class_weights(images.train_labels.repeat(recipe.views), recipe.balance) if recipe.balance else None
+    conditions = torch.cat([images.train_conditions] * recipe.views).to(trainer.accelerator.device)
+    ids = ids.to(trainer.accelerator.device)
+
+    def batch(indices, _):
+        return [take(ids, indices), take(conditions, indices)]
+
+    checks = validation if measured else None
+    ended = trainer.run(len(ids), batch, recipe.validate_every, checks, weights=seen, minutes=minutes)
+    name = (preset or Path(start).name) if folder is None else images.name
+    names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
+    config = ModelConfig(name, recipe.tokenizer, t, *names)
+    if trainer.accelerator.is_main_process:
+        with trainer.finished() as averaged:
+            checkpoints.save(Model(config, quantizing, averaged), out / "model")
+            for stage in ("tokenizer", "transformer"):
+                log = out / stage / "log.csv"
+                if log.exists():
+                    shutil.copy(log, out / "model" / f"{stage}_log.csv")
+    return ended
