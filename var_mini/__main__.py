@@ -299,7 +299,8 @@ def _evaluate(options) -> None:
 
     config = checkpoints.load_config(options.model)
     if options.data is None and config.data not in data.REGISTRY:
-        raise ValueError(f"data = None: {options.model!r} was trained on {validate.shown(config.data)}; give its folder with --data")
+        trained_on = validate.shown(config.data)
+        raise ValueError(f"data = None: {options.model!r} was trained on {trained_on}; give its folder with --data")
     model = checkpoints.load(options.model, dtype=options.dtype or "float32")
     if options.data is None:
         result = evaluate(model, options.samples)
