@@ -114,7 +114,7 @@ def test_help_tells_the_ranges_that_are_checked(tiny_folder, capsys):
             assert main(["generate", "--model", str(tiny_folder), f"--{option}={value}"]) == code, (option, value)
     assert "100 to 100000" in ranges("evaluate", capsys)["samples"]
     for samples in (99, 100_001):
-        with pytest.raises(ValueError, match="samples = .*from 100 to 100000"):
+        with pytest.raises(ValueError, match=r"samples = .*from 100 to 100000"):
             evaluate(checkpoints.load(tiny_folder), samples)
 
 
