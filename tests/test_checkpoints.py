@@ -80,6 +80,7 @@ DAMAGE = {
     "config no json": (lambda f: (f / "config.json").write_bytes(b"\xff{"), "not a readable JSON file"),
     "config a list": (lambda f: (f / "config.json").write_text("[]"), "must be a JSON object"),
     "config of another shape": (edit_config(lambda c: c["transformer"].update(width=64)), "has shape"),
+    "config deep": (lambda f: (f / "config.json").write_text("[" * 100_000), "not a readable JSON file"),
     "config unknown entry": (edit_config(lambda c: c.update(evil=1)), "unknown entries: evil"),
 }
 
@@ -89,6 +90,62 @@ def test_damage_is_named(tiny_folder, tmp_path, name):
     change, message = DAMAGE[name]
     with pytest.raises(ValueError, match=message):
         checkpoints.load(damaged(tiny_folder, tmp_path, change))
+
+
+def test_a_config_of_terabytes_is_refused_without_asking_for_them(tiny_folder, tmp_path):
+    huge = edit_config(lambda c: c["transformer"].update(width=65_536, depth=64, heads=1024, head_dim=64))
+    with pytest.raises(ValueError, match=r"missing transformer\.blocks\.2\..*and \d+ more") as caught:
+        checkpoints.load(damaged(tiny_folder, tmp_path, huge))
+    assert str(caught.value).count(";") == 10
+    small = edit_config(lambda c: c["tokenizer"].update(channels=4096, vocab_size=1 << 20))
+    (tmp_path / "second").mkdir()
+    folder = damaged(tiny_folder, tmp_path / "second", small)
+    (folder / "model.safetensors").write_bytes(b"0123456789")
+    for load in (checkpoints.load, checkpoints.load_tokenizer):
+        with pytest.raises(ValueError, match="not a readable safetensors file"):
+            load(folder)
+
+
+def test_loading_draws_no_random_number_and_leaves_nothing_without_a_value(tiny_folder):
+    before = torch.random.get_rng_state()
+    model = checkpoints.load(tiny_folder)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for part in (model.tokenizer, model.transformer):
+        assert all(t.device.type == "cpu" for t in (*part.parameters(), *part.buffers()))
+
+
+WRAPPED = {
+    "distributed": lambda name: name.replace(".", ".module.", 1),
+    "compiled": lambda name: "_orig_mod." + name,
+    "compiled blocks": lambda name: name.replace("blocks.0.", "blocks.0._orig_mod."),
+    "both": lambda name: "module._orig_mod." + name,
+    "any prefix": lambda name: "student.net." + name,
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_what_other_trainers_put_around_names_is_taken_off(tiny_folder, tmp_path, how):
+    def change(tensors):
+        for name in list(tensors):
+            tensors[WRAPPED[how](name)] = tensors.pop(name)
+
+    read = checkpoints.load(damaged(tiny_folder, tmp_path, edit_weights(change)))
+    for part in ("tokenizer", "transformer"):
+        ours, theirs = getattr(read, part).state_dict(), getattr(checkpoints.load(tiny_folder), part).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_name_that_is_there_wrapped_and_bare_is_refused(tiny_folder, tmp_path):
+    change = edit_weights(lambda t: t.update({"module.transformer.head.bias": t["transformer.head.bias"].clone()}))
+    with pytest.raises(ValueError, match=r"has transformer\.head\.bias twice"):
+        checkpoints.load(damaged(tiny_folder, tmp_path, change))
+
+
+def test_of_many_foreign_names_ten_are_listed(tiny_folder, tmp_path):
+    change = edit_weights(lambda t: t.update({f"tokenizer.extra{i}": torch.zeros(1) for i in range(40)}))
+    with pytest.raises(ValueError, match="and 30 more") as caught:
+        checkpoints.load(damaged(tiny_folder, tmp_path, change))
+    assert str(caught.value).count("extra tokenizer") == 10
 
 
 def test_unknown_name_lists_the_known_ones():
@@ -133,6 +190,33 @@ def test_a_published_file_that_does_not_fit_is_refused(published, change, messag
     change(states["var_d16.pth"])
     torch.save(states["var_d16.pth"], folder / "var_d16.pth")
     with pytest.raises(ValueError, match=message):
+        checkpoints.load_official("var_d16", folder)
+
+
+def nested(states: dict) -> dict:
+    """As the published trainer saves: both models, the optimizer and more in one file."""
+    var = {f"module.{name}": tensor for name, tensor in states["var_d16.pth"].items()}
+    vae = states["vae_ch160v4096z32.pth"]
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3), "step": torch.zeros(1)}}, "groups": [1]}
+    return {"epoch": 3, "trainer": {"var_wo_ddp": var, "vae_local": vae, "var_opt": optimizer}, "args": {"depth": 16}}
+
+
+def test_a_published_trainers_own_file_is_read(published):
+    folder, states = published
+    expected = checkpoints.load_official("var_d16", folder)
+    (folder / "own").mkdir()  # not over the files themselves: tensors are read from them as they are used
+    for name in states:
+        torch.save(nested(states), folder / "own" / name)
+    read = checkpoints.load_official("var_d16", folder / "own")
+    for part in ("tokenizer", "transformer"):
+        ours, theirs = getattr(read, part).state_dict(), getattr(expected, part).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_state_dicts_that_fit_alike_are_named(published):
+    folder, states = published
+    torch.save({"model": states["var_d16.pth"], "ema": states["var_d16.pth"]}, folder / "var_d16.pth")
+    with pytest.raises(ValueError, match="has 2 state dicts that fit alike: model, ema"):
         checkpoints.load_official("var_d16", folder)
 
 

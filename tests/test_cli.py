@@ -1,15 +1,24 @@
 """The command line: what it prints, and how it refuses bad input."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from var_mini import checkpoints
 from var_mini.__main__ import main
 from var_mini.generation import Trace
+from var_mini.model import Model
+from var_mini.training.evaluation import evaluate
+from var_mini.view.images import to_uint8
 
 
 def test_generate_prints_one_line_per_scale_and_writes_files(tiny, tiny_folder, tmp_path, capsys):
@@ -85,6 +94,74 @@ def test_bad_input_exits_with_two_and_one_line(tiny_folder, capsys, arguments, m
 def test_generate_says_what_computed_attention_and_why(calibrated_folder, capsys, attention, how):
     assert main(["generate", "--model", str(calibrated_folder), "--attention", attention, "--device", "cpu"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"computed on cpu; attention {attention} by {how}"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("x.PNG", "PNG"), ("x.jpg", "JPEG"), ("x.jpeg", "JPEG"), ("x.webp", "WEBP")])
+def test_a_picture_is_written_in_the_format_that_its_ending_names(tiny, tiny_folder, tmp_path, name, kind):
+    assert main(["generate", "--model", str(tiny_folder), "--class=#2", "--out", str(tmp_path / name)]) == 0
+    written = Image.open(tmp_path / name)
+    exact = to_uint8(checkpoints.load(tiny_folder).trace(2, 0).image[0])
+    tolerance = 12 if kind == "JPEG" else 0
+    assert written.format == kind and np.abs(np.asarray(written.convert("RGB"), int) - exact).max() <= tolerance
+
+
+def ranges(command: str, capsys) -> dict[str, str]:
+    """Option -> help text in one line."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    parts = re.split(r" (?=--[a-z-]+ [A-Z_]+ )", text)
+    return {part.split()[0].removeprefix("--"): part for part in parts if part.startswith("--")}
+
+
+def test_help_tells_the_ranges_that_are_checked(tiny_folder, capsys):
+    """The ends of every range in the help text are accepted, and a little beyond them is not."""
+    said = ranges("generate", capsys)
+    beyond = {
+        "seed": ("-1", "0", str(2**32 - 1), str(2**32)),
+        "guidance": ("-0.1", "0", "100", "100.1"),
+        "temperature": ("0.009", "0.01", "10", "10.1"),
+        "top-k": ("-1", "0", str(2**31 - 1), str(2**31)),
+        "top-p": ("-0.1", "0", "1", "1.1"),
+        "enlarge": ("0", "1", "64", "65"),
+    }
+    for option, (below, low, high, above) in beyond.items():
+        assert f"{low} to {high}" in said[option]
+        for value, code in ((below, 2), (low, 0), (high, 0), (above, 2)):
+            assert main(["generate", "--model", str(tiny_folder), f"--{option}={value}"]) == code, (option, value)
+    assert "100 to 100000" in ranges("evaluate", capsys)["samples"]
+    for samples in (99, 100_001):
+        with pytest.raises(ValueError, match=r"samples = .*from 100 to 100000"):
+            evaluate(checkpoints.load(tiny_folder), samples)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_are_printed_in_any_encoding(tiny, tmp_path, encoding):
+    config = replace(tiny.config, class_names=("caf\u00e9", "\u4e2d\u6587", "x"))
+    checkpoints.save(Model(config, tiny.tokenizer, tiny.transformer), tmp_path / "m")
+    run = subprocess.run(
+        [sys.executable, "-m", "var_mini", "generate", "--model", str(tmp_path / "m"), "--class=\u4e2d\u6587"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    first = run.stdout.splitlines()[0]
+    shown = "\u4e2d\u6587" if encoding == "utf-8" else r"\u4e2d\u6587"
+    assert run.returncode == 0 and first == f"class {shown} (#1), seed 0".encode(encoding) and b"Traceback" not in run.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error(tiny_folder):
+    command = f'"{sys.executable}" -m var_mini generate --model "{tiny_folder}" | head -n 1; exit ${{PIPESTATUS[0]}}'
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert run.stdout.count("\n") == 1 and run.stderr == "" and run.returncode in (0, 128 + signal.SIGPIPE)
+
+
+def test_a_stored_result_that_is_nested_too_deeply_is_named(tmp_path, capsys):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert main(["figure", "scaling", "--json", str(tmp_path / "deep.json"), "--out", str(tmp_path / "x.png")]) == 2
+    assert "is no stored result of `bench scaling --json`" in capsys.readouterr().err
+    for out, message in ((tmp_path, "out = .*is a folder"), (tmp_path / "x.txt", r"must end in \.png, \.svg")):
+        assert main(["figure", "samples", "--out", str(out)]) == 2
+        assert re.search(message, capsys.readouterr().err)
 
 
 def test_unknown_model(capsys):

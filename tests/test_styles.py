@@ -137,7 +137,7 @@ def test_a_judge_learns_things_and_styles(blobs, tmp_path):
     figures = train_judge(blobs, tmp_path, steps=60, batch_size=24)
     assert figures["test_style_accuracy"] == 1.0 and figures["test_concept_top1"] >= 0.9
     assert sorted(p.name for p in tmp_path.glob("*.*")) == ["config.json", "log.csv", "model.safetensors"]
-    verdict = Judge(2, 2).judge(torch.zeros(3, 3, 16, 16))
+    verdict = Judge(2, 2).judge(torch.rand(3, 3, 16, 16))
     assert verdict.embedding.norm(dim=1) == pytest.approx(torch.ones(3), abs=1e-5)
 
 

@@ -231,9 +231,11 @@ def load_folder(folder: Path | str, size: int, channels: int, test_share: float 
                     skipped.append(f"{called} is of a class without training pictures")
                     continue
                 try:
-                    images.setdefault(name, []).append(load_image(path, size, channels, called))
+                    image = load_image(path, size, channels, called)
                 except ValueError as error:
                     skipped.append(str(error))
+                else:
+                    images.setdefault(name, []).append(image)
         return images
 
     train = read(found.train, found.train)
