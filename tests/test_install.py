@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -123,6 +125,17 @@ def test_lists_for_pip_and_extras_agree():
     pinned = {Requirement("torch==2.13.0") if r.name == "torch" else r for r in wanted}
     assert lines("requirements.txt") == pinned
     assert lines("requirements-dev.txt") == extras["dev"]
+
+
+def test_workflow_classifiers_and_citation_agree_with_the_project():
+    named = {row.rpartition(" ")[2] for row in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", row)}
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["test"]
+    assert set(workflow["strategy"]["matrix"]["python"]) == named and min(named) == PROJECT["requires-python"].removeprefix(">=")
+    commands = [step["run"] for step in workflow["steps"] if "run" in step]
+    assert commands == [".ci/run"] and os.access(ROOT / ".ci" / "run", os.X_OK)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == PROJECT["license"] and {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert {work["url"].rpartition("/")[2] for work in citation["references"]} == {"2404.02905", "2501.04377"}
 
 
 def test_the_lock_fits_every_list_and_names_no_place():
