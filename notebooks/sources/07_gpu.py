@@ -46,10 +46,10 @@ print("CUDA here:", torch.cuda.is_available(), "  triton here:", importlib.util.
 # ## Two speeds
 #
 # A GPU has a large memory beside the chip and small, fast memories on it. Its tensor cores multiply matrices at an
-# enormous rate, if they are fed. How fast depends on the numbers: 16-bit numbers (bfloat16) go at the full rate;
-# **TF32**, which is float32 rounded to ten bits behind the point, at half of it. The low-rank kernels of this
-# project sum in float32 and multiply in TF32, because features of 16 bits would lose too much. The data sheets give
-# the rates:
+# enormous rate, if they are fed. How fast depends on the numbers: 16-bit numbers such as bfloat16, which keeps seven
+# bits behind the point, go at the full rate; **TF32**, which is float32 rounded to ten such bits, at half of it. The
+# degree-2 kernels of this project sum in float32 and multiply in TF32; those of landmarks take three TF32 products
+# for one, for nearly the accuracy of float32. The data sheets give the rates:
 
 
 # %%
