@@ -41,11 +41,8 @@ UPLOAD = re.compile(rf"{API}/upload/?")
 NAMED = re.compile(rf"{API}/(?:run|api|call|call/v2)/([^/]+)/?")  # calls that name a function
 LISTENING = re.compile(rf"{API}/(?:queue/data|call/(?:v2/)?[^/]+/([^/]+))/?")
 FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded")
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "strict-origin-when-cross-origin",
-    "cross-origin-opener-policy": "same-origin-allow-popups",
-}
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "strict-origin-when-cross-origin"}
+LONGEST_SESSION = 100  # characters of a session's name, which is kept; a browser's has 11
 LONGEST = 600  # characters of an error
 LOGGED = 4000  # characters of what the log says of an error
 MODEL = "model"  # the concurrency_id of everything that computes with a model
@@ -225,7 +222,10 @@ class Door:
                 told = _json(body)
                 self._check_call(path, told)
                 session = told.get("session_hash")
-                own = Visitor(visitor.address, session if isinstance(session, str) else "", visitor.language)
+                session = session if isinstance(session, str) else ""
+                if len(session) > LONGEST_SESSION:
+                    raise RefusedError(413, "class_too_large")
+                own = Visitor(visitor.address, session, visitor.language)
                 scope[visitors.SCOPE] = own
                 token = visitors.CURRENT.set(own)
                 try:

@@ -22,6 +22,7 @@ from .visitors import Turns, Visitor
 
 AWAY = 120.0  # seconds after which what a visitor does not listen to is dropped
 TIDY_EVERY = 5.0
+WAITING_BYTES = 128 * 1024**2  # of the requests of all open runs; one address may hold half of it
 STOPPED_S = 10.0  # for so long after a run was cancelled, Stop may say so
 
 
@@ -32,6 +33,7 @@ class Held:
     visitor: Visitor  # with the session that the run belongs to
     counted: Visitor  # as the request named itself: a program's call may name no session
     kind: str | None  # concurrency_id
+    size: int = 0  # bytes of the request
 
 
 class Line(queueing.Queue):
@@ -49,15 +51,15 @@ class Line(queueing.Queue):
     # -- joining
 
     async def push(self, body, request, username):
-        visitor, kind = visitors.of(request), self._kind(body)
+        visitor, kind, size = visitors.of(request), self._kind(body), int(request.headers.get("content-length", 0))
         async with self.entry:
-            if self._exceeds(visitor, kind):
+            if self._exceeds(visitor, kind) or self._fills(visitor, size):
                 return False, wording.text("class_busy", visitor.language), "queue_full"
             done, event_id, state = await super().push(body, request, username)
             if done and event_id in self.event_ids_to_events:
                 event = self.event_ids_to_events[event_id]
                 own = Visitor(visitor.address, event.session_hash, visitor.language)
-                self.held[event_id] = Held(own, visitor, event.concurrency_id)
+                self.held[event_id] = Held(own, visitor, event.concurrency_id, size)
                 self._arrange(event.concurrency_id)
                 self.broadcast_estimations(event.concurrency_id)
         return done, event_id, state
@@ -79,6 +81,12 @@ class Line(queueing.Queue):
         same = [held.counted for held in self.open_runs(kind) if held.visitor.address == visitor.address]
         own = sum(counted == visitor for counted in same) if visitor.session else 0
         return own >= self.hosting.per_visitor or len(same) >= self.hosting.per_address
+
+    def _fills(self, visitor: Visitor, size: int) -> bool:
+        """Whether a request of so many bytes would be too much to keep until its turn comes."""
+        sizes = [(held.visitor.address, held.size) for held in self.open_runs()]
+        own = sum(held for address, held in sizes if address == visitor.address)
+        return sum(held for _, held in sizes) + size > WAITING_BYTES or own + size > WAITING_BYTES // 2
 
     def _arrange(self, kind: str | None) -> None:
         """Puts those who wait in the order of their turns."""

@@ -146,6 +146,7 @@ def test_a_request_carries_its_visitor(door):
     _, _, visitor, body = built.app.seen[0]
     assert visitor == visitors.Visitor("192.0.2.1", "abc") and visitor.language == "zh"
     assert body == b'{"session_hash": "abc"}' and visitors.CURRENT.get() == visitors.NOBODY
+    assert post(built, body=(json.dumps({"session_hash": "x" * 101}).encode(),)).status == 413  # its name would be kept
     for forged in (b"[]", b'{"session_hash": 7}', b'{"session_hash": {}}', b"\xff", b"[" * 100_000):
         assert post(built, body=(forged,)).status == 200 and built.app.seen[-1][2].session == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Queue as Messages
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -114,6 +115,17 @@ def test_limits_count_the_window_and_the_address_until_a_run_is_read(line):
     assert not line._exceeds(Visitor("10.0.0.2", "one"), "model")
     line.pending_event_ids_session["one"].clear()  # both were read to their end
     assert not line._exceeds(one, "model") and not line._exceeds(none, "model")
+
+
+def test_large_requests_that_wait_share_a_memory(line, monkeypatch):
+    monkeypatch.setattr(module, "WAITING_BYTES", 1000)
+    for i, address in enumerate(("10.0.0.1", "10.0.0.2", "10.0.0.2")):
+        event = add(line, f"s{i}", address)
+        line.held[event._id] = replace(line.held[event._id], size=200)
+    ten = [Visitor(f"10.0.0.{i}") for i in range(4)]
+    assert not line._fills(ten[1], 300) and line._fills(ten[1], 301)  # half of it for one address
+    assert not line._fills(ten[2], 100) and line._fills(ten[2], 101)
+    assert not line._fills(ten[3], 400) and line._fills(ten[3], 401)  # and the whole for all
 
 
 def test_stop_knows_whether_there_was_anything_to_stop(line):

@@ -45,7 +45,7 @@ class Wire:
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), JSON | (headers or {})
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             if body is not None and "Transfer-Encoding" not in (headers or {}):
