@@ -228,9 +228,8 @@ def _forecasting(r: dict) -> str:
     accuracy = {name: mean(run["sign_accuracy"] for run in runs) for name, runs in r["trained"].items()}
     return (
         f"Right signs on sign changes: linear residual {r['linear_residual']['sign_accuracy']:.2f}, one head "
-        f"{accuracy['1 head']:.2f}, two heads {accuracy['2 heads']:.2f}, eight heads {accuracy['8 heads']:.2f}, **four-head block "
-        f"with positions "
-        f"{accuracy['4-head block with positions']:.2f}** (means of {r['seeds']} seeds)"
+        f"{accuracy['1 head']:.2f}, two heads {accuracy['2 heads']:.2f}, eight heads {accuracy['8 heads']:.2f}, "
+        f"**four-head block with positions {accuracy['4-head block with positions']:.2f}** (means of {r['seeds']} seeds)"
     )
 
 
