@@ -53,7 +53,9 @@ def test_what_the_page_says_of_the_numbers_is_so():
     assert trained[4.0, 2]["diverged"] and not trained[1.0, 2]["diverged"] and not trained[4.0, None]["diverged"]
     series = found["forecasting"]["trained"]
     assert all(run["sign_accuracy"] == 0 for run in series["1 head"])
-    assert all(run["sign_accuracy"] > 0.95 for run in series["4-head block with positions"])
+    assert all(run["sign_accuracy"] > 0.95 for name in ("2 heads", "4-head block with positions") for run in series[name])
+    frozen = series["512 frozen heads, no positions"]
+    assert all(run["train_nmse"] > 0.5 and run["sign_accuracy"] == 1 for run in frozen)  # a success by signs, no fit at all
     assert all(c["found"] == c["expected"] for c in found["fixed_points"]["counts"])
     coupled = {row["strength"]: row["found"] for row in found["fixed_points"]["coupling"]}
     assert min(coupled[0.1]) == 256 and max(coupled[0.3]) < 256

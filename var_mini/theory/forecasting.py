@@ -10,8 +10,9 @@ the two lemmas below are ours, not its proof.
     parity lemma   near zero logits w_j x_j, what training the logits can add is (x_j - mean) x_j / L, an even function of the
                    window, while the right forecast is odd
 
-Told plainly: an ordinary attention block of four heads with positions forecasts sign changes well. The failure belongs to few,
-one-signed or frozen values and to missing positions.
+Told plainly: an ordinary attention block of four heads with positions forecasts sign changes well, and two heads whose values may
+take two signs already do. Of our variants only the single head must fail; many heads with frozen values and without positions do
+not even fit the windows that they are trained on, so that their signs on other windows mean nothing.
 """
 
 from __future__ import annotations
