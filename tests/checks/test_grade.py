@@ -129,6 +129,9 @@ def test_the_lesson_is_found_from_the_checks_where_the_notebook_does_not_say(tmp
         b"", b"hello", b"\xff\xfe\x00", b"[]", b"{}", b'{"cells": 3, "nbformat": 4}', b'{"cells": [], "nbformat": 3}',
         b'{"cells": [1], "nbformat": 4}', b'{"cells": [{"cell_type": "code", "source": 7}], "nbformat": 4}', b"[" * 100_000,
         b'{"cells": [{"cell_type": "code", "source": ["a", 1]}], "nbformat": 4}', b'{"cells": [], "nbformat": 4}',
+        b'{"nbformat": 4, "metadata": {"x": ' + b"[" * 5000 + b"]" * 5000 + b'}, "cells": []}',
+        b'{"nbformat": 4, "metadata": {"var_mini": {"lesson": ' + b"9" * 5000 + b'}}, "cells": []}',
+        b'{"nbformat": 4, "metadata": {"var_mini": {"lesson": ' + b"9" * 4000 + b'}}, "cells": []}',
     ],
 )  # fmt: skip
 def test_files_that_are_not_such_notebooks_are_refused(tmp_path, capsys, content):

@@ -1,6 +1,7 @@
 """Comparing and sending values: first differences in words, and JSON that takes anything and trusts nothing."""
 
 import contextlib
+import functools
 import json
 import math
 
@@ -92,9 +93,48 @@ def test_foreign_messages_are_refused(message):
     [
         {}, [], None, 7, "x", {"plain": [1]}, {"float": "zz"}, {"tensor": "float32"}, {"list": 3}, {"dict": []},
         {"tensor": "float32", "shape": [2], "data": "AAAA"}, {"tensor": "object", "shape": [1], "data": "AAAAAA=="},
-        {"tensor": "float32", "shape": [-1], "data": "!"}, {"array": {"tensor": 1}}, {"pickle": "x"},
+        {"tensor": "float32", "shape": [-1], "data": "!"}, {"array": {"tensor": 1}}, {"pickle": "x"}, {"float": "0x1p99999"},
+        {"plain": 1 << 2000}, {"tensor": "float32", "shape": [True], "data": "AAAAAA=="}, {"dict": {"a": {"float": 1}}},
+        functools.reduce(lambda inner, _: {"list": [inner]}, range(3000), {"plain": 1}),
     ],
 )  # fmt: skip
 def test_wrong_messages_are_refused(message):
     with pytest.raises(ValueError):
         decode(message)
+
+
+def test_what_a_value_says_of_itself_is_not_believed():
+    class Number(float):
+        def hex(self):
+            return "0x1p99999"
+
+    class Whole(int):
+        def __index__(self):
+            return 7
+
+        def bit_length(self):
+            return 1 << 60
+
+        def __repr__(self):
+            raise RuntimeError
+
+    class Entries(list):
+        def __iter__(self):
+            return iter([1] * 3)
+
+    for value, plain in ((Number(0.5), 0.5), (Whole(3), 3), (Entries([2]), [2])):
+        assert same(decode(json.loads(json.dumps(encode(value)))), plain)
+    assert difference("x", Whole(3), 0, 0).startswith("the result is the Whole 3")
+
+
+def test_huge_values_come_back_as_a_description():
+    deep = functools.reduce(lambda inner, _: [inner], range(3000), 1)
+    for value in (10**5000, -(10**5000), {10**5000: 1}, [10**5000]):
+        assert "10000000" not in json.dumps(encode(value))
+        assert difference(3, decode(encode(value)), 0, 0)
+    assert decode(json.loads(json.dumps(encode(10**5000)))) == Foreign("a whole number of 16610 bits")
+    assert difference([1], decode(json.loads(json.dumps(encode(deep)))), 0, 0)
+
+
+def test_a_byte_that_is_no_truth_value_becomes_one():
+    assert same(decode({"tensor": "bool", "shape": [3], "data": "AAEC"}), torch.tensor([False, True, True]))

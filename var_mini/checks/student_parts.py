@@ -263,12 +263,13 @@ def _phi(h, weight, bias, ratio):
 
 def _drawn(model, noise, guidance, progress=None, swap=False, remember=True, add=1.0, random=1.0, shift=True, smooth=_phi):
     patch_nums, m = model["patch_nums"], {name: pieces.array(v) for name, v in model.items() if isinstance(v, torch.Tensor)}
-    last, f_hat, drawn, first = patch_nums[-1], np.zeros((CHANNELS, patch_nums[-1], patch_nums[-1])), [], 0
+    channels, last, drawn, first = m["codebook"].shape[1], patch_nums[-1], [], 0
+    f_hat = np.zeros((channels, last, last))
     caches = [None] * len(model["blocks"])
     for k, side in enumerate(patch_nums):
         x = m["start"]
         if k:
-            small = pieces.area(f_hat, side).reshape(CHANNELS, -1).T
+            small = pieces.area(f_hat, side).reshape(channels, -1).T
             x = np.stack([small @ m["word"].T + m["word_bias"]] * 2)
         x = torch.from_numpy(x + m["positions"][first : first + side**2])
         first += side**2 if shift else 0
@@ -283,7 +284,7 @@ def _drawn(model, noise, guidance, progress=None, swap=False, remember=True, add
         odds = pieces.softmax((1 + t) * with_class - t * without)
         ids = (odds / (pieces.array(noise[k]) if random else 1)).argmax(-1)
         drawn.append(ids)
-        h = m["codebook"][ids].T.reshape(CHANNELS, side, side)
+        h = m["codebook"][ids].T.reshape(channels, side, side)
         h = smooth(h if k == len(patch_nums) - 1 else pieces.bicubic(h, last), *model["phi"][k], model["ratio"])
         f_hat = add * f_hat + h
     return drawn
