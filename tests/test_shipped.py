@@ -134,8 +134,8 @@ def test_evaluate_prints_its_keys(monkeypatch, capsys):
     assert result["classifier_real_accuracy"] > 0.85
 
 
-def test_the_readmes_show_the_stored_results():
-    shown = [path.read_text() for path in (ASSETS.parent / "README.md", ASSETS / "results" / "README.md")]
+def test_the_pages_show_the_stored_results():
+    shown = [path.read_text() for path in (*(ASSETS.parent / "docs").glob("*.md"), ASSETS / "results" / "README.md")]
     for table in all_tables(ASSETS / "results"):
         assert sum(table in text for text in shown) == 1
 
