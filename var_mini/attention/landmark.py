@@ -53,7 +53,7 @@ class LandmarkState(FeatureState):
 
 
 def solved_by_head(state: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """cholesky_solve of (B, H, m, n) with the factors (H, m, m): on a GPU each matrix is a launch, so all images are one matrix."""
+    """cholesky_solve of (B, H, m, n) by the factors (H, m, m): a GPU launches each matrix, so those of a head become one."""
     B, H, m, n = state.shape
     columns = state.permute(1, 2, 0, 3).reshape(H, m, B * n)
     return torch.cholesky_solve(columns, factor).view(H, m, B, n).permute(2, 0, 1, 3)
