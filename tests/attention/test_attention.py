@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from var_mini.attention import masked, new_state
+from var_mini.attention.landmark import solved_by_head
 from var_mini.pyramid import ScalePyramid
 
 PYRAMID = ScalePyramid((1, 2, 3))
@@ -58,3 +59,13 @@ def test_a_full_cache_says_so(qkv):
 def test_unknown_back_end_is_named():
     with pytest.raises(ValueError, match="attention = 'fast': must be one of auto, budget, exact, landmark, local, poly, pool"):
         new_state("fast", 1, SCALE, 8, 4)
+
+
+def test_the_solve_of_a_gpu_equals_one_solve_a_matrix():
+    generator = torch.Generator().manual_seed(3)
+    root = torch.randn(2, 5, 5, generator=generator, dtype=torch.float64)
+    gram = root @ root.mT + torch.eye(5)
+    state = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64)
+    found = solved_by_head(state, torch.linalg.cholesky(gram))
+    for b, h in np.ndindex(3, 2):
+        assert np.allclose(found[b, h], np.linalg.solve(gram[h].numpy(), state[b, h].numpy()))

@@ -39,7 +39,7 @@ class LandmarkState(FeatureState):
         return shifted.exp() if shifted.requires_grad else shifted.exp_()
 
     def mix(self, state: torch.Tensor) -> torch.Tensor:
-        return torch.cholesky_solve(state, self.factor)
+        return solved_by_head(state, self.factor) if state.is_cuda else torch.cholesky_solve(state, self.factor)
 
     def take_in(self, k: torch.Tensor, v: torch.Tensor) -> None:
         if self.fused:
@@ -51,3 +51,10 @@ class LandmarkState(FeatureState):
         if self.fused:
             return self.fused.landmark_attend(self.mix(self.state), q, self.scale, self.landmarks)
         return super().give_out(q)
+
+
+def solved_by_head(state: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """cholesky_solve of (B, H, m, n) by the factors (H, m, m): a GPU launches each matrix, so those of a head become one."""
+    B, H, m, n = state.shape
+    columns = state.permute(1, 2, 0, 3).reshape(H, m, B * n)
+    return torch.cholesky_solve(columns, factor).view(H, m, B, n).permute(2, 0, 1, 3)

@@ -81,7 +81,7 @@ class Graphs:
         rows = 2 * B if self.guided else B
         self.label = torch.zeros(rows, dtype=torch.long, device=device)
         self.noise = [torch.ones(B, count, self.transformer.vocab_size, device=device) for count in pyramid.counts]
-        self.states = self.transformer.new_states(rows, self.attention)
+        self.states = self.transformer.new_states(rows, self.attention, reserve=False)  # what needs a reserve is drawn again
         for state in self.states:
             state.unchecked = True  # of low-rank states; the others have nothing to check
         self.ids: list[torch.Tensor] = [torch.empty(0)] * pyramid.num_scales

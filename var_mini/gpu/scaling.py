@@ -33,6 +33,7 @@ SDPA = {
 METHODS, DRY_METHODS = ("poly-2", "landmark-32", "landmark-64"), ("landmark-32",)
 TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 HEADS, BOUND = 16, 2.0
+ROUNDS = 5  # runs of a slow case: two that warm up, three that are timed
 # in order of worth: the dimensions of the models here and of the published ones first, large batches first
 CASES = list(product(("bfloat16", "float32"), (16, 64), (256, 16), (16, 32, 64, 128)))
 CASES += list(product(("bfloat16", "float32"), (8, 32), (256, 16), (16, 32, 64, 128)))
@@ -58,6 +59,11 @@ def run(report: Report) -> None:
     report.check("some rows were measured", bool(found["rows"]))
 
 
+def _too_long(report: Report, predicted: float) -> bool:
+    """Whether one case would take a large part of the time that is left, even at the predicted speed."""
+    return ROUNDS * predicted > max(1.0, report.left() / 8)
+
+
 def attention_rows(report: Report, name: str, gpu, dtype: str, head_dim: int, batch_heads: int, side: int) -> list[dict]:
     """Every method and implementation at one size."""
     device, pyramid = report.device, official_like(side)
@@ -78,11 +84,14 @@ def attention_rows(report: Report, name: str, gpu, dtype: str, head_dim: int, ba
     rows = []
     with torch.no_grad():
         for (method, implementation), prepare in runs.items():
+            predicted, ideal = (roofline(N, head_dim, method, batch_heads, g, dtype) for g in (gpu, gpu.ideal))
+            if _too_long(report, predicted):
+                report.skip(f"{name}: {method} by {implementation}", f"would take {ROUNDS * predicted:.1f} s at least")
+                continue
             times, why = fitting(lambda prepare=prepare: measure(prepare(), device, seconds=0 if report.dry else 0.2))
             if times is None:
                 report.skip(f"{name}: {method} by {implementation}", why)
                 continue
-            predicted, ideal = (roofline(N, head_dim, method, batch_heads, g, dtype) for g in (gpu, gpu.ideal))
             row = {"what": "attention", "method": method, "implementation": implementation, "dtype": dtype, "side": side}
             row |= {"tokens": N, "head_dim": head_dim, "batch_heads": batch_heads, **times}
             rows.append(row | {"predicted_s": predicted, "roofline_share": ideal / times["median_s"]})
@@ -131,11 +140,14 @@ def transformer_rows(report: Report, name: str, gpu, dtype: str, head_dim: int, 
     rows = []
     with torch.no_grad():
         for (method, implementation), kind in runs.items():
+            predicted, ideal = (transformer_roofline(config, pyramid, method, B, g, dtype) for g in (gpu, gpu.ideal))
+            if _too_long(report, predicted):
+                report.skip(f"{name}: {method} by {implementation}", f"would take {ROUNDS * predicted:.1f} s at least")
+                continue
             times, why = fitting(lambda m=method, k=kind: _measure_transformer(report, model, m, k, dtype, B))
             if times is None:
                 report.skip(f"{name}: {method} by {implementation}", why)
                 continue
-            predicted, ideal = (transformer_roofline(config, pyramid, method, B, g, dtype) for g in (gpu, gpu.ideal))
             row = {"what": "transformer", "method": method, "implementation": implementation, "dtype": dtype, "side": side}
             row |= {"tokens": pyramid.tokens, "head_dim": head_dim, "batch_heads": batch_heads, **times}
             rows.append(row | {"predicted_s": predicted, "roofline_share": ideal / times["median_s"]})

@@ -52,12 +52,15 @@ def measured(model: Model, attention: str, batch: int, report: Report) -> dict:
     classes = model.config.transformer.num_classes
     labels, seeds = [i % classes for i in range(batch)], list(range(batch))
     bare = {"details": False, "partial_images": False, "timed": False, "attention": attention}
-    record = (lambda scale: scale) if report.dry else None  # on a CPU a record is the call itself
-    graphs = Graphs(model.tokenizer, model.transformer, batch, model.config.sampling, attention, record)
     steps = list(model.generate(labels, seeds, **bare))
     eager = _seconds(lambda: list(model.generate(labels, seeds, **bare)), report)
     ids = torch.cat([step.token_ids for step in steps], 1)
     row = {"attention": attention, "batch": batch, "eager_s": eager, "graph_s": None, "speedup": None, "ids_equal": None}
+    record = (lambda scale: scale) if report.dry else None  # on a CPU a record is the call itself
+    try:  # after the eager runs, whose memory is free again
+        graphs = Graphs(model.tokenizer, model.transformer, batch, model.config.sampling, attention, record)
+    except torch.OutOfMemoryError:
+        return row | {"why_no_graphs": "too little memory", "redrawn": 0, "images_per_second": batch / eager}
     if graphs.why_not is None:
         row["ids_equal"] = (graphs.draw(labels, seeds)[0] == ids).float().mean().item()
         row["graph_s"] = _seconds(lambda: graphs.draw(labels, seeds), report)

@@ -24,6 +24,7 @@ from .report import Report
 from .timing import fitting
 
 BATCHES = (64, 256, 1024)
+COMPILING = 45.0  # seconds that torch.compile may take before a first step
 STEPS = 8  # timed, after some that warm up
 PRESETS = ("things-64", "emoji-64", "fashion-28")  # whose shapes are measured, as far as there are such presets
 TRAINED = ("things-64", "fashion-28")  # the first of them whose pictures are at hand is trained
@@ -35,11 +36,11 @@ def run(report: Report) -> None:
     presets = {name: RECIPES[name] for name in PRESETS if name in RECIPES}
     if report.dry:
         presets = {"tiny": Recipe(models.TOKENIZER, models.TRANSFORMER, Schedule(9, 4, 1e-3), Schedule(9, 4, 1e-3, muon_lr=0.02))}
-    for (name, recipe), stage, batch, compiled in product(
-        presets.items(), ("transformer", "tokenizer"), (4,) if report.dry else BATCHES, (False,) if report.dry else (False, True)
-    ):
+    stages, batches = ("transformer", "tokenizer"), (4,) if report.dry else BATCHES
+    ways = (False,) if report.dry else (False, True)
+    for compiled, (name, recipe), stage, batch in product(ways, presets.items(), stages, batches):
         what = f"{name} {stage}, batch {batch}{', compiled' if compiled else ''}"
-        if report.left() < 0:
+        if report.left() < (COMPILING if compiled else 0):
             report.skip(what, "no time left")
             continue
         row, why = fitting(lambda r=recipe, s=stage, b=batch, c=compiled: throughput(r, s, b, c, report))
