@@ -18,7 +18,7 @@ from torch import nn
 from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
-from ..files import atomic_write
+from ..files import atomic_write, read_json
 from .augment import augment
 from .loop import Schedule, Trainer, digest, reuse_memory
 
@@ -112,7 +112,7 @@ def load_classifier(data_name: str, kinds: tuple[str, ...] = ()) -> Classifier:
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"no classifier for data set {data_name!r}: {train}")
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = read_json(folder / CONFIG)
         state = load_file(folder / WEIGHTS)
         own = config["kinds"]
         if kinds and sorted(own) != sorted(kinds):
@@ -123,15 +123,6 @@ def load_classifier(data_name: str, kinds: tuple[str, ...] = ()) -> Classifier:
         for name in ("head.weight", "head.bias"):
             state[name] = state[name][order]
         model.load_state_dict(state)
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        IndexError,
-        SafetensorError,
-        json.JSONDecodeError,
-    ) as error:
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, SafetensorError) as error:
         raise ValueError(f"{folder} does not hold a classifier: {error}") from None
     return model.eval()
