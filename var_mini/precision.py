@@ -15,6 +15,8 @@ from . import validate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+LAYOUT = torch.channels_last  # of 16-bit convolutions: on a processor with AMX several times faster than channels first
+
 
 def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
     """A torch type, given itself or its name. Raises ValueError where models cannot have weights of it."""
@@ -34,13 +36,17 @@ class Linear(nn.Linear):
 
 
 def compute(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """part(x) in the type of the part's weights, returned in the type of x."""
+    """part(x) for pictures or feature maps x (B, C, h, w) in the type of the part's weights, returned in the type of x."""
     dtype = next(part.parameters()).dtype
-    return part(x) if dtype == torch.float32 else part(x.to(dtype)).to(x.dtype)
+    if dtype == torch.float32:
+        return part(x)
+    return part(x.to(dtype, memory_format=LAYOUT)).to(x.dtype, memory_format=torch.contiguous_format)
 
 
 def convert(model: nn.Module, dtype: torch.dtype) -> None:
     """Gives the weights that may be 16-bit the type `dtype`; those of a part called encoder or decoder as a whole."""
     for name, module in model.named_modules():
-        if isinstance(module, Linear) or name in ("encoder", "decoder"):
+        if isinstance(module, Linear):
             module.to(dtype)
+        elif name in ("encoder", "decoder"):
+            module.to(dtype, memory_format=torch.contiguous_format if dtype == torch.float32 else LAYOUT)
