@@ -19,6 +19,7 @@ from . import (
     edit_tab,
     explorer,
     guard,
+    heap,
     lowrank_tab,
     masks_tab,
     models,
@@ -103,6 +104,7 @@ def launch(
     # uvicorn reads it, and would otherwise believe whatever a visitor of this machine forwards
     os.environ["FORWARDED_ALLOW_IPS"] = ",".join(hosting.trusted_proxies)
     uploads.private_folder()
+    heap.share()
     page = build(default_model).queue(hosting, max_size=QUEUE_SIZE, api_open=False)  # no way past the queue
     door = guard.Door(page, hosting, uploads.Uploads(os.environ["GRADIO_TEMP_DIR"], page.upload_file_set))
     page.launch(

@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from . import bodies, gate, preview, sessions, visitors, wording
+from . import bodies, gate, heap, preview, sessions, visitors, wording
 from .bodies import Intake, RefusedError
 from .hosting import Hosting
 from .line import TIDY_EVERY, Line
@@ -302,6 +302,7 @@ class Door:
         while True:
             await asyncio.sleep(TIDY_EVERY)
             self.uploads.tidy(time.time())
+            await asyncio.to_thread(heap.trim)  # ctypes lets go of the interpreter meanwhile
 
 
 def _json(body: bytes) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,12 @@ from urllib.parse import urlsplit
 
 from var_mini import checkpoints
 
+from .line import TIDY_EVERY
+
 SETTINGS, MOST = 300, 100_000  # runs, unless told otherwise and at most
 ATTENTION = ("exact", "poly-2", "landmark-32")
 API = "/gradio_api"
+SETTLED_S = 3 * TIDY_EVERY
 NO_PROCFS = "memory of another process: only measured where /proc tells it (Linux)"
 
 
@@ -36,14 +40,16 @@ def grown(url: str, process_id: int, count: int, progress: Callable[[str], None]
     listeners = json.loads(_ask(url, "GET", "/config"))["dependencies"]
     choose, draw = (next(one["id"] for one in listeners if one["api_name"] == name) for name in ("choose_model", "draw"))
     readings = {"start_bytes": resident(process_id)}
+    progress(f"start: {readings['start_bytes'] / 1e6:.0f} MB")
     for i in range(count):
         name, attention = kinds[i % len(kinds)]
         classes = checkpoints.load_config(name).transformer.num_classes
         _run(url, (choose, draw) if i % 2 else None, name, i % classes, 1_000_000 + i, attention)
         if i + 1 == len(kinds):
             readings["every_kind_once_bytes"] = resident(process_id)
-        if (i + 1) % 50 == 0:
+        if (i + 1) % 25 == 0:
             progress(f"{i + 1} runs: {resident(process_id) / 1e6:.0f} MB")
+    time.sleep(SETTLED_S)  # until what was freed has gone back to the system
     readings["end_bytes"] = resident(process_id)
     return {
         **readings,

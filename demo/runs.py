@@ -22,7 +22,7 @@ from var_mini.generation.sampling import MAX_SEED
 from . import backend, models, wording
 
 KEPT = 32  # runs, and no more of them than fit into
-KEPT_BYTES = 48_000_000
+KEPT_BYTES = 24_000_000
 
 
 @dataclass(frozen=True)
