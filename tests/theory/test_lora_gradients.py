@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from var_mini.theory import lora
 
@@ -65,6 +66,14 @@ def test_training_learns_where_the_norm_is_small_and_diverges_where_degree_two_i
     assert exact["loss"] < 0.2 * exact["loss_before"] and not fast["diverged"]
     assert fast["loss"] == pytest.approx(exact["loss"], rel=0.1)
     assert lora.train(6.0, 2, length=60, steps=200)["diverged"] and not lora.train(6.0, None, length=60, steps=200)["diverged"]
+
+
+def test_multiplications_are_about_those_that_torch_counts():
+    task, adapters = lora.make_task(600, 1.0)
+    for degree, run in ((None, lora.explicit_gradients), (4, lambda *given: lora.chained_gradients(*given, degree=4))):
+        with FlopCounterMode(display=False) as counter:
+            run(task, adapters)
+        assert counter.get_total_flops() / 2 == pytest.approx(lora.multiplications(600, degree), rel=0.15)
 
 
 def test_multiplications_grow_with_the_square_and_with_the_length():
