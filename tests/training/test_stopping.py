@@ -158,8 +158,8 @@ def test_ctrl_c_speaks_of_training_only_while_training(monkeypatch, capsys):
 
 def test_sigterm_ends_a_training_command_with_its_code_and_a_sentence(tmp_path):
     code = (
-        "import os, signal, sys\nfrom var_mini import __main__\nfrom var_mini.training import recipes\n"
-        "recipes.load_data = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal, sys\nfrom var_mini import __main__\nfrom var_mini.training import stages\n"
+        "stages.load_data = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.exit(__main__.main(['train', 'tokenizer', '--out', sys.argv[1]]))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)

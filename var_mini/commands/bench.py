@@ -1,0 +1,76 @@
+"""bench: time, memory, and the error of low-rank attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import validate
+from .common import add_dtype, device_of, show
+
+BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train")
+
+
+def add(commands) -> None:
+    """Adds the command to the parser."""
+    p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
+    p.add_argument("what", choices=BENCHES)
+    p.add_argument("--model", help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16")
+    p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
+    p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
+    p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
+    p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
+    p.add_argument("--batch-size", type=int, help="of train (default: the preset's)")
+    add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
+    p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=run)
+
+
+def run(options) -> None:
+    from .. import checkpoints, data
+    from ..view.curves import check_plot, plot
+
+    device = device_of(options.device)
+    if options.plot:
+        check_plot(options.what, options.plot)
+    if options.what == "generate":
+        from ..cost.timing import bench_generate
+
+        result = bench_generate(checkpoints.load(options.model or "fashion-28", device, dtype=options.dtype or "float32"))
+    elif options.what == "error":
+        from ..training.backends import bench_error
+
+        name = options.model or "fashion-28-bounded"
+        validate.one_of("data set of the model", checkpoints.load_config(name).data, data.REGISTRY)
+        result = bench_error(checkpoints.load(name), options.samples)
+    elif options.what == "scaling":
+        from ..cost.scaling import bench_scaling
+
+        result = bench_scaling(device)
+    elif options.what == "dtype":
+        from ..cost.halves import bench_dtype
+
+        result = bench_dtype(options.model, options.dtype or "bfloat16", device)
+    elif options.what == "peers":
+        from ..cost.peers import bench_peers
+
+        result = bench_peers()
+    elif options.what == "train":
+        from ..cost.training import bench_train
+
+        result = bench_train(options.preset, options.stage, options.batch_size)
+    elif options.what == "ladder":
+        from ..cost.trained import bench_ladder
+
+        result = bench_ladder()
+    elif options.what == "practice":
+        from ..cost.practice import bench_practice
+
+        result = bench_practice(options.model or "fashion-28-bounded")
+    else:
+        from ..cost.raster import bench_raster
+
+        result = bench_raster()
+    result = show(result, options.json, device)
+    if options.plot:
+        plot(options.what, result, options.plot)

@@ -1,0 +1,57 @@
+"""What commands share: how results are printed, and options that several take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from .. import validate
+
+
+def add_dtype(parser: argparse.ArgumentParser, note: str = "16-bit weights: half the memory") -> None:
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=note)
+
+
+def show(result: dict, as_json: bool, device: str = "cpu") -> dict:
+    """Prints a result with the facts of this machine, and returns it so."""
+    from ..cost.machine import machine_facts
+
+    result = {**result, "machine": machine_facts(device)}
+    if as_json:
+        print(json.dumps(result))
+        return result
+    for key, value in result.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            print(_as_table(key, value))
+        else:
+            print(f"{key:28} {value}")
+    return result
+
+
+def _as_table(title: str, rows: list[dict]) -> str:
+    """Rows of one kind as aligned text, numbers to four digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(n, "") for n in names)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells)]
+    return "\n".join([f"{title}:"] + ["  ".join(c.rjust(w) for c, w in zip(line, widths)) for line in [names, *cells]])
+
+
+def device_of(name: str) -> str:
+    """`name`, if it is a device this torch can compute on; for `auto` the GPU where there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
+    known += ["mps"] if torch.backends.mps.is_available() else []
+    if name not in known:
+        raise ValueError(f"device = {name!r}: must be one of {', '.join([*known, 'auto'])} on this machine")
+    return name
+
+
+def whole(name: str, text: str) -> int:
+    """A whole number in an option's text. Raises ValueError naming the option."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} = {validate.shown(text)}: must be whole numbers") from None

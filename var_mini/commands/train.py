@@ -1,0 +1,90 @@
+"""train: one stage of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import validate
+from ..attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
+from ..files import writable_folder
+from .common import whole
+
+
+def add(commands) -> None:
+    """Adds the command to the parser."""
+    p = commands.add_parser("train", help="train one stage")
+    p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier"))
+    p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
+    p.add_argument("--landmarks", default="16,32,64", help=f"landmarks per head, {MIN_LANDMARKS} to {MAX_LANDMARKS}, with commas")
+    p.add_argument("--preset", help="shapes and schedule (default: those of --start, else fashion-28)")
+    p.add_argument("--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier a name")
+    p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
+    p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
+    p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
+    p.add_argument("--lora-rank", type=int, help="of the transformer: adapters of this rank for the model --start")
+    p.add_argument("--lora-steps", type=int, default=1000, help="steps of --lora-rank")
+    p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
+    p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
+    p.add_argument("--patch-nums", help="of the tokenizer: sides of the token maps, with commas, such as 1,2,3,4,6,8")
+    p.add_argument("--grey", action="store_true", help="with --data: take the pictures in grey, as presets for grey pictures do")
+    p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
+    p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
+    p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
+    p.add_argument("--minutes", type=float, help="stop after so many minutes and save; the same command goes on")
+    p.set_defaults(run=run)
+
+
+def run(options) -> None:
+    from ..training.recipes import DEFAULT
+    from ..training.stopping import between_steps
+
+    if options.minutes is not None:
+        validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
+    if options.preset is None and options.start is None:
+        options.preset = DEFAULT
+    named = options.preset or (Path(options.data).resolve().name if options.data else Path(options.start).name)
+    with between_steps():
+        _train_stage(options, options.out or Path("runs") / named)
+
+
+def _train_stage(options, out: Path) -> None:
+    from ..training import stages
+
+    how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr", "grey")}
+    how["compiled"] = options.compile
+    if options.stage == "tokenizer":
+        sides = options.patch_nums and tuple(whole("patch_nums", text) for text in options.patch_nums.split(","))
+        ended = stages.train_tokenizer(options.preset, out, options.data, patch_nums=sides, **how)
+        print("finished" if ended else "stopped; the same command goes on")
+    elif options.stage == "transformer" and options.lora_rank is not None:
+        from ..training.lora import train_adapter
+
+        base = options.start or options.preset
+        train_adapter(base, out, options.data, options.lora_rank, options.lora_steps, options.precision)
+        adapter = out / "adapter.safetensors"
+        print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
+    elif options.stage == "transformer":
+        ended = stages.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
+        state = "finished" if ended else "stopped; the same command goes on"
+        print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
+    elif options.stage == "decoder":
+        stages.train_decoder(options.preset or Path(options.start).name, out, options.data, options.precision)
+    elif options.stage == "landmarks":
+        from ..training.landmarks import train_landmarks
+
+        counts = [whole("landmarks", text) for text in options.landmarks.split(",")]
+        model = options.model or out / "model"
+        print(f"landmarks in {train_landmarks(model, options.out if options.model else None, options.data, counts)}")
+    else:
+        from .. import checkpoints, data
+        from ..training.classifier import train_classifier
+
+        name = validate.one_of("data", options.data or "fashion-mnist", data.REGISTRY)
+        place = writable_folder("out", options.out or checkpoints.ASSETS / "classifiers" / name)
+        images = data.load(name)
+        if images.train_styles is None:
+            print(f"test accuracy {train_classifier(images, place):.4f}")
+        else:
+            from ..training.judge import train_judge
+
+            print(", ".join(f"{key} {value:.4f}" for key, value in train_judge(images, place).items()))
