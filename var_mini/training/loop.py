@@ -333,7 +333,8 @@ class Trainer:
         """Whether a signal has come, to this process or to any other: all stop after the same step."""
         if self.accelerator.num_processes > 1:
             number = torch.tensor(noted.number, device=self.accelerator.device)
-            noted.number = noted.number or int(self.accelerator.reduce(number, "sum") > 0) * signal.SIGTERM
+            anywhere = bool(self.accelerator.reduce(number, "sum") > 0)  # always, or the others would wait for this one
+            noted.number = noted.number or anywhere * signal.SIGTERM
         return noted.number > 0
 
     def _update(self, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
