@@ -73,3 +73,26 @@ def test_two_processes_hold_the_same_model_and_learn(tests_folder, tmp_path):
     rows = (out / "log.csv").read_text().splitlines()
     losses = [float(row.split(",")[3]) for row in rows[1:]]
     assert rows[0].split(",")[3] == "loss" and losses[-1] < 0.8 * losses[0]
+
+
+def test_a_signal_to_one_process_stops_both_after_the_same_step(tests_folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        COMMON
+        + "import os, signal\nfrom var_mini.training.stopping import Stopped\n"
+        + "torch.manual_seed(0)\nschedule = loop.Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2)\n"
+        + "objective = TokenizerObjective(VQVAE(TINY_TOKENIZER), 12)\n"
+        + "trainer = loop.Trainer(objective, schedule, sys.argv[1], precision='no', cpu=True)\n"
+        + "rank = trainer.accelerator.process_index\n"
+        + "def batch(indices, _):\n"
+        + "    if trainer.step == 5 and rank == 1:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        + "    return [torch.zeros(len(indices), 1, 12, 12)]\n"
+        + "try:\n    trainer.run(16, batch)\n"
+        + "except Stopped:\n    open(sys.argv[1] + f'-{rank}', 'w').write(str(trainer.step))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    out = tmp_path / "run"
+    launched = subprocess.run([*launch, str(script), str(out)], env=environment(tests_folder), capture_output=True, text=True)
+    assert launched.returncode == 0, launched.stderr[-2000:]
+    assert (tmp_path / "run-0").read_text() == (tmp_path / "run-1").read_text() == "6"
+    assert torch.load(out / "state.pt", weights_only=True)["step"] == 6

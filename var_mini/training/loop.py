@@ -340,7 +340,7 @@ class Trainer:
         saved = started
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         until = started + 60 * minutes if minutes is not None else math.inf
-        while self.step < last and not self._everywhere(noted.number > 0 or time.monotonic() >= until):
+        while self.step < last and not self._ending(noted, until):
             size = s.batch_at(self.step)
             if weights is None:
                 chosen = batch_indices(self.step, count, size, s.seed)
@@ -372,16 +372,19 @@ class Trainer:
                 saved = time.monotonic()
         bar.close()
 
-    def _everywhere(self, here: bool) -> bool:
-        """Whether any process says so: all must stop after one step, or those that go on would wait for ever.
+    def _ending(self, noted: Noted, until: float) -> bool:
+        """Whether a signal has come or the time is up, here or in any other process: all must stop after the same step.
 
         Several processes ask each other only every `log_every` steps, since that makes them wait.
         """
+        here = [noted.number > 0, time.monotonic() >= until]
         if self.accelerator.num_processes == 1:
-            return here
+            return any(here)
         if self.step % self.schedule.log_every:
             return False
-        return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
+        signalled, late = self.accelerator.reduce(torch.tensor(here, device=self.accelerator.device).float(), "sum").tolist()
+        noted.number = noted.number or (signal.SIGTERM if signalled else 0)
+        return bool(signalled or late)
 
     def check_finite(self) -> None:
         """Raises ValueError where a gradient was not finite, naming the step. Waits for a GPU."""
