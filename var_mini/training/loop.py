@@ -192,7 +192,7 @@ class Trainer:
         self.schedule, self.out = schedule, Path(out)
         self.identity = digest(identity, schedule)
         adamw, hidden = _groups(objective.model, schedule)
-        self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95))]
+        self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95), fused=True)]
         if hidden:
             self.optimizers.append(Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))
         self.objective = self.accelerator.prepare_model(objective)
