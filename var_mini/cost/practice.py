@@ -47,7 +47,7 @@ SHARES = (0.15, 0.3, 0.6)  # budgets of pairs, as shares of exact attention's
 
 
 def bench_practice(
-    name: str = "fashion-28-bounded", images: int = 300, steps: int = 50, rank: int = 8, repeats: int = 5
+    name: str = "fashion-28-bounded", images: int = 200, steps: int = 30, rank: int = 8, repeats: int = 5
 ) -> dict:
     """All figures of `python -m var_mini bench practice`.
 
