@@ -24,7 +24,7 @@ from ..transformer import VAR
 
 TARGETS = ("attn.mat_qkv", "attn.proj", "ffn.fc1", "ffn.fc2")  # of every block
 MAX_RANK = 256
-VALIDATION_IMAGES = 1000
+VALIDATION_IMAGES = 200
 
 
 class LowRankChange(nn.Module):
@@ -164,15 +164,18 @@ def train_adapter(
     else:
         images = data.load_folder(folder, config.tokenizer.image_size, config.tokenizer.image_channels)
     images = images.with_classes(config.class_names)
+    # a short run does not see all pictures, and what it does not see need not be tokenized
+    seen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(0))[: steps * batch_size]
+    pictures, conditions = images.train_images[seen], images.train_conditions[seen]
     found = apply(model.transformer, rank)
-    schedule = Schedule(steps, batch_size, lr=2e-3, warmup=min(50, steps), weight_decay=0.0, ema=0.99)
+    schedule = Schedule(steps, batch_size, lr=2e-3, warmup=max(1, min(50, steps // 10)), weight_decay=0.0, ema=0.99)
     objective = TransformerObjective(model.transformer, model.tokenizer.quantize, seed=schedule.seed, attention=attention)
-    identity = digest("lora", name, rank, attention, images.train_images, images.train_conditions)
+    identity = digest("lora", name, rank, attention, pictures, conditions)
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
     model.tokenizer.to(trainer.accelerator.device)
-    ids = tokenize_images(model.tokenizer, images.train_images, progress=True)
+    ids = tokenize_images(model.tokenizer, pictures, progress=True)
     few, labels = images.test_images[:VALIDATION_IMAGES], images.test_conditions[:VALIDATION_IMAGES]
-    few_ids = tokenize_images(model.tokenizer, few)
+    few_ids = tokenize_images(model.tokenizer, few) if len(few) else None
     trained = sum(p.numel() for a in found.values() for p in a.parameters())
     print(f"adapters: {trained:,} of {model.num_parameters():,} parameters learn", file=sys.stderr)
 
@@ -180,7 +183,8 @@ def train_adapter(
         measured = cross_entropy(transformer, model.tokenizer.quantize, few_ids, labels, attention)
         return {"test_cross_entropy": measured["cross_entropy"]}
 
-    trainer.run(len(ids), lambda i, _: [ids[i], images.train_conditions[i]], max(steps // 4, 1), validation)
+    checks = validation if len(few) else None
+    trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], max(steps // 4, 1), checks)
     if trainer.accelerator.is_main_process:
         with trainer.averaged() as averaged:
             size = save(averaged, out / "adapter.safetensors")
