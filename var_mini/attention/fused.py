@@ -51,7 +51,7 @@ def unsupported(method: str, head_dim: int, dtype: torch.dtype, landmarks: int =
 
 
 def padded(size: int) -> int:
-    """The power of two, at least 16, that a tensor-core product needs."""
+    """The power of two, at least 16, that `tl.dot` needs."""
     return max(triton.next_power_of_2(size), 16)
 
 

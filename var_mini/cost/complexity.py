@@ -1,10 +1,10 @@
 """What attention costs and what a polynomial must do, in closed form. Nothing here is measured.
 
 Exact attention over the N ~ n^2 tokens of a VAR pyramid takes O(N^2) = O(n^4) (arXiv 2404.02905). With head dimension
-O(log n) and logits that are small against log n, a low-rank approximation takes O(n^(2 + o(1))) with 1/poly(n) error;
-above a threshold of that order no algorithm can take O(n^(4 - constant)) unless SETH fails (arXiv 2501.04377, from the same
-statement for one attention in arXiv 2302.13214). The threshold sqrt(log n) of the papers bounds the entries of q and k;
-VAR's s bounds the logit s (q . k), so in terms of s it reads s = o(log n).
+O(log n) and logits that are small against log n, a low-rank approximation takes O(n^(2 + o(1))) with 1/poly(n) error; for
+every delta > 0 there is a constant times that threshold above which no algorithm takes O(n^(4 - delta)), unless SETH fails
+(arXiv 2501.04377, from the same statement for one attention in arXiv 2302.13214). The threshold sqrt(log n) of the papers
+bounds the entries of q and k; VAR's s bounds the logit s (q . k), so in terms of s it reads s = o(log n).
 
 FLOPs count a multiplication and an addition as two and an exponential of the landmark method as one; the softmax of exact
 attention is left out, which flatters it.
