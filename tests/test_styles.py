@@ -9,6 +9,7 @@ from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints
 from var_mini.config import ModelConfig
 from var_mini.data import ImageData
+from var_mini.generation import Graphs, Sampling
 from var_mini.inspection import attention_row
 from var_mini.model import Model
 from var_mini.training.evaluation_pairs import has_trained_relative
@@ -44,6 +45,15 @@ def test_a_style_changes_the_picture_and_is_recorded(styled, tiny):
     both = styled.sample_images([1, 1], [5, 5], style=[0, 1])
     assert torch.allclose(both, torch.cat([flat.image, rounded.image]), atol=1e-5)
     assert "style" not in tiny.trace(1, 5).settings
+
+
+def test_graphs_draw_the_same_styles(styled):
+    """As plain calls, since recording needs a GPU."""
+    graphs = Graphs(styled.tokenizer, styled.transformer, 2, Sampling(guidance=2.0), record=lambda function: function)
+    ids, images = graphs.draw([1, 2], [5, 6], [0, None])
+    steps = list(styled.generate([1, 2], [5, 6], Sampling(guidance=2.0), style=[0, None]))
+    assert torch.equal(ids, torch.cat([step.token_ids for step in steps], 1)) and graphs.redrawn == 0
+    assert torch.allclose(images, steps[-1].image, atol=1e-5)
 
 
 @pytest.mark.parametrize("style", [3, -1, 0.5, "square"])

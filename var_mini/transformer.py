@@ -187,7 +187,8 @@ class VAR(nn.Module):
     def null_label(self, batch: int) -> torch.Tensor:
         """The labels of guidance's other half: the null class, and any style; (B,) or (B, 2) as `condition` takes them."""
         c = self.config
-        return torch.tensor([(c.num_classes, c.num_styles) if c.num_styles else c.num_classes] * batch)
+        null = torch.tensor((c.num_classes, c.num_styles) if c.num_styles else c.num_classes)
+        return null.expand(batch, *null.shape)
 
     def positions(self) -> torch.Tensor:
         """Level plus position embedding of every token, (1, L, C)."""

@@ -100,6 +100,11 @@ def normalise_styles(style, batch: int, num_styles: int) -> list[int] | None:
     return [num_styles if value is None else validate.integer("style", value, 0, num_styles) for value in styles]
 
 
+def with_styles(labels: list[int], styles: list[int] | None) -> torch.Tensor:
+    """What the transformer is told of each image: int64 (B,), or (B, 2) with the style."""
+    return torch.tensor(labels if styles is None else list(zip(labels, styles)))
+
+
 def _plain(value):
     """A number or a list in place of a tensor of torch or an array of numpy."""
     return value.tolist() if hasattr(value, "tolist") else value
@@ -143,8 +148,7 @@ def generate(
     if forced is not None:
         _check_forced(forced, transformer)
     record = _Record(capture, details, partial_images, keep_logits, timed)
-    given = torch.tensor(labels if styles is None else list(zip(labels, styles)))  # (B,) or (B, 2)
-    return _draw_scales(tokenizer, transformer, given, generators, sampling, spec, record, forced)
+    return _draw_scales(tokenizer, transformer, with_styles(labels, styles), generators, sampling, spec, record, forced)
 
 
 def scale_logits(tokenizer, transformer, k: int, f_hat, condition, states, guided: bool, watch=None) -> torch.Tensor:

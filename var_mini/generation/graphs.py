@@ -17,7 +17,7 @@ from ..attention import AttentionSpec
 from ..config import Sampling
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .generate import MAX_BATCH, generate, guided_and_filtered, normalise, scale_logits
+from .generate import MAX_BATCH, generate, guided_and_filtered, normalise, normalise_styles, scale_logits, with_styles
 from .sampling import exponential, noise_generators, pick
 
 WARM_UPS = 3  # runs before recording: libraries choose kernels and allocate what stays
@@ -58,17 +58,19 @@ class Graphs:
         except RuntimeError as error:  # an operation that waits for the GPU, or a library that cannot be recorded
             self.why_not = f"recording failed: {str(error).splitlines()[0]}"
 
-    def draw(self, label: int | list[int], seed: int | list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(self, label: int | list[int], seed: int | list[int], style=None) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids int64 (B, L) and images float (B, channels, S, S) in [0, 1] of `batch` labels and seeds, on the CPU."""
-        labels, seeds = normalise(label, seed, self.transformer.config.num_classes)
+        config = self.transformer.config
+        labels, seeds = normalise(label, seed, config.num_classes)
+        styles = normalise_styles(style, len(labels), config.num_styles)
         if len(labels) != self.batch:
             raise ValueError(f"batch = {len(labels)}: these graphs were recorded for {self.batch}")
         if self.why_not is None:
-            drawn = self._replay(labels, seeds)
+            drawn = self._replay(with_styles(labels, styles), seeds)
             if drawn is not None:
                 return drawn
             self.redrawn += 1
-        bare = {"details": False, "partial_images": False, "timed": False}
+        bare = {"details": False, "partial_images": False, "timed": False, "style": styles}
         steps = list(generate(self.tokenizer, self.transformer, labels, seeds, self.sampling, self.attention, **bare))
         return torch.cat([step.token_ids for step in steps], 1), steps[-1].image
 
@@ -79,7 +81,7 @@ class Graphs:
         pyramid, device, B = self.transformer.pyramid, self.device, self.batch
         self.guided = self.sampling.guidance > 0
         rows = 2 * B if self.guided else B
-        self.label = torch.zeros(rows, dtype=torch.long, device=device)
+        self.label = self.transformer.null_label(rows).to(device)
         self.noise = [torch.ones(B, count, self.transformer.vocab_size, device=device) for count in pyramid.counts]
         self.states = self.transformer.new_states(rows, self.attention, reserve=False)  # what needs a reserve is drawn again
         for state in self.states:
@@ -120,10 +122,9 @@ class Graphs:
     # -- replaying ---------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _replay(self, labels: list[int], seeds: list[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def _replay(self, label: torch.Tensor, seeds: list[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Ids and images; None where something was not finite or a denominator not positive."""
-        null = [self.transformer.config.num_classes] * (len(labels) if self.guided else 0)
-        self.label.copy_(torch.tensor(labels + null))
+        self.label.copy_(torch.cat([label, self.transformer.null_label(len(label) if self.guided else 0)]))
         generators = noise_generators(seeds)
         for k, noise in enumerate(self.noise):  # the GPU works on one scale while the host draws the noise of the next
             if self.sampling.top_k != 1:
