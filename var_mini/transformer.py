@@ -188,7 +188,7 @@ class VAR(nn.Module):
         """The labels of guidance's other half: the null class, and any style; (B,) or (B, 2) as `condition` takes them."""
         c = self.config
         null = torch.tensor((c.num_classes, c.num_styles) if c.num_styles else c.num_classes)
-        return null.expand(batch, *null.shape)
+        return null.expand(batch, *null.shape).clone()
 
     def positions(self) -> torch.Tensor:
         """Level plus position embedding of every token, (1, L, C)."""
