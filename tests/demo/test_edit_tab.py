@@ -65,7 +65,7 @@ def test_a_start_taken_from_another_explorer_has_its_tokens(tiny, start):
     assert taken["ids"] == start["ids"] and taken["subject"] == "mine" and taken["image"] == start["image"]
     assert len(controls) == 4 and all(isinstance(control, dict) and "value" not in control for control in controls)  # unchanged
     _, name, first, label, guidance = edit_tab.start_taken("fashion-28", event(data))
-    assert name == tiny and (first["value"], label["value"]) == (0, 1) and guidance == 1.5 and len(label["choices"]) == 3
+    assert name == tiny and (first["value"], label["value"]) == (0, 0) and guidance == 1.5 and len(label["choices"]) == 3
 
 
 def test_samples_are_start_pictures(tiny, monkeypatch):
