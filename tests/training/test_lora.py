@@ -77,6 +77,18 @@ def test_a_saved_adapter_is_small_and_gives_the_same_output_on_the_same_model(mo
     assert torch.equal(logits(other, ids), logits(model, ids))
 
 
+def test_a_weight_that_averaging_turned_from_minus_zero_to_zero_is_the_same_weight(model, tmp_path):
+    weight = model.transformer.blocks[0].ffn.fc1.weight
+    with torch.no_grad():
+        weight[0, 0] = -0.0
+    filled(model)
+    lora.save(model.transformer, tmp_path / "a.safetensors")
+    lora.take_off(model.transformer)
+    with torch.no_grad():
+        model.transformer.blocks[0].ffn.fc1.weight[0, 0] = 0.0
+    assert len(lora.load(model.transformer, tmp_path / "a.safetensors")) == 8
+
+
 def test_files_that_do_not_fit_are_refused_and_leave_the_model_as_it_was(model, ids, tmp_path):
     before = logits(model, ids)
     filled(model)

@@ -132,7 +132,8 @@ def _fingerprint(transformer: VAR) -> str:
     for name, module in _targets(transformer):
         on = parametrize.is_parametrized(module, "weight")
         weight = module.parametrizations.weight.original if on else module.weight
-        sha.update(name.encode() + weight.detach().cpu().half().contiguous().numpy().tobytes())
+        bits = weight.detach().cpu().half() + 0.0  # averaging turns -0 into 0, which is the same weight
+        sha.update(name.encode() + bits.contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]
 
 
