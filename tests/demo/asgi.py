@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Answer:
@@ -10,9 +11,15 @@ class Answer:
         self.status, self.headers, self.body = 0, {}, b""
 
 
+def run(coroutine):
+    """Its result, in a thread of its own: Playwright keeps an event loop running in the main one once a test has used it."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def ask(app, method="GET", path="/", headers=(), body=(b"",), client=("127.0.0.1", 1), query="") -> Answer:
     """`body` are the pieces as they arrive, of which None stands for a visitor who goes away."""
-    return asyncio.run(asking(app, method, path, headers, body, client, query))
+    return run(asking(app, method, path, headers, body, client, query))
 
 
 async def asking(app, method="GET", path="/", headers=(), body=(b"",), client=("127.0.0.1", 1), query="") -> Answer:

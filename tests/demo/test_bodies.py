@@ -12,7 +12,7 @@ import pytest
 from demo import bodies, guard, uploads
 from demo.bodies import Intake, RefusedError
 from demo.uploads import Uploads
-from tests.demo.asgi import ask
+from tests.demo.asgi import ask, run
 
 
 def coming(*pieces, forever=False):
@@ -30,13 +30,13 @@ def coming(*pieces, forever=False):
 
 def refused(coroutine) -> tuple[int, str]:
     with pytest.raises(RefusedError) as caught:
-        asyncio.run(coroutine)
+        run(coroutine)
     return caught.value.status, caught.value.name
 
 
 def test_a_body_is_read_whole_and_no_longer_counted_then():
     intake = Intake(4)
-    assert asyncio.run(intake.read(coming(b"ab", b"", b"c"), 9)) == b"abc" and intake.held == 0
+    assert run(intake.read(coming(b"ab", b"", b"c"), 9)) == b"abc" and intake.held == 0
 
 
 def test_a_body_is_cut_where_it_gets_too_large_whatever_it_announced():
@@ -107,7 +107,7 @@ def test_who_does_not_read_the_answer_is_left():
         await asyncio.Event().wait()
 
     with pytest.raises(OSError, match="does not read"):
-        asyncio.run(bodies.impatient(never, 0.01)({}))
+        run(bodies.impatient(never, 0.01)({}))
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

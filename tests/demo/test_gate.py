@@ -13,6 +13,7 @@ from demo import gate, visitors
 from demo.gate import BusyError, Gate
 from demo.hosting import Hosting
 from demo.visitors import Turns, Visitor
+from tests.demo.asgi import run
 
 A, B = Visitor("10.0.0.1", "a"), Visitor("10.0.0.2", "b")
 VISITORS = st.builds(Visitor, st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), st.sampled_from(["", "s", "t"]))
@@ -87,7 +88,7 @@ def test_a_bystander_goes_before_the_rest_of_a_crowd():
         await asyncio.gather(*tasks)
         return done, door
 
-    done, door = asyncio.run(crowd())
+    done, door = run(crowd())
     assert done.index(B) <= 2 and len(done) == 41  # whoever was called before B came is served first
     assert not door.taken and not door.waiting
 
@@ -110,7 +111,7 @@ def test_beyond_the_limit_nothing_waits(who, admitted):
             assert len(door.waiting) == admitted
         return await asyncio.gather(*tasks, return_exceptions=True), done
 
-    results, done = asyncio.run(crowd())
+    results, done = run(crowd())
     assert len(done) == admitted and sum(isinstance(one, BusyError) for one in results) == 9 - admitted
 
 
@@ -129,7 +130,7 @@ def test_the_gate_opens_again_after_a_failure_and_a_cancelled_wait():
         await asyncio.gather(late, late_too)
         return door, done
 
-    door, done = asyncio.run(story())
+    door, done = run(story())
     assert sorted(one.session for one in done) == ["a", "b"] and not door.taken and not door.waiting
 
 
@@ -145,7 +146,7 @@ def test_a_turn_given_to_who_leaves_at_that_moment_goes_to_the_next():
         await stays
         return door, done
 
-    door, done = asyncio.run(story())
+    door, done = run(story())
     assert done == [A] and not door.taken
 
 
@@ -168,5 +169,5 @@ def test_a_server_function_computes_in_its_turn_or_says_that_it_is_busy():
             refused = await served(2)
         return await first, refused
 
-    first, refused = asyncio.run(story())
+    first, refused = run(story())
     assert first == 2 and calls == [1] and set(refused) == {"error"}

@@ -15,7 +15,7 @@ from demo import __main__ as command
 from demo import app, bodies, guard, preview, visitors
 from demo.hosting import Hosting
 from demo.uploads import Uploads
-from tests.demo.asgi import ask, asking
+from tests.demo.asgi import ask, asking, run
 
 API = guard.API
 
@@ -172,7 +172,7 @@ def test_one_address_has_so_many_requests_at_a_time(door):
         go_on.set()
         return [answer.status for answer in (*await asyncio.gather(*first), third, await other)]
 
-    assert asyncio.run(story()) == [200, 200, 503, 200]
+    assert run(story()) == [200, 200, 503, 200]
 
 
 def test_what_a_visitor_forwards_is_not_believed_unless_a_proxy_is_trusted(door):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import Queue as Messages
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from demo import line as module
 from demo.hosting import Hosting
 from demo.line import Held, Line
 from demo.visitors import Visitor
+from tests.demo.asgi import run
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_who_has_gone_is_forgotten_with_all_messages(line):
     with line.listening("here"):
         for now in (100.0, 100.0 + module.AWAY, 101.0 + module.AWAY):
             assert "gone" in line.pending_messages_per_session
-            asyncio.run(line.tidy(now))
+            run(line.tidy(now))
     assert set(line.pending_messages_per_session) == set(line.pending_event_ids_session) == {"here"}
     assert [held.visitor.session for held in line.open_runs()] == ["here"]
     assert [event.session_hash for event in line.event_queue_per_concurrency_id["model"].queue] == ["here"]
@@ -91,13 +91,13 @@ def test_who_has_gone_is_forgotten_with_all_messages(line):
 
 def test_a_moment_of_listening_starts_the_time_anew(line):
     add(line, "one")
-    asyncio.run(line.tidy(100.0))
+    run(line.tidy(100.0))
     with line.listening("one"):
-        asyncio.run(line.tidy(150.0))
-    asyncio.run(line.tidy(160.0))
-    asyncio.run(line.tidy(160.0 + module.AWAY))
+        run(line.tidy(150.0))
+    run(line.tidy(160.0))
+    run(line.tidy(160.0 + module.AWAY))
     assert "one" in line.pending_messages_per_session
-    asyncio.run(line.tidy(161.0 + module.AWAY))
+    run(line.tidy(161.0 + module.AWAY))
     assert not line.pending_messages_per_session and not line.away
 
 
@@ -132,8 +132,8 @@ def test_stop_knows_whether_there_was_anything_to_stop(line):
     assert not line.was_running("one", "model")
     add(line, "one")
     assert line.was_running("one", "model") and not line.was_running("two", "model")
-    asyncio.run(line.remove_from_queue("one-0"))
+    run(line.remove_from_queue("one-0"))
     line.pending_event_ids_session["one"].clear()
     assert line.was_running("one", "model") and not line.was_running("one", "model")  # asked once
-    asyncio.run(line.remove_from_queue("one-0"))
+    run(line.remove_from_queue("one-0"))
     assert not line.was_running("one", "model")  # it was over already
