@@ -89,7 +89,8 @@ def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch,
     assert main(generate_arguments(out)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "class Sneaker (#7), seed 0"
-    assert [line.split()[2] for line in lines[1:]] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
+    assert [line.split()[2] for line in lines[1:-1]] == ["1x1", "2x2", "3x3", "5x5", "7x7"] and out.exists()
+    assert lines[-1].startswith("computed on ")
 
 
 def test_generate_does_not_even_import_data_sets(tmp_path):
