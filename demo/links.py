@@ -77,9 +77,10 @@ def open_page(request: gr.Request) -> list:
     words = [gr.update(choices=backend.choices(name, language)) for name in ("method", "polynomial")]
     factor, versus = gr.update(choices=backend.choices("factor", language)), gr.update(choices=compare.choices(language))
     unchanged = [gr.skip()] * 7
+    style = gr.update(choices=models.style_choices(checkpoints.load_config(models.default()), language))
     if "model" not in query:
         shown = gr.skip() if language == "en" else first_run(models.default(), language)
-        return [*unchanged, *words, gr.skip(), factor, gr.skip(), versus, shown, ""]
+        return [*unchanged, *words, gr.skip(), factor, style, versus, shown, ""]
     try:
         settings = parse(query)
     except (ValueError, OSError) as error:
@@ -88,7 +89,7 @@ def open_page(request: gr.Request) -> list:
             *words,
             gr.skip(),
             factor,
-            gr.skip(),
+            style,
             versus,
             first_run(models.default(), language) | {"note": message(error)},
             "",

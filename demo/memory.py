@@ -72,10 +72,11 @@ def _run(url: str, listeners: tuple[int, int] | None, name: str, label: int, see
         event = json.loads(_ask(url, "POST", f"{API}/call/generate", {"data": [name, label, seed, -1, -1, -1, -1, attention]}))
         stream, done = _ask(url, "GET", f"{API}/call/generate/{event['event_id']}"), b"event: complete"
     else:
-        own, session = checkpoints.load_config(name).sampling, uuid.uuid4().hex
+        config, session = checkpoints.load_config(name), uuid.uuid4().hex
+        own, style = config.sampling, config.transformer.num_styles or None
         method, _, number = attention.partition("-")
         parameters = [number if method == "poly" else "2", int(number) if method == "landmark" else 64, 2]
-        data = [name, label, seed, own.guidance, own.temperature, own.top_k, own.top_p, method, *parameters]
+        data = [name, label, seed, own.guidance, own.temperature, own.top_k, own.top_p, method, *parameters, style]
         choose, draw = listeners
         _ask(url, "POST", f"{API}/run/predict", {"fn_index": choose, "data": [name], "session_hash": session})
         _ask(url, "POST", f"{API}/queue/join", {"fn_index": draw, "data": data, "session_hash": session})

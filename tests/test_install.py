@@ -85,7 +85,7 @@ def test_metadata_name_one_version_and_a_light_core(wheel):
     assert metadata["Version"] == var_mini.__version__ and metadata["License-Expression"] == "MIT"
     core = {r.name for r in map(Requirement, metadata.get_all("Requires-Dist")) if r.marker is None}
     assert core == {"torch", "numpy", "safetensors", "pillow"}
-    assert set(metadata.get_all("Provides-Extra")) == {"train", "demo", "notebooks", "peers", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"train", "demo", "notebooks", "heic", "peers", "dev"}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Which class is meant: by its name, or by its number, written #3. One rule for the command line and the page."""
+"""Which class is meant: by its name, or by its number, written #3. One rule for the command line and the library."""
 
 from __future__ import annotations
 

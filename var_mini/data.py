@@ -1,6 +1,7 @@
-"""Data sets: Fashion-MNIST, emoji (see emoji.py), and a folder of anybody's pictures. All end as uint8 arrays in memory.
+"""Data sets: Fashion-MNIST, things and emoji (see things.py, emoji.py), and a folder of anybody's pictures.
 
-`load(name)` looks in the registry; `load_folder(path, ...)` reads images whose sub-folders are the classes.
+All end as uint8 arrays in memory. `load(name)` looks in the registry; `load_folder(path, ...)` reads images whose sub-folders are
+the classes.
 """
 
 from __future__ import annotations

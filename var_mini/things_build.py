@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .checkpoints import atomic_write
+from .files import atomic_write
 from .things import FOLDER, INDEX, TILE, sheet_size, tile_box
 
 LEAST_STYLES = 6  # of the eight, that must draw a thing

@@ -80,7 +80,7 @@ def test_runs_in_memory_are_bounded_by_their_size(tiny, monkeypatch):
 def test_the_model_is_loaded_once_for_visitors_who_come_together(tiny, monkeypatch):
     models.forget()
     loads, real = [], checkpoints.load
-    monkeypatch.setattr(checkpoints, "load", lambda *a: loads.append(a) or real(*a))
+    monkeypatch.setattr(checkpoints, "load", lambda *a, **k: loads.append(a) or real(*a, **k))
     threads = [threading.Thread(target=models.load_model, args=(tiny,)) for _ in range(4)]
     for thread in threads:
         thread.start()

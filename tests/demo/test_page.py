@@ -164,11 +164,12 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
 
 
 def test_choosing_a_model_updates_classes_settings_and_strip(tiny, monkeypatch):
-    label, seed, guidance, temperature, top_k, top_p, landmarks, run, area = draw_tab.choose_model(tiny)
+    label, seed, guidance, temperature, top_k, top_p, landmarks, style, run, area = draw_tab.choose_model(tiny)
     assert seed == 0 == links.first_choice(tiny)[1]
     assert label["choices"] == [("plain", 0), ('a <b onclick="x">bold</b> one', 1), ("last", 2)] and label["value"] == 0
     assert (guidance, temperature, top_k["value"], top_k["maximum"], top_p) == (1.5, 0.9, 20, TINY_TOKENIZER.vocab_size, 0.95)
     assert run["scales"] == [] and run["sides"] == [1, 2, 3] and area["visible"] is False
+    assert style["choices"] == [] and style["visible"] is False
     assert landmarks["choices"] == [("16", 16), ("32", 32), ("64", 64)]
     _, seed, *_, run, _ = draw_tab.choose_model("emoji-32")
     assert seed == run["settings"]["seed"] == 1  # the recorded run's

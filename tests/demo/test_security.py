@@ -322,7 +322,7 @@ def test_of_a_visitor_the_choices_are_remembered_and_little_else(wire):
     """Another model has other classes: Gradio refuses one that its choices do not have."""
     choose, draw = (next(i for i, one in wire.page.fns.items() if one.api_name == name) for name in ("choose_model", "draw"))
     session, settings = uuid.uuid4().hex, checkpoints.load_config("emoji-16").sampling
-    data = ["emoji-16", 11, 1, settings.guidance, settings.temperature, settings.top_k, settings.top_p, "exact", "2", 64, 2]
+    data = ["emoji-16", 11, 1, settings.guidance, settings.temperature, settings.top_k, settings.top_p, "exact", "2", 64, 2, None]
     assert wire.call(draw, data, session_hash=session)["status"] == 500
     assert wire.call(choose, ["emoji-16"], session_hash=session)["status"] == 200
     assert wire.call(draw, data, session_hash=session)["status"] == 200

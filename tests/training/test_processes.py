@@ -80,7 +80,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(tests_folder, tm
     script.write_text(
         COMMON
         + "import os, signal\nfrom var_mini.training.stopping import Stopped\n"
-        + "torch.manual_seed(0)\nschedule = loop.Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2)\n"
+        + "torch.manual_seed(0)\nschedule = loop.Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2, log_every=2)\n"
         + "objective = TokenizerObjective(VQVAE(TINY_TOKENIZER), 12)\n"
         + "trainer = loop.Trainer(objective, schedule, sys.argv[1], precision='no', cpu=True)\n"
         + "rank = trainer.accelerator.process_index\n"

@@ -14,7 +14,7 @@ from var_mini import checkpoints
 from var_mini.__main__ import main
 from var_mini.config import ModelConfig
 from var_mini.model import Model
-from var_mini.training import recipes
+from var_mini.training import recipes, stages
 from var_mini.training.loop import Schedule, Trainer
 from var_mini.training.stopping import Stopped, between_steps
 from var_mini.training.tokenizer import TokenizerObjective
@@ -117,18 +117,18 @@ def never(*_):
 @pytest.mark.parametrize("stage", ["tokenizer", "transformer", "classifier"])
 def test_the_output_folder_is_tried_before_anything_is_computed(small, tmp_path, monkeypatch, capsys, stage):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(recipes, "load_data", never)
+    monkeypatch.setattr(stages, "load_data", never)
     monkeypatch.setattr("var_mini.data.load", never)
     assert main(["train", stage, "--out", str(tmp_path / "file" / "run")]) == 2
     assert "must be a folder that can be written to: Not a directory" in capsys.readouterr().err
 
 
 def test_a_tokenizer_for_other_pictures_is_refused_by_the_name_of_its_option(small, tiny_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipes, "load_data", never)
+    monkeypatch.setattr(stages, "load_data", never)
     common = ["train", "transformer", "--preset", "emoji-16", "--out", str(tmp_path)]
     assert main([*common, "--tokenizer", str(tiny_folder)]) == 2
     said = capsys.readouterr().err
-    assert f"tokenizer = '{tiny_folder}': takes pictures of 12 x 12 pixels in grey, but those of preset 'emoji-16'" in said
+    assert f"tokenizer = '{tiny_folder}': takes pictures of 12 x 12 pixels in grey, but those of data set 'emoji-16'" in said
     assert "16 x 16 pixels in colour" in said and "--data" in said
 
 

@@ -41,6 +41,10 @@ class BudgetState:
         self.places = torch.zeros(batch, scale.numel(), 0, dtype=torch.long, device=scale.device)  # of the kept keys, in all
         self.length = 0
 
+    def clear(self) -> None:
+        self.keys, self.values, self.places = (x[:, :, :0] for x in (self.keys, self.values, self.places))
+        self.length = 0
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
         check_keys(k, v, batch, heads, head_dim)

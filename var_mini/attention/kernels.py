@@ -62,9 +62,9 @@ def why_not(method: str, scale: torch.Tensor, head_dim: int, rank: int = 64) -> 
 
 def computed_by(spec: AttentionSpec, scale: torch.Tensor, head_dim: int) -> tuple[str, str]:
     """What computes a back end where nobody needs gradients: "sdpa", "triton" or "torch"; and for "torch", why, in words."""
-    if spec.method in ("exact", "pool"):
+    if spec.method in ("exact", "pool", "budget"):
         return "sdpa", ""
-    if spec.method == "poly" and (spec.degree != 2 or spec.calibrated):
+    if spec.method == "local" or (spec.method == "poly" and (spec.degree != 2 or spec.calibrated)):
         return "torch", "there are kernels for landmarks and for degree 2 with Taylor's coefficients"
     with torch.no_grad():
         reason = why_not(spec.method, scale, head_dim, spec.landmarks)

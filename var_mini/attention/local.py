@@ -50,6 +50,10 @@ class LocalState:
         self.values = self.keys
         self.length = 0  # tokens so far, kept or not
 
+    def clear(self) -> None:
+        self.keys = self.values = self.keys[:, :, :0]
+        self.length = 0
+
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
         check_keys(k, v, batch, heads, head_dim)

@@ -47,14 +47,18 @@ def run(options) -> None:
     for name, endings in (("out", PICTURE_ENDINGS), ("strip", PICTURE_ENDINGS), ("trace", ())):  # refused now, not after the work
         if getattr(options, name):
             writable_file(name, getattr(options, name), endings)
+    dtype = options.dtype or "float32"
+    first = dtype if options.adapter is None else "float32"  # an adapter is added to the weights before they are rounded
     if options.weights is not None:
-        model = checkpoints.load_official(options.model, options.weights, device, options.dtype or "float32")
+        model = checkpoints.load_official(options.model, options.weights, device, first)
     else:
-        model = checkpoints.load(options.model, device, dtype=options.dtype or "float32")
+        model = checkpoints.load(options.model, device, dtype=first)
     if options.adapter is not None:
         from ..training import lora
 
         lora.load(model.transformer, options.adapter)
+        lora.merge(model.transformer)
+        model.to(device, dtype)
     label = find_class(options.label, model.config.class_names, model.config.transformer.num_classes)
     style = model.config.find_style(options.style) if options.style is not None else None
     defaults = model.config.sampling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import validate
+from .. import checkpoints, validate
 from ..attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
 from ..files import writable_folder
 from .common import whole
@@ -42,13 +42,19 @@ def run(options) -> None:
         validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
     if options.preset is None and options.start is None:
         options.preset = DEFAULT
-    named = options.preset or (Path(options.data).resolve().name if options.data else Path(options.start).name)
+    if options.preset is not None:
+        named = options.preset
+    else:
+        named = Path(options.data).resolve().name if options.data else checkpoints.load_config(options.start).name
+    if options.stage == "transformer" and options.lora_rank is not None:
+        named += "-adapter"
     with between_steps():
         _train_stage(options, options.out or Path("runs") / named)
 
 
 def _train_stage(options, out: Path) -> None:
     from ..training import stages
+    from ..training.recipes import DEFAULT
 
     how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr", "grey")}
     how["compiled"] = options.compile
@@ -68,7 +74,7 @@ def _train_stage(options, out: Path) -> None:
         state = "finished" if ended else "stopped; the same command goes on"
         print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
     elif options.stage == "decoder":
-        stages.train_decoder(options.preset or Path(options.start).name, out, options.data, options.precision)
+        stages.train_decoder(options.preset or DEFAULT, out, options.data, options.precision)
     elif options.stage == "landmarks":
         from ..training.landmarks import train_landmarks
 
@@ -76,7 +82,7 @@ def _train_stage(options, out: Path) -> None:
         model = options.model or out / "model"
         print(f"landmarks in {train_landmarks(model, options.out if options.model else None, options.data, counts)}")
     else:
-        from .. import checkpoints, data
+        from .. import data
         from ..training.classifier import train_classifier
 
         name = validate.one_of("data", options.data or "fashion-mnist", data.REGISTRY)

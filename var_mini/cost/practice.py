@@ -57,7 +57,7 @@ def bench_practice(name: str = "fashion-28-bounded", images: int = 150, steps: i
     model = checkpoints.load(name)
     data = datasets.load(model.config.data).with_classes(model.config.class_names)
     ids = tokenize_images(model.tokenizer, data.test_images[:images])
-    labels = data.test_labels[:images]
+    labels = data.test_conditions[:images]
     rows, left_out, reference = [], {}, None
     for method in METHODS:
         try:

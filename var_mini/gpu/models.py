@@ -11,10 +11,9 @@ from .. import checkpoints
 from ..config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from ..model import Model
 from ..parity import fill_by_rule
+from ..training.backends import BACKENDS
 from ..transformer import VAR
 
-BACKENDS = ("exact", "poly-2", "poly-2-calibrated", "poly-4", "poly-4-calibrated")
-BACKENDS += ("landmark-16", "landmark-32", "landmark-64", "pool-2", "pool-4")
 DRY_BACKENDS = ("exact", "poly-2", "landmark-16", "pool-2")
 TOKENIZER = TokenizerConfig((1, 2), 1, 24, 4, 8, (1, 2), 1, 2, attention=False, norm_groups=4)
 TRANSFORMER = TransformerConfig(depth=1, width=16, heads=1, head_dim=8, num_classes=3)  # the interpreter is slow

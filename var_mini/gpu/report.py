@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import atomic_write
+from ..files import atomic_write
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..checkpoints import ASSETS, CONFIG, WEIGHTS, atomic_write
+from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
+from ..files import atomic_write, read_json
 from .augment import augment
 from .classifier import Classifier
 from .loop import Schedule, Trainer, digest, reuse_memory
@@ -174,7 +175,7 @@ def load_judge(data: ImageData) -> Judge:
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"no judge for data set {data.name!r}: {train}")
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = read_json(folder / CONFIG)
         if (config["things"], config["styles"]) != (list(data.class_names), list(data.style_names)):
             raise ValueError(f"it knows {len(config['things'])} other things or styles; make another: {train}")
         model = Judge(len(data.class_names), len(data.style_names))

@@ -86,8 +86,10 @@ def calibrate(
     t = model.transformer.config
     if not t.attn_l2_norm:
         raise ValueError("attn_l2_norm = False: calibration needs unit queries and keys")
-    even = torch.arange(len(labels)) % 2 == 0
-    labels = torch.where(even if labels.ndim == 1 else even[:, None], labels, model.transformer.null_label(len(labels)))
+    even, null = torch.arange(len(labels)) % 2 == 0, model.transformer.null_label(len(labels))
+    if labels.ndim < null.ndim:  # pictures without styles, for a model that has some: any
+        null = null[:, 0]
+    labels = torch.where(even if labels.ndim == 1 else even[:, None], labels, null)
     qkv = collect_qkv(model, tokenize_images(model.tokenizer, images), labels)
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.cat([qkv.q, qkv.k], 1).cpu().permute(0, 2, 1, 3, 4).flatten(2, 3)  # (layers, H, 2 B L, d)

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from .. import checkpoints, data, validate
+from ..files import atomic_write, writable_folder
 from ..model import Model
 from ..transformer import VAR
 
@@ -89,7 +90,7 @@ def save(transformer: VAR, path: Path | str, dtype: torch.dtype = torch.float16)
     tensors = {f"{name}.{part}": getattr(a, part).detach().to("cpu", dtype) for name, a in found.items() for part in "AB"}
     first = next(iter(found.values()))
     facts = {"rank": str(len(first.A)), "alpha": repr(first.scaling * len(first.A)), "base": _fingerprint(transformer)}
-    with checkpoints.atomic_write(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary, facts)
     return Path(path).stat().st_size
 
@@ -157,13 +158,14 @@ def train_adapter(
     from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
     reuse_memory()
-    out = Path(out)
+    out = writable_folder("out", out)
     model = checkpoints.load(name, calibrated=False)
     config = model.config
     if folder is None:
         images = data.load(config.data)
     else:
         images = data.load_folder(folder, config.tokenizer.image_size, config.tokenizer.image_channels)
+        print(images.report(), file=sys.stderr)
     images = images.with_classes(config.class_names)
     # a short run does not see all pictures, and what it does not see need not be tokenized
     seen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(0))[: steps * batch_size]
@@ -187,7 +189,7 @@ def train_adapter(
     checks = validation if len(few) else None
     trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], max(steps // 4, 1), checks)
     if trainer.accelerator.is_main_process:
-        with trainer.averaged() as averaged:
+        with trainer.finished() as averaged:
             size = save(averaged, out / "adapter.safetensors")
         print(f"{out / 'adapter.safetensors'}: {size / 1000:,.0f} kB", file=sys.stderr)
         merged = checkpoints.load(name, calibrated=False)

@@ -28,6 +28,8 @@ def measure_settings(name: str, count: int) -> list[dict]:
     validate.integer("samples", count, 100, 100_000)
     model = checkpoints.load(name)
     data = datasets.load(model.config.data).with_classes(model.config.class_names)
+    if data.train_styles is not None:
+        raise ValueError(f"data = {data.name!r}: has styles, which a judge tells, not a classifier; see `evaluate`")
     classifier = load_classifier(data.name, data.kinds)
     _, real = classifier.judge(datasets.to_unit(data.train_images))
     rows = []

@@ -147,6 +147,7 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     model = checkpoints.load(out / "model", calibrated=False)
     if folder is None:
         _check_pictures(f"out = {str(out)!r}, with its model", model.config.tokenizer, recipe)
+    recipe = replace(recipe, tokenizer=model.config.tokenizer)
     images = load_data(recipe, folder)
     schedule = recipe.decoder_schedule
     torch.manual_seed(schedule.seed)
@@ -254,7 +255,7 @@ def train_transformer(
 
     checks = validation if measured else None
     ended = trainer.run(len(ids), batch, recipe.validate_every, checks, weights=seen, minutes=minutes)
-    name = (preset or Path(start).name) if folder is None else images.name
+    name = (preset or checkpoints.load_config(start).name) if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
     config = ModelConfig(name, recipe.tokenizer, t, *names)
     if trainer.accelerator.is_main_process:
