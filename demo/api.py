@@ -25,13 +25,12 @@ from .gallery import data_uri
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 
 
-def _settings(model, label, seed, guidance, temperature, top_k, top_p, attention, style=-1) -> runs.Settings:
-    """Settings of a program's call; a negative number stands for the model's own, or for any style."""
+def _settings(model, label, seed, guidance, temperature, top_k, top_p, attention) -> runs.Settings:
+    """Settings of a program's call; a negative number stands for the model's own, the style is any."""
     own = models.offered_config(model).sampling
     given = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     chosen = {name: getattr(own, name) if value == -1 else value for name, value in given.items()}
-    styled = {} if style == -1 else {"style": style}
-    return runs.from_record({"model": model, "label": label, "seed": seed, "attention": attention} | styled | chosen)
+    return runs.from_record({"model": model, "label": label, "seed": seed, "attention": attention} | chosen)
 
 
 def _run(settings: runs.Settings) -> dict:
@@ -55,14 +54,13 @@ def generate(
     top_k: int = -1,
     top_p: float = -1,
     attention: str = "exact",
-    style: int = -1,
 ) -> dict:
     """Draws one image; returns settings, scales (ids, seconds) and the image.
 
-    -1 stands for the model's own sampling setting, and for any style.
+    -1 stands for the model's own sampling setting; a model with styles draws in any of them.
     """
     try:
-        return _run(_settings(model, label, seed, guidance, temperature, top_k, top_p, attention, style))
+        return _run(_settings(model, label, seed, guidance, temperature, top_k, top_p, attention))
     except ERRORS as error:
         raise readable(error) from None
 
