@@ -30,10 +30,10 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "phase_attention": ("attention", "注意力"),
     "phase_rest": ("rest of the transformer", "变换器其余部分"),
     "phase_decoder": ("decoder", "解码器"),
-    "entropy_of": ("entropy {value} nats", "熵 {value} 奈特"),
+    "entropy_of": ("{value} nats", "熵 {value} 奈特"),
     "entropy_note": (
-        "Mean over the tokens, of the probabilities that codes were drawn from: after guidance, temperature, top-k and top-p. 0: no choice; {most} nats: all {codes} codes alike.",
-        "对词元取平均，按抽取编码所用的概率计算：已经过引导、温度、top-k 和 top-p。0：没有选择；{most} 奈特：{codes} 个编码机会均等。",
+        "Entropy, mean over the tokens, of the probabilities that codes were drawn from: after guidance, temperature, top-k and top-p. 0: no choice; {most} nats: all {codes} codes alike.",
+        "熵：对词元取平均，按抽取编码所用的概率计算：已经过引导、温度、top-k 和 top-p。0：没有选择；{most} 奈特：{codes} 个编码机会均等。",
     ),
     "map_empty": ("Token map {side} by {side}, not drawn yet.", "{side} × {side} 的词元图，尚未画出。"),
     "map": (
