@@ -13,7 +13,7 @@
 # - which problem probably needs more, and what "probably" rests on,
 # - why a network that fails to learn something has not shown that it cannot compute it.
 #
-# Time: 65 minutes with the exercises, 20 without. Before each output marked **Guess** write down an answer of your own.
+# Time: 68 minutes with the exercises, 20 without. Before each output marked **Guess** write down an answer of your own.
 
 # %%
 import json
@@ -246,6 +246,9 @@ checks.commutator_orders(commutator_orders)
 # </details>
 #
 # {{help commutator_orders}}
+#
+# **Guess:** four groups follow: Z5 (turns of a pentagon), F20 (turns and doublings modulo 5), A5 and S5 (half of all, and all
+# permutations of five). Which of them come down to 1?
 
 # %%
 orders = checks.use("commutator_orders")

@@ -247,7 +247,7 @@ def test_fine_tuning_takes_any_classes_and_says_which_are_new(small_recipe, pict
     assert main(["train", "transformer", *start, "--steps", "1", "--lr", "1e-9"]) == 0
     told = capsys.readouterr().err
     assert f"1 of 2 classes start from the mean of '{tmp_path / 'known'}': green" in told
-    assert f"tokenizer of '{tmp_path / 'known'}'" in told
+    assert f"the tokenizer is that of '{tmp_path / 'known'}'" in told
     table = checkpoints.load(tmp_path / "run" / "model").transformer.class_emb.weight
     old = known.transformer.class_emb.weight + known.transformer.style_emb.weight[2]
     assert torch.allclose(table, torch.stack([old[:3].mean(0), old[0], old[3]]), atol=2e-3)

@@ -205,7 +205,8 @@ def train_transformer(
                 f"--out {out}` first, or name another one with --tokenizer"
             )
         named = out / "tokenizer" if own else start
-        print(f"tokenizer of {str(named)!r}", file=sys.stderr)
+        if not own:
+            print(f"the tokenizer is that of {str(start)!r}", file=sys.stderr)
     quantizing = checkpoints.load_tokenizer(named)
     if folder is None:
         _check_pictures(f"tokenizer = {str(named)!r}", quantizing.config, recipe)
