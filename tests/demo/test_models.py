@@ -35,6 +35,7 @@ def test_an_error_names_every_model_once(tiny, monkeypatch):
 
 
 def test_nobody_waits_for_another_model_that_is_being_loaded(tiny, monkeypatch):
+    models.forget()
     models.load_model(tiny)
     real, reached, go_on = models._load, threading.Event(), threading.Event()
 

@@ -66,15 +66,16 @@ def with_widgets() -> nbformat.NotebookNode:
 
 
 def run_all(page) -> None:
-    """Run > Run All Cells, until cells do run: while the kernel is not ready, JupyterLab asks which one to take instead."""
+    """Run > Run All Cells, until a cell has run: while the kernel is not ready, JupyterLab asks which one to take instead."""
     asks = page.locator(".jp-Dialog button.jp-mod-accept")
-    begun = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]"))
+    prompts = page.locator(".jp-InputPrompt")
+    ran, waiting = (prompts.filter(has_text=re.compile(sign)) for sign in (r"\[\d+\]", r"\[\*\]"))
     end = time.monotonic() + SECONDS
-    while not begun.count():
+    while not ran.count():
         assert time.monotonic() < end, "no cell was run: see the screenshot"
         if asks.count():
             asks.first.click()
-        else:
+        elif not waiting.count():
             page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
             page.locator(".lm-Menu-item[data-command='runmenu:run-all']").first.click()
         page.wait_for_timeout(5000)
