@@ -214,7 +214,7 @@ def generate_index(wire) -> int:
 def test_nobody_fills_the_queue_alone(wire, tiny, monkeypatch):
     """A window, and an address with however many windows, holds so many places at most; somebody else still gets one."""
     index, line = generate_index(wire), wire.page._queue
-    elsewhere = Wire(wire.page, tiny, "127.0.0.2")
+    crowd, elsewhere = (Wire(wire.page, tiny, address) for address in ("127.0.0.3", "127.0.0.2"))  # fresh ones
 
     def join(visitor: Wire, session: str | None, seed: int) -> int:
         data = [tiny, 0, seed, 0, 1, 0, 1, "exact"]
@@ -223,10 +223,10 @@ def test_nobody_fills_the_queue_alone(wire, tiny, monkeypatch):
         return visitor.ask("POST", f"{API}/queue/join", {"fn_index": index, "data": data, "session_hash": session})[0]
 
     greedy = uuid.uuid4().hex  # nobody listens, so nothing starts
-    assert [join(wire, greedy, seed) for seed in range(LIMITS.per_visitor + 2)] == [200] * LIMITS.per_visitor + [503] * 2
+    assert [join(crowd, greedy, seed) for seed in range(LIMITS.per_visitor + 2)] == [200] * LIMITS.per_visitor + [503] * 2
     sessions = [uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex]
     left = LIMITS.per_address - LIMITS.per_visitor
-    assert [join(wire, session, 0) for session in sessions] == [200] * left + [503] * (len(sessions) - left)
+    assert [join(crowd, session, 0) for session in sessions] == [200] * left + [503] * (len(sessions) - left)
     other = uuid.uuid4().hex
     assert join(elsewhere, other, 0) == 200
     waiting = line.event_queue_per_concurrency_id["model"].queue
