@@ -77,7 +77,8 @@ class FeedForward(nn.Module):
         self.fc2 = Linear(hidden, config.width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        h = x.to(self.fc1.weight.dtype)  # 16-bit weights: what lies between the two products is 16-bit, too
+        return self.fc2(F.gelu(self.fc1(h), approximate="tanh")).to(x.dtype)
 
 
 class Block(nn.Module):
