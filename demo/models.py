@@ -18,7 +18,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig
 from var_mini.cost.machine import machine_facts
 from var_mini.model import Model
-from var_mini.precision import dtype_of
+from var_mini.precision import device_of, dtype_of
 from var_mini.view.images import code_colours
 
 from . import wording
@@ -113,7 +113,7 @@ def forget() -> None:
 
 
 def _load(name: str) -> Loaded:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of("auto")
     model = checkpoints.load(name, device, dtype=_DTYPE[0])
     facts = machine_facts(device)
     shown = facts["device"] if device == "cuda" else wording.text("device_cpu", **facts)

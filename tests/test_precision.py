@@ -10,7 +10,7 @@ from var_mini.__main__ import main
 from var_mini.equivalence import mask_against_loop
 from var_mini.generation.editing import edit, scale_errors, tokenize_picture
 from var_mini.inspection import attention_blocks, attention_row
-from var_mini.precision import Linear
+from var_mini.precision import Linear, device_of
 from var_mini.training.tokenizer import measure_tokenizer
 from var_mini.training.transformer import cross_entropy, inputs_from_ids, tokenize_images
 
@@ -120,3 +120,11 @@ def test_the_command_line_draws_and_compares_with_16_bits(calibrated_folder, tmp
     assert set(found["seconds"]) == set(found["processor_seconds"]) == {"float32", "bfloat16"}
     assert found["speedup"] == pytest.approx(found["seconds"]["float32"] / found["seconds"]["bfloat16"])
     assert 0 < found["ids_equal"] <= 1 and len(found["ids_equal_per_scale"]) == 3
+
+
+def test_auto_is_a_device_that_is_here_and_an_unknown_one_is_refused(monkeypatch):
+    assert checkpoints.load("fashion-28", device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of("auto") == "cuda" and device_of(torch.device("cpu")) == torch.device("cpu")
+    with pytest.raises(ValueError, match="device = 'abacus': must be one of cpu, "):
+        checkpoints.load("fashion-28", device="abacus")

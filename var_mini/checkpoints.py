@@ -29,7 +29,7 @@ from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from .files import atomic_write, read_json
 from .model import Model
-from .precision import dtype_of
+from .precision import device_of, dtype_of
 from .tokenizer import VQVAE
 
 
@@ -69,13 +69,15 @@ def load(
 ) -> Model:
     """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
 
-    Landmarks and coefficients come along where the folder has them, unless `calibrated` is False. `dtype` bfloat16 or float16
-    makes most weights 16-bit (see `precision`): bfloat16 is fast on processors with units for it (AMX), both are on GPUs.
+    `device` "auto" is the GPU where there is one; what is drawn comes back on the CPU. Landmarks and coefficients come along
+    where the folder has them, unless `calibrated` is False. `dtype` bfloat16 or float16 makes most weights 16-bit (see
+    `precision`): bfloat16 is fast on processors with units for it (AMX), both are on GPUs.
 
     Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
     """
     if str(name) in OFFICIAL:
         return load_official(str(name), device=device, dtype=dtype)
+    device = device_of(device)
     dtype_of(dtype)  # refused before files are read
     config, folder = load_config(name), find(name)
     with _shapes_alone():
@@ -294,7 +296,7 @@ def load_official(
     cache. Raises ValueError naming every tensor that is missing, extra or misshapen, and where a file is absent or cannot
     be downloaded.
     """
-    config, dtype = official_config(name), dtype_of(dtype)
+    config, device, dtype = official_config(name), device_of(device), dtype_of(dtype)
     with _shapes_alone():
         model = Model.build(config)
     for module, file in ((model.tokenizer, TOKENIZER_FILE), (model.transformer, f"{name}.pth")):

@@ -49,6 +49,11 @@ class Model:
         return self
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.pos_1LC.device
+
+    @property
     def dtype(self) -> torch.dtype:
         """The type of the weights that may be 16-bit."""
         return self.transformer.head.weight.dtype

@@ -1,4 +1,4 @@
-"""16-bit weights: which parts of a model have them, and what stays float32.
+"""Devices, and 16-bit weights: which parts of a model have them, and what stays float32.
 
 The linear layers of the transformer and the convolutions of encoder and decoder, nearly all of the weights and of the work, may
 be bfloat16 or float16. They take and return float32, so all that is added up over layers or scales is never rounded to 16 bits:
@@ -22,6 +22,24 @@ def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
     """A torch type, given itself or its name. Raises ValueError where models cannot have weights of it."""
     name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
     return DTYPES[validate.one_of("dtype", name, DTYPES)]
+
+
+def device_of(device: torch.device | str) -> torch.device | str:
+    """A device given itself, or its name if this torch can compute on it; for `auto` the GPU where there is one.
+
+    Raises ValueError for a name of none.
+    """
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    known = ["cpu", "meta", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    known += ["cuda"] if torch.cuda.is_available() else []
+    known += ["mps"] if torch.backends.mps.is_available() else []
+    if device not in known:
+        listed = ", ".join([*(name for name in known if name != "meta"), "auto"])
+        raise ValueError(f"device = {device!r}: must be one of {listed} on this machine")
+    return device
 
 
 class Linear(nn.Linear):

@@ -26,10 +26,10 @@ from var_mini.view.images import strip
 from var_mini.view.plates import grid, new_figure, picture, shown
 from var_mini.view.widget import explorer, static_picture
 
-model = load("fashion-28")
+model = load("fashion-28", device="auto")
 transformer, quantizer, pyramid = model.transformer, model.tokenizer.quantize, model.config.pyramid
 names = model.config.class_names
-print("this model draws with", model.config.sampling)
+print("this model draws on", model.device, "with", model.config.sampling)
 
 # %% [markdown]
 # ## One run
@@ -250,12 +250,12 @@ checks.guided_logits(guided_logits)
 
 # %%
 seed, weight = 1, 3.0
-label = torch.tensor([5, model.config.transformer.num_classes])  # the class, and "no class"
+label = torch.tensor([5, model.config.transformer.num_classes], device=model.device)  # the class, and "no class"
 noise = noise_generators([seed])
 guided = checks.use("guided_logits")
 with torch.no_grad():
     condition, states = transformer.condition(label), transformer.new_states(2)
-    f_hat, ours = torch.zeros(1, transformer.z_channels, pyramid.side, pyramid.side), []
+    f_hat, ours = torch.zeros(1, transformer.z_channels, pyramid.side, pyramid.side, device=model.device), []
     for k in range(pyramid.num_scales):
         given = None if k == 0 else quantizer.transformer_input(f_hat, k).repeat(2, 1, 1)  # the same for both questions
         answers = transformer.step(k, given, condition, states)
@@ -263,7 +263,7 @@ with torch.no_grad():
         ours.append(draw(logits, noise))
         f_hat = f_hat + quantizer.contribution(ours[-1], k)
 theirs = [step.token_ids for step in model.generate(5, seed, Sampling(guidance=weight))]
-equal = [(a == b).float().mean().item() for a, b in zip(ours, theirs)]
+equal = [(a.cpu() == b).float().mean().item() for a, b in zip(ours, theirs)]
 print("tokens equal to those of generate, per scale:", equal)
 assert equal == [1.0] * pyramid.num_scales
 

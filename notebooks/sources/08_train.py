@@ -473,11 +473,12 @@ draw_curves(
 # entropy of its answers, how unsure it says it is, equals the cross-entropy, how wrong it is.
 
 # %% tags=["skip-grading"]
-own = load(RUN / "model")
+own = load(RUN / "model", device="auto")
 few = slice(0, 100 if FAST else 400)
 with torch.no_grad():
     ids = tokenize_images(own.tokenizer, images.test_images[few]).long()
-    logits = own.transformer(images.test_labels[few], inputs_from_ids(own.tokenizer.quantize, ids))
+    given = inputs_from_ids(own.tokenizer.quantize, ids.to(own.device))
+    logits = own.transformer(images.test_labels[few].to(own.device), given).cpu()
     chances = logits.softmax(-1)
     right = -chances.gather(-1, ids[..., None]).log().mean().item()
     unsure = torch.special.entr(chances).sum(-1).mean().item()

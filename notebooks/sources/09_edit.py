@@ -26,7 +26,7 @@ from var_mini.samples import load_samples
 from var_mini.view.images import code_colours, token_map
 from var_mini.view.plates import grid, row
 
-model = load("fashion-28")
+model = load("fashion-28", device="auto")
 pyramid, quantizer = model.config.pyramid, model.tokenizer.quantize
 samples = load_samples(model.config)  # test pictures, never seen in training
 names = list(model.config.class_names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import validate
-from .common import add_dtype, device_of, show
+from .common import add_dtype, show
 
 BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train")
 
@@ -28,6 +28,7 @@ def add(commands) -> None:
 
 def run(options) -> None:
     from .. import checkpoints, data
+    from ..precision import device_of
     from ..view.curves import check_plot, plot
 
     device = device_of(options.device)

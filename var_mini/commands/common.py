@@ -36,19 +36,6 @@ def _as_table(title: str, rows: list[dict]) -> str:
     return "\n".join([f"{title}:"] + ["  ".join(c.rjust(w) for c, w in zip(line, widths)) for line in [names, *cells]])
 
 
-def device_of(name: str) -> str:
-    """`name`, if it is a device this torch can compute on; for `auto` the GPU where there is one."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *(["cuda"] if torch.cuda.is_available() else [])]
-    known += ["mps"] if torch.backends.mps.is_available() else []
-    if name not in known:
-        raise ValueError(f"device = {name!r}: must be one of {', '.join([*known, 'auto'])} on this machine")
-    return name
-
-
 def whole(name: str, text: str) -> int:
     """A whole number in an option's text. Raises ValueError naming the option."""
     try:

@@ -10,7 +10,7 @@ from ..config import MAX_GUIDANCE, MAX_TOP_K, TEMPERATURES
 from ..files import PICTURE_ENDINGS, writable_file
 from ..generation.sampling import MAX_SEED
 from ..view.images import MAX_ENLARGEMENT
-from .common import add_dtype, device_of
+from .common import add_dtype
 
 
 def add(commands) -> None:
@@ -40,6 +40,7 @@ def run(options) -> None:
     from .. import checkpoints
     from ..cost.machine import machine_facts
     from ..generation import Sampling, Trace
+    from ..precision import device_of
     from ..view.images import save_image, strip
 
     device = device_of(options.device)
