@@ -31,7 +31,7 @@ from PIL import Image, ImageDraw
 from var_mini import checks, load
 from var_mini import data as datasets
 from var_mini.checkpoints import ASSETS, available
-from var_mini.emoji import FONT, LIST
+from var_mini.data.emoji import FONT, LIST
 from var_mini.neighbours import nearest_images
 from var_mini.tokenizer import VQVAE
 from var_mini.training.distances import NEAR_COPY, memorised_threshold

@@ -12,9 +12,9 @@ import torch
 
 from ..checkpoints import ASSETS
 from ..data import ImageData, to_unit
+from ..data.things import RELATIVES
 from ..generation import Sampling
 from ..model import Model
-from ..things import RELATIVES
 from .distances import memorised_share, memorised_threshold, near_copy_share, relative_frechet
 from .judge import Gallery, Judge, load_judge, retrieval
 from .tokenizer import measure_tokenizer

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from var_mini.data import load_folder
-from var_mini.folder import list_pictures
+from var_mini.data.folder import list_pictures
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from var_mini import data
-from var_mini.pictures import load_image
+from var_mini.data import fashion
+from var_mini.data.pictures import load_image
 
 
 def write_idx(path, array, header=None):
@@ -34,7 +35,7 @@ def test_unit_range():
 def test_idx_round_trip(tmp_path):
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     write_idx(tmp_path / "x.gz", array)
-    assert np.array_equal(data.read_idx(tmp_path / "x.gz"), array)
+    assert np.array_equal(fashion.read_idx(tmp_path / "x.gz"), array)
 
 
 @pytest.mark.parametrize("kind", ["text", "other type", "truncated", "no header"])
@@ -49,12 +50,12 @@ def test_a_broken_idx_file_is_named(tmp_path, kind):
     else:
         write_idx(path, array[:0], b"\0\0\x08\x03")
     with pytest.raises(ValueError, match=r"x\.gz"):
-        data.read_idx(path)
+        fashion.read_idx(path)
 
 
 def test_a_missing_data_set_without_network_says_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "FASHION_FOLDER", tmp_path)
-    monkeypatch.setattr(data, "FASHION_URL", "http://127.0.0.1:9/")  # nobody listens there
+    monkeypatch.setattr(fashion, "FASHION_FOLDER", tmp_path)
+    monkeypatch.setattr(fashion, "FASHION_URL", "http://127.0.0.1:9/")  # nobody listens there
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="dataset-fashion-mnist"):
         data.load("fashion-mnist")
@@ -130,7 +131,7 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 
 
 def test_a_picture_of_absurd_size_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("var_mini.pictures.MAX_PIXELS", 50)
+    monkeypatch.setattr("var_mini.data.pictures.MAX_PIXELS", 50)
     Image.new("L", (10, 10)).save(tmp_path / "x.png")
     with pytest.raises(ValueError, match="10 x 10 pixels"):
         load_image(tmp_path / "x.png", 8, 1)

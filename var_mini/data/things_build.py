@@ -1,6 +1,6 @@
 """Builds the data set `things` from eight emoji sets: one lossless sheet of 64-pixel tiles a style, and things.json.
 
-    python -m var_mini.things_build PACKAGES [--out assets/things]
+    python -m var_mini.data.things_build PACKAGES [--out assets/things]
 
 PACKAGES is a folder with the npm packages as `npm pack NAME@VERSION` leaves them (`npm pack` with the names and versions
 below). A *thing* is what at least six of the sets draw under one name; flags, skin tones, keycaps and clock times are left
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .files import atomic_write
+from ..files import atomic_write
 from .things import FOLDER, INDEX, TILE, sheet_size, tile_box
 
 LEAST_STYLES = 6  # of the eight, that must draw a thing
@@ -249,7 +249,7 @@ def build(folder: Path | str, out: Path | str = FOLDER, render: Callable[[str, i
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m var_mini.things_build", description="Draws the sheets of the data set things.")
+    parser = argparse.ArgumentParser("python -m var_mini.data.things_build", description="Draws the sheets of the data set.")
     parser.add_argument("packages", type=Path, help="folder with the packages as `npm pack` leaves them")
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)

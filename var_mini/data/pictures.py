@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
-from . import validate
+from .. import validate
 
 MAX_BYTES = 8 * 1024**2  # of an upload
 MAX_URI_BYTES = 2 * 1024**2  # of a picture inside a text

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import validate
-from .data import ImageData
+from .. import validate
+from .images import ImageData
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # Debian: fonts-noto-color-emoji
 LIST = Path("/usr/share/unicode/emoji/emoji-test.txt")  # Debian: unicode-data

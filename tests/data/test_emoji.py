@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from var_mini import data, emoji
-from var_mini.emoji import Emoji, Renderer, font_version, load_emoji, read_list
+from var_mini import data
+from var_mini.data import emoji
+from var_mini.data.emoji import Emoji, Renderer, font_version, load_emoji, read_list
 from var_mini.training.augment import HUE, augment, hue_rotation
 
 HEADER = "# Version: 15.0\n# group: Smileys & Emotion\n# subgroup: face-smiling\n"

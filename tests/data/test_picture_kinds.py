@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from tests.test_pictures import bomb, encoded
-from var_mini import pictures
-from var_mini.pictures import load_image, read_picture
+from tests.data.test_pictures import bomb, encoded
+from var_mini.data import pictures
+from var_mini.data.pictures import load_image, read_picture
 
 SIDE = 16
 RAMP = np.arange(SIDE * SIDE, dtype=np.float64).reshape(SIDE, SIDE) / (SIDE * SIDE - 1)  # 0 to 1 in 256 steps

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from var_mini import checkpoints, samples
-from var_mini.data import REGISTRY, load
+from var_mini import checkpoints
+from var_mini.data import REGISTRY, load, samples
 
 
 @pytest.mark.parametrize("name", checkpoints.available())

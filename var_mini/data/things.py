@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from . import validate
-from .checkpoints import ASSETS
-from .data import ImageData
+from .. import validate
+from ..checkpoints import ASSETS
+from .images import ImageData
 
 FOLDER = ASSETS / "things"
 INDEX = "things.json"

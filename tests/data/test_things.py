@@ -12,8 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from var_mini import things, things_build
-from var_mini.data import load
+from var_mini.data import load, things, things_build
 
 SVG_SQUARE = '<rect width="10" height="10" fill="#c00"/>'
 

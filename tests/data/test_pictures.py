@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from var_mini import pictures
-from var_mini.pictures import from_data_uri, read_picture
+from var_mini.data import pictures
+from var_mini.data.pictures import from_data_uri, read_picture
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:

@@ -1,4 +1,4 @@
-"""Which pictures of a folder belong to which class, and which are held out. Looks at names alone, opens nothing.
+"""A folder of anybody's pictures: which belong to which class and which are held out, by names alone, and then their reading.
 
     pets/cat/a.jpg  pets/dog/old/b.png       sub-folders are classes, with whatever lies below them
     pets/a.jpg                               no sub-folders: one class, named like the folder
@@ -14,8 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import validate
-from .classes import composed
+import torch
+
+from .. import validate
+from ..classes import composed
+from .images import ImageData
+from .pictures import load_image, suffixes
 
 TRAIN = {"train", "training"}
 HELD_OUT = {"val", "valid", "validation", "eval", "test", "testing"}
@@ -121,3 +125,68 @@ def _name(folder: Path) -> str:
 
 def _names(places: list[Path]) -> str:
     return " and ".join(place.name for place in places)
+
+
+def load_folder(folder: Path | str, size: int, channels: int, test_share: float = 0.1, seed: int = 0) -> ImageData:
+    """Pictures of any size below `folder`, whose sub-folders are classes or splits (as above).
+
+    Files that are no readable pictures, and pictures in no class, are skipped and named. Without splits a fixed share of every
+    class is held out as test images, the same one for the same seed, and none of a class of one picture. Raises ValueError
+    where fewer than two pictures can be read.
+    """
+    found = list_pictures(folder, suffixes())
+    skipped = list(found.skipped)
+
+    def read(places: dict[str, list[Path]], classes: Iterable[str]) -> dict[str, list[torch.Tensor]]:
+        images: dict[str, list[torch.Tensor]] = {}
+        for name, paths in places.items():
+            for path in paths:
+                called = str(path.relative_to(found.root))
+                if name not in classes:
+                    skipped.append(f"{called} is of a class without training pictures")
+                    continue
+                try:
+                    image = load_image(path, size, channels, called)
+                except ValueError as error:
+                    skipped.append(str(error))
+                else:
+                    images.setdefault(name, []).append(image)
+        return images
+
+    train = read(found.train, found.train)
+    count = sum(map(len, train.values()))
+    if count < 2:
+        raise ValueError(
+            f"data = {str(folder)!r}: {count} readable pictures, {len(skipped)} skipped; needs at least 2"
+            + (f". Skipped: {validate.listed(skipped, '; ')}" if skipped else "")
+        )
+    names = tuple(train)
+    x, y = _stacked(train, names, size, channels)
+    if found.held_out is not None:
+        test = _stacked(read(found.held_out, train), names, size, channels)
+    else:
+        held_out = _held_out(y, test_share, seed)
+        x, y, test = x[~held_out], y[~held_out], (x[held_out], y[held_out])
+    lost = [name for name in found.train if name not in train]
+    notes = found.notes + ([f"classes without a readable picture: {validate.listed(lost)}"] if lost else [])
+    return ImageData(found.name, names, x, y, *test, len(skipped), skipped_names=tuple(skipped), notes=tuple(notes))
+
+
+def _stacked(images: dict[str, list[torch.Tensor]], names: tuple[str, ...], size: int, channels: int) -> tuple:
+    """Images by class -> uint8 (N, channels, size, size) and labels (N,) by the place of the class in `names`."""
+    labels = torch.tensor([label for label, name in enumerate(names) for _ in images.get(name, ())], dtype=torch.int64)
+    flat = [image for name in names for image in images.get(name, ())]
+    return torch.stack(flat) if flat else torch.empty(0, channels, size, size, dtype=torch.uint8), labels
+
+
+def _held_out(labels: torch.Tensor, share: float, seed: int) -> torch.Tensor:
+    """Which pictures to hold out, bool (N,): a share of every class, drawn by the seed; one at least where a class has two."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(int(labels.max()) + 1):
+        mine = order[labels[order] == label]
+        held_out[mine[: int(len(mine) * share)]] = True
+    sizes = torch.bincount(labels)
+    if not held_out.any() and sizes.max() > 1:  # tiny classes: still keep one picture to measure on, of the largest class
+        held_out[order[labels[order] == sizes.argmax()][0]] = True
+    return held_out
