@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.checks.students import told
+from var_mini.analysis.neighbours import nearest_images
 from var_mini.checks import find
 from var_mini.checks.judging import expected_of
-from var_mini.neighbours import nearest_images
 from var_mini.training.loop import Schedule
 
 

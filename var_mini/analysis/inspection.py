@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import torch
 
-from . import validate
-from .attention import AttentionSpec
-from .generation import normalise_styles
-from .model import Model
-from .training.transformer import inputs_from_ids
+from .. import validate
+from ..attention import AttentionSpec
+from ..generation import normalise_styles
+from ..model import Model
+from ..training.transformer import inputs_from_ids
 
 
 def attention_row(

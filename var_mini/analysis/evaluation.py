@@ -14,11 +14,11 @@ from .. import validate
 from ..data import ImageData
 from ..generation import Sampling
 from ..model import Model
-from .classifier import Classifier, load_classifier
+from ..training.classifier import Classifier, load_classifier
+from ..training.tokenizer import measure_tokenizer
+from ..training.transformer import cross_entropy, tokenize_images
 from .distances import memorised_share, memorised_threshold, near_copy_share, relative_frechet
 from .evaluation_pairs import GUIDANCE, GUIDANCE_SAMPLES, evaluate_pairs
-from .tokenizer import measure_tokenizer
-from .transformer import cross_entropy, tokenize_images
 
 
 def labels_in_turn(classes: int, count: int) -> torch.Tensor:

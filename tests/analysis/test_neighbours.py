@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from var_mini.analysis.distances import NEAR_COPY, near_copy_share
+from var_mini.analysis.neighbours import nearest
 from var_mini.data import ImageData
 from var_mini.generation import Trace
-from var_mini.neighbours import nearest
-from var_mini.training.distances import NEAR_COPY, near_copy_share
 from var_mini.view import figures
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from . import validate
-from .attention import AttentionSpec, has_masked_pass
-from .model import Model
-from .training.transformer import inputs_from_ids
+from .. import validate
+from ..attention import AttentionSpec, has_masked_pass
+from ..model import Model
+from ..training.transformer import inputs_from_ids
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The sampling settings a model ships with: python -m var_mini.training.sampling_choice --model NAME --out FILE.csv
+"""The sampling settings a model ships with: python -m var_mini.analysis.sampling_choice --model NAME --out FILE.csv
 
 Every setting draws the same classes and seeds. The least Frechet distance to *training* images decides, so that the test
 images have no part in the choice.
@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import checkpoints, validate
 from .. import data as datasets
 from ..files import writable_file
-from .classifier import load_classifier
+from ..training.classifier import load_classifier
 from .evaluation import judge_drawn
 
 GUIDANCE = (1.5, 3.0, 5.0)
@@ -43,7 +43,7 @@ def measure_settings(name: str, count: int) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.training.sampling_choice", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m var_mini.analysis.sampling_choice", description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="CSV file")

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from . import validate
-from .attention.landmark import RIDGE
-from .attention.polynomial import taylor
-from .fidelity import QKV
-from .pyramid import ScalePyramid
+from .. import validate
+from ..attention.landmark import RIDGE
+from ..attention.polynomial import taylor
+from ..pyramid import ScalePyramid
+from ..training.qkv import QKV
 
 MAX_BOUND = 64.0
 MAX_DEGREE = 16
@@ -91,7 +91,7 @@ def fitted(vectors: Vectors, bound: float, degree: int, positive: bool = True) -
     degree, bound = _degree(degree), _bound(bound)
     if positive and degree % 2:
         raise ValueError(f"degree = {degree}: must be even where weights must stay positive")
-    from .training.landmarks import BINS, fit_coefficients  # here, for scikit-learn behind it takes a second to import
+    from ..training.landmarks import BINS, fit_coefficients  # here, for scikit-learn behind it takes a second to import
 
     rows, edges = [], torch.linspace(-1, 1, BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -109,7 +109,7 @@ def landmark(vectors: Vectors, bound: float, count: int) -> Outcome:
     bound = _bound(bound)
     count = validate.integer("landmarks", count, 16, 256)
     if count not in vectors.centres:
-        from .training.landmarks import kmeans_centres
+        from ..training.landmarks import kmeans_centres
 
         others = torch.cat([vectors.q[1:], vectors.k[1:]], 2).transpose(0, 1).flatten(1, 2)  # (H, all, d)
         vectors.centres[count] = kmeans_centres(others, count).double()

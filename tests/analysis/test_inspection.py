@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from var_mini.analysis.inspection import attention_blocks, attention_row
 from var_mini.config import Sampling
-from var_mini.inspection import attention_blocks, attention_row
 
 
 @pytest.mark.parametrize("attention", ["exact", "poly-2", "pool-2"])

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
-from var_mini import limits
+from var_mini.analysis import limits
+from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import new_state
-from var_mini.fidelity import collect_qkv, output_errors
+from var_mini.training.qkv import collect_qkv
 
 
 @pytest.fixture(scope="module")

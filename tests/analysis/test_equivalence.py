@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from var_mini.equivalence import mask_against_loop
+from var_mini.analysis.equivalence import mask_against_loop
 from var_mini.training.transformer import inputs_from_ids
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from var_mini.analysis.distances import frechet_distance, memorised_share, memorised_threshold, relative_frechet
+from var_mini.analysis.evaluation import judge_drawn, labels_as_in
+from var_mini.analysis.neighbours import nearest_images
 from var_mini.data import ImageData
-from var_mini.neighbours import nearest_images
 from var_mini.training.classifier import Classifier, load_classifier
-from var_mini.training.distances import frechet_distance, memorised_share, memorised_threshold, relative_frechet
-from var_mini.training.evaluation import judge_drawn, labels_as_in
 
 
 def test_frechet_of_gaussians_with_diagonal_covariance():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from var_mini.__main__ import main
-from var_mini.parity import TOLERANCE, compare, rule
+from var_mini.analysis.parity import TOLERANCE, compare, rule
 
 FILES = ["official_adaln.npz", "official_shared_adaln.npz"]
 
 
 @pytest.fixture
 def data(request):
-    return request.path.parent / "data"
+    return request.path.parents[1] / "data"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..neighbours import nearest_images
+from .neighbours import nearest_images
 
 NEAR_COPY = 0.16  # root mean square pixel distance, where black to white is 2: a PSNR of 22 dB
 

@@ -9,12 +9,13 @@ import torch
 
 from .. import data as datasets
 from .. import validate
-from ..fidelity import collect_qkv, output_errors
 from ..generation import generate
 from ..model import Model
-from .classifier import load_classifier
+from ..training.classifier import load_classifier
+from ..training.qkv import collect_qkv
+from ..training.transformer import cross_entropy, tokenize_images
 from .distances import memorised_share, memorised_threshold, relative_frechet
-from .transformer import cross_entropy, tokenize_images
+from .fidelity import output_errors
 
 BACKENDS = (
     "exact",

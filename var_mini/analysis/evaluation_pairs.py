@@ -15,10 +15,10 @@ from ..data import ImageData, to_unit
 from ..data.things import RELATIVES
 from ..generation import Sampling
 from ..model import Model
+from ..training.judge import Gallery, Judge, load_judge, retrieval
+from ..training.tokenizer import measure_tokenizer
+from ..training.transformer import cross_entropy, tokenize_images
 from .distances import memorised_share, memorised_threshold, near_copy_share, relative_frechet
-from .judge import Gallery, Judge, load_judge, retrieval
-from .tokenizer import measure_tokenizer
-from .transformer import cross_entropy, tokenize_images
 
 GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0)
 GUIDANCE_SAMPLES = 200

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .config import ModelConfig, TokenizerConfig, TransformerConfig
-from .generation import Sampling
-from .model import Model
+from ..config import ModelConfig, TokenizerConfig, TransformerConfig
+from ..generation import Sampling
+from ..model import Model
 
 TOLERANCE = 2e-4
 HALF = ("pos_start", "pos_1LC", "class_emb.weight", "lvl_embed.weight", "quantize.embedding.weight")

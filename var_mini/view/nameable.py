@@ -1,6 +1,6 @@
 """Can a stranger name what was drawn? A sheet of drawn pictures without labels, and the key to it.
 
-    python -m var_mini.training.nameable --model things-64 --out FOLDER
+    python -m var_mini.view.nameable --model things-64 --out FOLDER
 
 writes sheet.png, 64 pictures in eight numbered rows of eight, and key.json, what each was asked to be. Readers who have not seen
 the key write down a word a picture; what they wrote and which of it is right (the thing, or an obvious synonym) is stored in
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from .. import checkpoints, data
 from ..files import atomic_write, writable_folder
-from ..view.figures import show
+from .figures import show
 
 COLUMNS, COUNT = 8, 64
 
@@ -44,7 +44,7 @@ def draw_sheet(name: str, seed: int) -> tuple[Figure, dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.training.nameable", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m var_mini.view.nameable", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="things-64")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for sheet.png and key.json")

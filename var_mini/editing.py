@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from .. import validate
-from ..config import Sampling
-from .trace import ScaleStep, Trace
-
-if TYPE_CHECKING:
-    from ..model import Model
+from . import validate
+from .config import Sampling
+from .generation.trace import ScaleStep, Trace
+from .model import Model
 
 REDRAWN_FROM = 0.5  # share of a token's area inside the mask from which it is drawn anew
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from . import checkpoints, validate
-from . import data as datasets
-from .data import ImageData, to_unit
-from .generation import Trace
+from .. import checkpoints, validate
+from .. import data as datasets
+from ..data import ImageData, to_unit
+from ..generation import Trace
 
 
 @dataclass(frozen=True)

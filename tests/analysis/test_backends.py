@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from var_mini import checkpoints, data
-from var_mini.training.backends import bench_error, draw_with
+from var_mini.analysis.backends import bench_error, draw_with
 
 from ..cost import schemas
 
