@@ -35,8 +35,9 @@ from var_mini.analysis.neighbours import nearest_images
 from var_mini.checkpoints import ASSETS, available
 from var_mini.data.emoji import FONT, LIST
 from var_mini.tokenizer import VQVAE
-from var_mini.training.loop import Schedule, Trainer
+from var_mini.training.loop import Trainer
 from var_mini.training.recipes import RECIPES
+from var_mini.training.schedule import Schedule
 from var_mini.training.stages import train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
 from var_mini.training.transformer import inputs_from_ids, tokenize_images

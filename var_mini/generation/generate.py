@@ -135,7 +135,7 @@ def generate(
     keep_logits   whether to keep each scale's guided logits (B, n, V)
     timed         whether to wait for a GPU before every reading of the clock; without it its times mean nothing
     style         of a model with styles: one, or a list with one per image; None is "any"
-    forced        per scale (ids int64 (n_k,), where bool (n_k,)): tokens that are given instead of drawn; see var_mini/editing.py
+    forced        per scale (ids int64 (n_k,), where bool (n_k,)): tokens that are given instead of drawn; see editing.py
     Raises ValueError on any argument out of its range, before anything is drawn.
     """
     config = transformer.config
