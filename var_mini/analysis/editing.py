@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from . import validate
-from .config import Sampling
-from .generation.trace import ScaleStep, Trace
-from .model import Model
+from .. import validate
+from ..config import Sampling
+from ..generation.trace import ScaleStep, Trace
+from ..model import Model
 
 REDRAWN_FROM = 0.5  # share of a token's area inside the mask from which it is drawn anew
 

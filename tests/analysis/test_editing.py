@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from var_mini.editing import edit, masks_per_scale, neighbouring_codes, picture_of_ids, scale_errors, tokenize_picture
+from var_mini.analysis.editing import edit, masks_per_scale, neighbouring_codes, picture_of_ids, scale_errors, tokenize_picture
 
 
 def ids_of(trace):
