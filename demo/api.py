@@ -14,8 +14,8 @@ from __future__ import annotations
 import gradio as gr
 from PIL import Image
 
-from var_mini import pictures
-from var_mini.generation.editing import scale_errors, tokenize_picture
+from var_mini.analysis.editing import scale_errors, tokenize_picture
+from var_mini.data import pictures
 from var_mini.view.images import to_uint8
 
 from . import compare, models, runs

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import AttentionSpec
 from var_mini.attention.kernels import computed_by
-from var_mini.fidelity import collect_qkv, output_errors
 from var_mini.generation import ScaleStep
+from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
 
 from . import models, runs, wording

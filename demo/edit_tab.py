@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from var_mini import checkpoints, samples, validate
+from var_mini import checkpoints, validate
+from var_mini.analysis.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
 from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
+from var_mini.data import samples
 from var_mini.generation import Trace
-from var_mini.generation.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 

@@ -9,7 +9,7 @@ import torch
 
 import var_mini.view
 from var_mini import validate
-from var_mini.inspection import attention_blocks, attention_row
+from var_mini.analysis.inspection import attention_blocks, attention_row
 from var_mini.view.payload import weights_payload
 
 from . import gate, models, runs, wording

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from var_mini import data as datasets
-from var_mini import neighbours, validate
+from var_mini import validate
+from var_mini.analysis import neighbours
+from var_mini.analysis.editing import picture_of_ids
 from var_mini.generation import Trace
-from var_mini.generation.editing import picture_of_ids
 from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.images import enlarge, strip, to_uint8
 from var_mini.view.payload import payload

@@ -10,10 +10,11 @@ from math import comb
 import gradio as gr
 import torch
 
-from var_mini import checkpoints, limits, validate
+from var_mini import checkpoints, validate
+from var_mini.analysis import limits
 from var_mini.config import ModelConfig
-from var_mini.fidelity import collect_qkv
 from var_mini.generation.sampling import MAX_SEED
+from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import Mark, Series, line_chart, number
 
 from . import models, runs, wording

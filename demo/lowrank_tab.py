@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from var_mini import checkpoints
+from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import AttentionSpec
 from var_mini.attention.choose import POLY_BOUND
 from var_mini.config import ModelConfig
-from var_mini.fidelity import collect_qkv, output_errors
+from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import number
 
 from . import backend, compare, links, lowrank_limits, models, runs, stale, wording

@@ -9,10 +9,10 @@ import torch
 
 import var_mini.view
 from var_mini import checkpoints, validate
+from var_mini.analysis.equivalence import mask_against_loop
 from var_mini.attention import AttentionSpec, has_masked_pass
 from var_mini.config import PATCH_NUMS_256, PATCH_NUMS_512, ModelConfig, TransformerConfig
 from var_mini.cost.ladder import PATCH_NUMS_1024
-from var_mini.equivalence import mask_against_loop
 from var_mini.pyramid import ScalePyramid
 from var_mini.view.memory import memory
 

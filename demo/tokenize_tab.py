@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from var_mini import checkpoints, pictures, samples, validate
+from var_mini import checkpoints, validate
+from var_mini.analysis.editing import neighbouring_codes, picture_of_ids, scale_errors, tokenize_picture
 from var_mini.config import ModelConfig
+from var_mini.data import pictures, samples
 from var_mini.generation import Trace
-from var_mini.generation.editing import neighbouring_codes, picture_of_ids, scale_errors, tokenize_picture
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from var_mini import checkpoints
+from var_mini.analysis.parity import fill_by_rule
 from var_mini.config import ModelConfig, TokenizerConfig, TransformerConfig
 from var_mini.model import Model
-from var_mini.parity import fill_by_rule
 from var_mini.training.landmarks import calibrate
 
 SYSTEM_CHROMIUM = "/usr/bin/chromium"

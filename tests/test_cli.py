@@ -15,9 +15,9 @@ from PIL import Image
 
 from var_mini import checkpoints
 from var_mini.__main__ import main
+from var_mini.analysis.evaluation import evaluate
 from var_mini.generation import Trace
 from var_mini.model import Model
-from var_mini.training.evaluation import evaluate
 from var_mini.view.images import to_uint8
 
 

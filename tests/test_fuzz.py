@@ -18,9 +18,9 @@ from safetensors.torch import load, save
 
 from var_mini.__main__ import main
 from var_mini.config import ModelConfig, Sampling
+from var_mini.data.pictures import load_image
 from var_mini.generation import Trace
 from var_mini.model import Model
-from var_mini.pictures import load_image
 
 fuzz = settings(deadline=None, max_examples=60, derandomize=True)
 

@@ -7,9 +7,9 @@ import torch
 
 from var_mini import checkpoints
 from var_mini.__main__ import main
-from var_mini.equivalence import mask_against_loop
-from var_mini.generation.editing import edit, scale_errors, tokenize_picture
-from var_mini.inspection import attention_blocks, attention_row
+from var_mini.analysis.editing import edit, scale_errors, tokenize_picture
+from var_mini.analysis.equivalence import mask_against_loop
+from var_mini.analysis.inspection import attention_blocks, attention_row
 from var_mini.precision import Linear, device_of
 from var_mini.training.tokenizer import measure_tokenizer
 from var_mini.training.transformer import cross_entropy, inputs_from_ids, tokenize_images

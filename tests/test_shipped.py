@@ -83,7 +83,7 @@ def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch,
     def refuse(*_):
         raise AssertionError("drawing an image must not read a data set")
 
-    for name in ("load", "load_fashion_mnist", "load_folder"):
+    for name in ("load", "load_folder"):
         monkeypatch.setattr(data, name, refuse)
     out = tmp_path / "out.png"
     assert main(generate_arguments(out)) == 0

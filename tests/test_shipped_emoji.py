@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.test_shipped import EVALUATE, GENERATE, NUMBER, SHARE, schema, stored
-from var_mini import checkpoints, data, emoji
+from var_mini import checkpoints, data
 from var_mini.__main__ import main
 from var_mini.checkpoints import ASSETS
+from var_mini.data import emoji
 from var_mini.training.classifier import load_classifier
 
 MODELS = {"emoji-16": (4, 16), "emoji-32": (8, 32), "emoji-64": (16, 64)}  # side of the last map, pixels

@@ -7,12 +7,12 @@ import torch
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints
+from var_mini.analysis.evaluation_pairs import has_trained_relative
+from var_mini.analysis.inspection import attention_row
 from var_mini.config import ModelConfig
 from var_mini.data import ImageData
 from var_mini.generation import Graphs, Sampling
-from var_mini.inspection import attention_row
 from var_mini.model import Model
-from var_mini.training.evaluation_pairs import has_trained_relative
 from var_mini.training.judge import Gallery, Judge, Verdict, retrieval, train_judge
 from var_mini.training.transformer import drop_conditions
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import TINY_TRANSFORMER
+from var_mini.analysis.parity import fill_by_rule
 from var_mini.config import PATCH_NUMS_512, TransformerConfig
-from var_mini.parity import fill_by_rule
 from var_mini.pyramid import ScalePyramid
 from var_mini.transformer import VAR
 

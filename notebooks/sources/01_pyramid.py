@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 from var_mini import checks, load
 from var_mini import data as datasets
-from var_mini.samples import load_samples
+from var_mini.data.samples import load_samples
 from var_mini.view.images import code_colours, token_map
 from var_mini.view.plates import grid, new_figure, row, shown
 

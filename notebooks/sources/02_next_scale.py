@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from var_mini import checks, load
-from var_mini.samples import load_samples
+from var_mini.data.samples import load_samples
 from var_mini.training.transformer import inputs_from_ids
 from var_mini.view.images import strip
 from var_mini.view.plates import new_figure, picture, row, shown

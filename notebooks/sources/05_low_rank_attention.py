@@ -28,10 +28,11 @@ from IPython.display import Markdown
 from numpy.polynomial import Polynomial, chebyshev
 
 from var_mini import checks, load
+from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import new_state
 from var_mini.checkpoints import ASSETS
-from var_mini.fidelity import collect_qkv, output_errors
-from var_mini.samples import load_samples
+from var_mini.data.samples import load_samples
+from var_mini.training.qkv import collect_qkv
 from var_mini.view.curves import COLOURS
 from var_mini.view.plates import grid, new_figure, row, shown
 from var_mini.view.results import error_table

@@ -30,13 +30,14 @@ from PIL import Image, ImageDraw
 
 from var_mini import checks, load
 from var_mini import data as datasets
+from var_mini.analysis.distances import NEAR_COPY, memorised_threshold
+from var_mini.analysis.neighbours import nearest_images
 from var_mini.checkpoints import ASSETS, available
-from var_mini.emoji import FONT, LIST
-from var_mini.neighbours import nearest_images
+from var_mini.data.emoji import FONT, LIST
 from var_mini.tokenizer import VQVAE
-from var_mini.training.distances import NEAR_COPY, memorised_threshold
-from var_mini.training.loop import Schedule, Trainer
+from var_mini.training.loop import Trainer
 from var_mini.training.recipes import RECIPES
+from var_mini.training.schedule import Schedule
 from var_mini.training.stages import train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
 from var_mini.training.transformer import inputs_from_ids, tokenize_images
@@ -571,7 +572,7 @@ checks.nearest_distance(nearest_distance)
 #
 # `images[:, None] - train[None]` has all pairs. Mean over the last three dimensions, root, minimum over the training
 # pictures. (For many pictures $\lVert a - b \rVert^2 = \lVert a \rVert^2 - 2 a \cdot b + \lVert b \rVert^2$ saves
-# memory; `var_mini.neighbours.nearest_images` does it so.)
+# memory; `var_mini.analysis.neighbours.nearest_images` does it so.)
 #
 # </details>
 #

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 
 from var_mini import checks, load
+from var_mini.analysis.editing import edit, masks_per_scale, tokenize_picture
 from var_mini.config import Sampling
-from var_mini.generation.editing import edit, masks_per_scale, tokenize_picture
+from var_mini.data.samples import load_samples
 from var_mini.generation.trace import Trace
-from var_mini.samples import load_samples
 from var_mini.view.images import code_colours, token_map
 from var_mini.view.plates import grid, row
 

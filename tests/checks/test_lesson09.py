@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from tests.checks.students import told
+from var_mini.analysis.editing import masks_per_scale
 from var_mini.checks import find
 from var_mini.checks.judging import expected_of
-from var_mini.generation.editing import masks_per_scale
 
 
 def _covered(mask, side):

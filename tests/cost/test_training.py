@@ -8,7 +8,7 @@ from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini.__main__ import main
 from var_mini.cost import training
 from var_mini.training import recipes
-from var_mini.training.loop import Schedule
+from var_mini.training.schedule import Schedule
 
 from . import schemas
 

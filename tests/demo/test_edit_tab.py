@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from demo import edit_tab, explorer, runs, wording
-from var_mini import checkpoints, samples
+from var_mini import checkpoints
+from var_mini.analysis.editing import edit
+from var_mini.analysis.inspection import attention_row
 from var_mini.config import Sampling
-from var_mini.generation.editing import edit
-from var_mini.inspection import attention_row
+from var_mini.data import samples
 from var_mini.view.images import to_uint8
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}

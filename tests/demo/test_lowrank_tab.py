@@ -15,7 +15,7 @@ from demo import lowrank_limits, lowrank_tab, wording
 from tests.demo.visits import open_tab, overflow
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
-from var_mini.fidelity import collect_qkv
+from var_mini.training.qkv import collect_qkv
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from demo import app, tokenize_tab, wording
 from tests.demo.conftest import PATIENCE_MS
-from var_mini import checkpoints, pictures, samples
+from var_mini import checkpoints
+from var_mini.data import pictures, samples
 from var_mini.view.images import to_uint8
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import TINY_TOKENIZER
-from var_mini.parity import fill_by_rule
+from var_mini.analysis.parity import fill_by_rule
 from var_mini.tokenizer import MultiScaleQuantizer
 from var_mini.tokenizer.quantizer import phi_index
 

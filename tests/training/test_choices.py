@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from var_mini import data
+from var_mini.analysis import sampling_choice
 from var_mini.data import ImageData
-from var_mini.training import ablation, sampling_choice
+from var_mini.training import ablation
 from var_mini.training.tokenizer import measure_tokenizer
 
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from var_mini import checkpoints
 from var_mini.__main__ import main
-from var_mini.fidelity import collect_qkv, output_errors
+from var_mini.analysis.fidelity import output_errors
 from var_mini.training.landmarks import calibrate, fit_coefficients, kmeans_centres
+from var_mini.training.qkv import collect_qkv
 
 
 def test_centres_find_separate_clusters():

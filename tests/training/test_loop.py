@@ -8,12 +8,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
+from var_mini.analysis.parity import fill_by_rule
 from var_mini.config import ModelConfig
 from var_mini.model import Model
-from var_mini.parity import fill_by_rule
 from var_mini.tokenizer import quantizer
 from var_mini.training import tokenizer as stage
-from var_mini.training.loop import Schedule, Trainer, batch_indices, drawn_indices
+from var_mini.training.loop import Trainer
+from var_mini.training.schedule import Schedule, batch_indices, drawn_indices
 from var_mini.training.tokenizer import TokenizerObjective
 from var_mini.training.transformer import TransformerObjective, tokenize_images
 

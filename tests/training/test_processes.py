@@ -15,6 +15,7 @@ import torch
 from tests.conftest import TINY_TOKENIZER
 from var_mini.tokenizer import VQVAE
 from var_mini.training import loop
+from var_mini.training.schedule import Schedule
 from var_mini.training.tokenizer import TokenizerObjective
 
 def run(out, steps):
@@ -22,7 +23,7 @@ def run(out, steps):
     tiles = torch.randint(0, 255, (40, 1, 2, 2), generator=torch.Generator().manual_seed(0)) / 127.5 - 1
     images = tiles.repeat_interleave(6, 2).repeat_interleave(6, 3)
     torch.manual_seed(0)
-    schedule = loop.Schedule(steps=steps, batch_size=8, lr=3e-3, warmup=10, log_every=10)
+    schedule = Schedule(steps=steps, batch_size=8, lr=3e-3, warmup=10, log_every=10)
     trainer = loop.Trainer(TokenizerObjective(VQVAE(TINY_TOKENIZER), steps), schedule, out, precision="no", cpu=True)
     trainer.run(len(images), lambda i, _: [images[i]])
     return trainer
@@ -80,7 +81,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(tests_folder, tm
     script.write_text(
         COMMON
         + "import os, signal\nfrom var_mini.training.stopping import Stopped\n"
-        + "torch.manual_seed(0)\nschedule = loop.Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2, log_every=2)\n"
+        + "torch.manual_seed(0)\nschedule = Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2, log_every=2)\n"
         + "objective = TokenizerObjective(VQVAE(TINY_TOKENIZER), 12)\n"
         + "trainer = loop.Trainer(objective, schedule, sys.argv[1], precision='no', cpu=True)\n"
         + "rank = trainer.accelerator.process_index\n"

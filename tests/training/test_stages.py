@@ -17,7 +17,7 @@ from var_mini.__main__ import main
 from var_mini.config import ModelConfig
 from var_mini.model import Model
 from var_mini.training import recipes, stages
-from var_mini.training.loop import Schedule
+from var_mini.training.schedule import Schedule
 from var_mini.training.tokenizer import measure_tokenizer, psnr
 from var_mini.training.transformer import TransformerObjective, cross_entropy, inputs_from_ids, tokenize_images
 

@@ -15,7 +15,8 @@ from var_mini.__main__ import main
 from var_mini.config import ModelConfig
 from var_mini.model import Model
 from var_mini.training import recipes, stages
-from var_mini.training.loop import Schedule, Trainer
+from var_mini.training.loop import Trainer
+from var_mini.training.schedule import Schedule
 from var_mini.training.stopping import Stopped, between_steps
 from var_mini.training.tokenizer import TokenizerObjective
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from var_mini.inspection import attention_blocks, attention_row
+from var_mini.analysis.inspection import attention_blocks, attention_row
 from var_mini.view.widget import answer, explorer
 
 

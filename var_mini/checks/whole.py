@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from ..checkpoints import load
+from ..data.samples import load_samples
 from ..generation.sampling import noise_generators
 from ..model import Model
-from ..samples import load_samples
 from ..training.tokenizer import TokenizerObjective
 from .registry import grading
 from .session import CheckFailed

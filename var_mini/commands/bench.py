@@ -39,7 +39,7 @@ def run(options) -> None:
 
         result = bench_generate(checkpoints.load(options.model or "fashion-28", device, dtype=options.dtype or "float32"))
     elif options.what == "error":
-        from ..training.backends import bench_error
+        from ..analysis.backends import bench_error
 
         name = options.model or "fashion-28-bounded"
         validate.one_of("data set of the model", checkpoints.load_config(name).data, data.REGISTRY)

@@ -21,7 +21,7 @@ def add(commands) -> None:
 
 def run(options) -> None:
     from .. import checkpoints, data
-    from ..training.evaluation import evaluate, evaluate_own
+    from ..analysis.evaluation import evaluate, evaluate_own
 
     config = checkpoints.load_config(options.model)
     if options.data is None and config.data not in data.REGISTRY:

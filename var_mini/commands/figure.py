@@ -27,7 +27,7 @@ def add(commands) -> None:
 
 def run(options) -> None:
     from .. import checkpoints
-    from ..neighbours import nearest
+    from ..analysis.neighbours import nearest
     from ..view import curves, figures
 
     writable_file("out", options.out, FIGURE_ENDINGS)

@@ -16,7 +16,7 @@ def add(commands) -> None:
 
 
 def run(options) -> int:
-    from ..parity import compare
+    from ..analysis.parity import compare
 
     result = compare(options.file)
     show(result, options.json)

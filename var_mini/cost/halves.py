@@ -9,9 +9,9 @@ from copy import deepcopy
 import torch
 
 from .. import checkpoints, validate
+from ..analysis.parity import fill_by_rule
 from ..generation.generate import Clock
 from ..model import Model
-from ..parity import fill_by_rule
 from ..precision import dtype_of
 
 PUBLISHED = "var_d16"

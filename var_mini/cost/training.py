@@ -15,9 +15,11 @@ from ..config import ModelConfig
 from ..generation.generate import Clock
 from ..model import Model
 from ..training.augment import augment
-from ..training.loop import Trainer, batch_indices, reuse_memory, take, to_device
+from ..training.loop import Trainer
+from ..training.memory import reuse_memory, take, to_device
 from ..training.muon import newton_schulz_dtype
 from ..training.recipes import recipe_for
+from ..training.schedule import batch_indices
 from ..training.tokenizer import TokenizerObjective
 from ..training.transformer import TransformerObjective
 

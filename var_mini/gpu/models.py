@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from .. import checkpoints
+from ..analysis.backends import BACKENDS
+from ..analysis.parity import fill_by_rule
 from ..config import ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from ..model import Model
-from ..parity import fill_by_rule
-from ..training.backends import BACKENDS
 from ..transformer import VAR
 
 DRY_BACKENDS = ("exact", "poly-2", "landmark-16", "pool-2")

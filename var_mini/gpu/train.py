@@ -15,8 +15,9 @@ import torch
 from .. import checkpoints, data
 from ..config import ModelConfig
 from ..model import Model
-from ..training.loop import Schedule, Trainer
+from ..training.loop import Trainer
 from ..training.recipes import RECIPES, Recipe
+from ..training.schedule import Schedule
 from ..training.tokenizer import TokenizerObjective
 from ..training.transformer import TransformerObjective
 from . import models

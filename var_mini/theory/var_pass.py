@@ -180,7 +180,8 @@ SMALL_TOKENIZER = TokenizerConfig(
 
 def train_small_tokenizer(steps: int = 400, seed: int = 0) -> VQVAE:
     """A tokenizer with attention in its decoder, trained for a minute on Fashion-MNIST: the shipped ones have none."""
-    from ..training.loop import Schedule, Trainer
+    from ..training.loop import Trainer
+    from ..training.schedule import Schedule
     from ..training.tokenizer import TokenizerObjective
 
     validate.integer("steps", steps, 1, 100_000)

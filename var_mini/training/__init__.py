@@ -1,1 +1,1 @@
-"""Training of both stages, and the evaluation of what came out."""
+"""Training of both stages, calibration, and the judges that look at what came out."""

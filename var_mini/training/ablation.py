@@ -22,8 +22,10 @@ from ..data import to_unit
 from ..files import writable_file
 from ..tokenizer import VQVAE
 from .augment import augment
-from .loop import Schedule, Trainer, reuse_memory
+from .loop import Trainer
+from .memory import reuse_memory
 from .recipes import EMOJI, EMOJI_TOKENIZER
+from .schedule import Schedule
 from .tokenizer import TokenizerObjective, measure_tokenizer
 
 WIDE_STEM = {"stem": 4, "channels": 80, "channel_mult": (1,)}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ..data import to_unit
-from .loop import to_device
+from .memory import to_device
 
 SHIFT = 0.06  # largest shift, share of the side
 ZOOM = 0.10  # largest change of size

@@ -20,7 +20,9 @@ from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
 from ..files import atomic_write, read_json
 from .augment import augment
-from .loop import Schedule, Trainer, digest, reuse_memory
+from .loop import Trainer, digest
+from .memory import reuse_memory
+from .schedule import Schedule
 
 FEATURES = 128
 

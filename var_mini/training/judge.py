@@ -23,7 +23,9 @@ from ..data import ImageData, to_unit
 from ..files import atomic_write, read_json
 from .augment import augment
 from .classifier import Classifier
-from .loop import Schedule, Trainer, digest, reuse_memory
+from .loop import Trainer, digest
+from .memory import reuse_memory
+from .schedule import Schedule
 
 EMBEDDING = 128
 SHARPNESS = 16.0  # of the cosine softmax over things

@@ -16,9 +16,9 @@ from sklearn.cluster import KMeans
 from .. import checkpoints, data, validate
 from ..attention import AttentionSpec
 from ..attention.polynomial import taylor
-from ..fidelity import QKV, collect_qkv
 from ..files import writable_folder
 from ..model import Model
+from .qkv import QKV, collect_qkv
 from .transformer import tokenize_images
 
 LANDMARKS = (16, 32, 64)

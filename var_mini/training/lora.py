@@ -22,6 +22,9 @@ from .. import checkpoints, data, validate
 from ..files import atomic_write, writable_folder
 from ..model import Model
 from ..transformer import VAR
+from .memory import reuse_memory
+from .schedule import Schedule
+from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
 TARGETS = ("attn.mat_qkv", "attn.proj", "ffn.fc1", "ffn.fc2")  # of every block
 MAX_RANK = 256
@@ -154,8 +157,7 @@ def train_adapter(
     Leaves `adapter.safetensors`, the log and the resumable state in `out`, and in `out/model` the merged model; returns the
     model with its adapters on. Only the adapters learn: class embeddings and AdaLN stay, so that classes keep their meaning.
     """
-    from .loop import Schedule, Trainer, digest, reuse_memory  # accelerate takes seconds to import
-    from .transformer import TransformerObjective, cross_entropy, tokenize_images
+    from .loop import Trainer, digest  # accelerate takes seconds to import
 
     reuse_memory()
     out = writable_folder("out", out)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import checkpoints, validate
 from ..config import Sampling, TokenizerConfig, TransformerConfig
-from .loop import Schedule
+from .schedule import Schedule
 
 DEFAULT = "fashion-28"
 

@@ -17,7 +17,8 @@ from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
 from .augment import augment
-from .loop import Trainer, digest, reuse_memory, take
+from .loop import Trainer, digest
+from .memory import reuse_memory, take
 from .recipes import RECIPES, Recipe, recipe_for
 from .starting import start_tokenizer, start_transformer
 from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer

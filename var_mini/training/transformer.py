@@ -18,7 +18,7 @@ from ..config import TransformerConfig
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
-from .loop import to_device
+from .memory import to_device
 
 
 @torch.inference_mode()

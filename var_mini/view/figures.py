@@ -7,8 +7,8 @@ import textwrap
 import matplotlib
 from matplotlib.figure import Figure
 
+from ..analysis.neighbours import Neighbours
 from ..generation.trace import Trace
-from ..neighbours import Neighbours
 from .images import code_colours, to_uint8, token_map
 
 matplotlib.rcParams["svg.hashsalt"] = "var-mini"  # the same figure gives the same file

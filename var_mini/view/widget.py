@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from .. import validate
+from ..analysis.inspection import attention_blocks, attention_row
 from ..generation import Trace
-from ..inspection import attention_blocks, attention_row
 from ..model import Model
 from .images import strip
 from .payload import payload, weights_payload

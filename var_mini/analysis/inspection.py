@@ -1,0 +1,87 @@
+"""Where the tokens of a finished run attend: one row of the attention matrix, or the mass from scale to scale.
+
+Both repeat the conditional pass of the run from its token ids (guidance adds an unconditional one), so that drawing itself
+is never slowed by capture. Weights of landmarks and of fitted polynomials can be negative and above 1; where a head fell back
+to exact attention, they are those of exact attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from .. import validate
+from ..attention import AttentionSpec
+from ..generation import normalise_styles
+from ..model import Model
+from ..training.transformer import inputs_from_ids
+
+
+def attention_row(
+    model: Model,
+    ids: torch.Tensor,
+    label: int,
+    scale: int,
+    token: int,
+    attention: str | AttentionSpec = "exact",
+    style: int | None = None,
+) -> torch.Tensor:
+    """Weights (layers, H, keys) of token `token` of scale `scale` over its own and all coarser scales.
+
+    ids  int64 (L,), the token ids of all scales of one image, as a trace records them
+    Raises ValueError on anything out of range.
+    """
+    scale = validate.integer("scale", scale, 0, model.config.pyramid.num_scales - 1)
+    token = validate.integer("token", token, 0, model.config.pyramid.counts[scale] - 1)
+    rows = []
+
+    def look(index, state, q):
+        if index == scale:
+            rows.append(state.weights(q)[0, :, token])  # all queries: one of them decides whether the head falls back
+
+    _replay(model, ids, label, style, attention, scale + 1, look)  # finer scales do not matter to it
+    return torch.stack(rows).float().cpu()
+
+
+def attention_blocks(
+    model: Model, ids: torch.Tensor, label: int, attention: str | AttentionSpec = "exact", style: int | None = None
+) -> torch.Tensor:
+    """Attention mass (layers, H, K, K) that each scale (third axis) gives to each scale, mean over its tokens.
+
+    Arguments as for `attention_row`. Zero above the diagonal: no scale sees a finer one.
+    """
+    pyramid, layers = model.config.pyramid, model.config.transformer.depth
+    found = torch.zeros(pyramid.num_scales, layers, model.config.transformer.heads, pyramid.num_scales)
+    layer_of = iter(range(layers * pyramid.num_scales))
+
+    def look(index, state, q):
+        parts = state.weights(q)[0].split(pyramid.counts[: index + 1], dim=-1)
+        mass = torch.stack([part.sum(-1).mean(-1) for part in parts], -1)  # (H, index + 1)
+        found[index, next(layer_of) % layers, :, : index + 1] = mass.float().cpu()
+
+    _replay(model, ids, label, style, attention, pyramid.num_scales, look)
+    return found.permute(1, 2, 0, 3)
+
+
+@torch.inference_mode()
+def _replay(model: Model, ids: torch.Tensor, label: int, style: int | None, attention, scales: int, look: Callable) -> None:
+    """Runs the first `scales` scales on given ids; `look(index, state, q)` sees every layer after its keys were added."""
+    t, pyramid = model.transformer, model.config.pyramid
+    label = validate.integer("label", label, 0, t.config.num_classes - 1)
+    styles = normalise_styles(style, 1, t.config.num_styles)
+    if tuple(ids.shape) != (pyramid.tokens,) or not bool(((ids >= 0) & (ids < t.vocab_size)).all()):
+        raise ValueError(f"ids have shape {tuple(ids.shape)}: must be ({pyramid.tokens},), codes from 0 to {t.vocab_size - 1}")
+    device = t.pos_1LC.device
+    condition = t.condition(torch.tensor([label] if styles is None else [[label, styles[0]]], device=device))
+    states = t.new_states(1, attention, True)
+    var_input = inputs_from_ids(model.tokenizer.quantize, ids.to(device).long()[None])
+    inputs = [None, *var_input.split(pyramid.counts[1:], dim=1)]
+    for index in range(scales):
+
+        def watch(layer, state, q, k, v, index=index):
+            state.extend(k, v)
+            look(index, state, q)
+            return state.attend(q)
+
+        t.step(index, inputs[index], condition, states, watch)

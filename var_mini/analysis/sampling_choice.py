@@ -1,0 +1,60 @@
+"""The sampling settings a model ships with: python -m var_mini.analysis.sampling_choice --model NAME --out FILE.csv
+
+Every setting draws the same classes and seeds. The least Frechet distance to *training* images decides, so that the test
+images have no part in the choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from .. import checkpoints, validate
+from .. import data as datasets
+from ..files import writable_file
+from ..training.classifier import load_classifier
+from .evaluation import judge_drawn
+
+GUIDANCE = (1.5, 3.0, 5.0)
+TOP_P = (0.3, 0.5, 0.7, 0.9)
+
+
+def measure_settings(name: str, count: int) -> list[dict]:
+    """A row of figures for every combination of guidance and top-p, from `count` drawn images each."""
+    validate.integer("samples", count, 100, 100_000)
+    model = checkpoints.load(name)
+    data = datasets.load(model.config.data).with_classes(model.config.class_names)
+    if data.train_styles is not None:
+        raise ValueError(f"data = {data.name!r}: has styles, which a judge tells, not a classifier; see `evaluate`")
+    classifier = load_classifier(data.name, data.kinds)
+    _, real = classifier.judge(datasets.to_unit(data.train_images))
+    rows = []
+    for guidance, top_p in product(GUIDANCE, TOP_P):
+        sampling = replace(model.config.sampling, guidance=guidance, top_p=top_p)
+        figures, _ = judge_drawn(model, data, classifier, real, count, sampling)
+        distance = figures.pop("frechet_samples")
+        rows.append({"guidance": guidance, "top_p": top_p, "frechet_to_training": distance} | figures)
+        print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m var_mini.analysis.sampling_choice", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--out", type=Path, required=True, help="CSV file")
+    options = parser.parse_args()
+    writable_file("out", options.out, (".csv",))
+    rows = measure_settings(options.model, options.samples)
+    with open(options.out, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({key: float(f"{value:.4g}") for key, value in row.items()} for row in rows)
+
+
+if __name__ == "__main__":
+    main()

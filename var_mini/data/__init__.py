@@ -1,0 +1,8 @@
+"""Data sets: Fashion-MNIST, things and emoji by name, and a folder of anybody's pictures. All end as uint8 arrays in memory."""
+
+from .fashion import FASHION_FOLDER
+from .folder import load_folder
+from .images import ImageData, to_unit
+from .registry import REGISTRY, load
+
+__all__ = ["FASHION_FOLDER", "REGISTRY", "ImageData", "load", "load_folder", "to_unit"]

@@ -1,0 +1,26 @@
+"""The data sets that have a name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .. import validate
+from .emoji import load_emoji
+from .fashion import load_fashion_mnist
+from .images import ImageData
+from .things import load_things
+
+REGISTRY = {
+    "fashion-mnist": load_fashion_mnist,
+    "things": partial(load_things, 64),
+    "things-32": partial(load_things, 32),
+    "things-16": partial(load_things, 16),
+    "emoji": partial(load_emoji, 64),
+    "emoji-32": partial(load_emoji, 32),
+    "emoji-16": partial(load_emoji, 16),
+}
+
+
+def load(name: str) -> ImageData:
+    """A data set of the registry by name. Raises ValueError where it is unknown or cannot be had."""
+    return REGISTRY[validate.one_of("data", name, REGISTRY)]()
