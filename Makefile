@@ -1,4 +1,4 @@
-# make demo | lab | notebooks | test | train | bench | gpu | lock | clean: each makes .venv and installs what it needs.
+# make demo | lab | notebooks | test | quick | lint | train | bench | gpu | lock | clean: each makes .venv and installs what it needs.
 PYTHON ?= python3
 PORT ?= 7860
 HOST ?= 127.0.0.1
@@ -8,7 +8,7 @@ OUT ?= runs/gpu
 MINUTES ?=
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks test lint train bench gpu lock clean
+.PHONY: demo lab notebooks test quick lint train bench gpu lock clean
 
 demo: .venv/.demo
 	$(BIN)/python -m demo --host $(HOST) --port $(PORT) $(if $(filter-out 0 no false,$(SHARE)),--share)
@@ -19,12 +19,18 @@ lab: .venv/.demo
 notebooks: .venv/.dev
 	$(BIN)/python -m notebooks.build
 
-test: .venv/.dev
-	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile
+# everything, as CI does: about a quarter of an hour on two cores
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --durations 25
+
+# while one works: no browser, no notebook, no training, no grader
+quick: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow" \
+	  $(addprefix --ignore tests/,demo notebooks checks gpu training)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 train: .venv/.demo
 	$(BIN)/python -m var_mini train tokenizer --preset $(PRESET)

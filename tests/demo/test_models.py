@@ -90,7 +90,6 @@ def test_the_model_is_loaded_once_for_visitors_who_come_together(tiny, monkeypat
     assert len(loads) == 1
 
 
-
 def test_the_page_computes_in_the_type_it_was_started_with(tiny):
     try:
         models.compute_in("bfloat16")

@@ -92,9 +92,7 @@ def evaluate_pairs(model: Model, data: ImageData, samples: int = 500) -> dict:
     result["frechet_train"] = relative_frechet(judge.judge(train[chosen]).features, real.features)
     few = conditions[: min(samples, GUIDANCE_SAMPLES)]
     own = model.config.sampling
-    result["by_guidance"] = [
-        {"guidance": g} | bench.figures(bench.draw(few, replace(own, guidance=g)), few) for g in GUIDANCE
-    ]
+    result["by_guidance"] = [{"guidance": g} | bench.figures(bench.draw(few, replace(own, guidance=g)), few) for g in GUIDANCE]
     result |= {"samples": samples, "classes": len(data.class_names), "styles": len(data.style_names)}
     return result | nameable(model.config.name) | {"sampling": asdict(own)}
 

@@ -102,9 +102,7 @@ PACKAGES = (
     ),
 )
 GROUPED = ("noto", "twemoji", "fluent-emoji-flat")  # the sets whose metadata name Unicode's groups
-LEFT_OUT = re.compile(
-    r"^flag|-flag$|keycap|oclock|o-clock|thirty|skin-tone|-(light|medium|dark|medium-light|medium-dark)(-|$)"
-)
+LEFT_OUT = re.compile(r"^flag|-flag$|keycap|oclock|o-clock|thirty|skin-tone|-(light|medium|dark|medium-light|medium-dark)(-|$)")
 
 
 class EmojiSet:
