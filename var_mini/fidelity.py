@@ -8,7 +8,6 @@ import torch
 
 from .attention import AttentionSpec, new_state
 from .model import Model
-from .training.transformer import inputs_from_ids
 
 
 @dataclass
@@ -25,14 +24,12 @@ def collect_qkv(model: Model, ids: torch.Tensor, labels: torch.Tensor) -> QKV:
     """q, k and v of every layer for images given by their token ids (B, L), with exact attention throughout."""
     layers: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in model.transformer.blocks]
 
-    def watch(layer, state, q, k, v):
+    def observer(layer, state, q, k, v):
         layers[layer].append((q, k, v))
-        state.extend(k, v)
-        return state.attend(q)
 
     device = model.transformer.pos_1LC.device
-    var_input = inputs_from_ids(model.tokenizer.quantize, ids.to(device).long())
-    model.transformer.forward_by_scale(labels.to(device), var_input, "exact", watch)
+    var_input = model.tokenizer.quantize.inputs_from_ids(ids.to(device).long())
+    model.transformer.forward_by_scale(labels.to(device), var_input, "exact", observer)
     parts = [torch.stack([torch.cat([scale[i] for scale in layer], 2) for layer in layers]) for i in range(3)]
     return QKV(*parts)
 
@@ -45,15 +42,12 @@ def output_errors(model: Model, qkv: QKV, attention: str | AttentionSpec) -> tup
     and the number of (image, head) outputs that fell back to exact.
     """
     t, pyramid = model.transformer, model.config.pyramid
-    spec, _ = t.resolve(attention)
-    landmarks = t.calibrated("landmarks").get(spec.landmarks)
-    coefficients = t.calibrated("coefficients").get(spec.degree)
+    spec = t.resolve(attention)
     errors, fallbacks = [], 0
     for layer, block in enumerate(t.blocks):
         q, k, v = qkv.q[layer], qkv.k[layer], qkv.v[layer]
         shape = len(q), block.attn.logit_scale(), t.config.head_dim, pyramid.tokens
-        tables = [None if table is None else table[layer] for table in (landmarks, coefficients)]
-        state, exact = new_state(spec, *shape, *tables), new_state("exact", *shape)
+        state, exact = new_state(spec, *shape, **t.calibration.of_layer(spec, layer)), new_state("exact", *shape)
         per_scale = []
         for where in pyramid.slices:
             for each in (state, exact):

@@ -39,7 +39,7 @@ from var_mini.training.loop import Schedule, Trainer
 from var_mini.training.recipes import RECIPES
 from var_mini.training.stages import train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
-from var_mini.training.transformer import inputs_from_ids, tokenize_images
+from var_mini.training.transformer import tokenize_images
 from var_mini.view.plates import grid, new_figure, row, shown
 
 FAST = bool(os.environ.get("VAR_MINI_FAST"))
@@ -477,7 +477,7 @@ own = load(RUN / "model")
 few = slice(0, 100 if FAST else 400)
 with torch.no_grad():
     ids = tokenize_images(own.tokenizer, images.test_images[few]).long()
-    logits = own.transformer(images.test_labels[few], inputs_from_ids(own.tokenizer.quantize, ids))
+    logits = own.transformer(images.test_labels[few], own.tokenizer.quantize.inputs_from_ids(ids))
     chances = logits.softmax(-1)
     right = -chances.gather(-1, ids[..., None]).log().mean().item()
     unsure = torch.special.entr(chances).sum(-1).mean().item()

@@ -10,7 +10,7 @@ import torch
 from .. import data as datasets
 from .. import validate
 from ..fidelity import collect_qkv, output_errors
-from ..generation import generate
+from ..generation import Record, generate
 from ..model import Model
 from .classifier import load_classifier
 from .distances import memorised_share, memorised_threshold, relative_frechet
@@ -39,9 +39,8 @@ def draw_with(model: Model, attention: str, count: int, batch_size: int = 100) -
     for start in range(0, count, batch_size):
         seeds = list(range(start, min(start + batch_size, count)))
         labels = [i % t.num_classes for i in seeds]
-        steps = list(
-            generate(model.tokenizer, model.transformer, labels, seeds, settings, attention, partial_images=False, timed=False)
-        )
+        record = Record(partial_images=False, timed=False)
+        steps = list(generate(model.tokenizer, model.transformer, labels, seeds, settings, attention, record))
         images.append(steps[-1].image)
         tokens.append(torch.cat([step.token_ids for step in steps], 1))
         rows = len(seeds) * (2 if settings.guidance > 0 else 1)
