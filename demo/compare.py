@@ -91,9 +91,10 @@ def compare(
         if other == settings:
             return gr.update(visible=False), ""
         loaded = models.load_model(settings.name)
-        chosen, reason = loaded.model.transformer.resolve(settings.attention)
-        automatic = settings.attention.method == "auto"
-        why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason)) if automatic else ""
+        chosen, why = loaded.model.transformer.resolve(settings.attention), ""
+        if settings.attention.method == "auto":
+            _, reason = loaded.model.transformer.choose()
+            why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason))
         why += _paragraph(_computed(loaded, chosen, language))
         settings = replace(settings, attention=chosen)
         if other == settings:

@@ -52,7 +52,7 @@ def draw_link(link, request: gr.Request = None) -> Iterator[dict]:
 def _stream(settings: runs.Settings, request: gr.Request | None) -> Iterator[dict]:
     """The run so far, after every scale."""
     language, config = wording.language(request), settings.config
-    trace = Trace(runs.record(settings))
+    trace = Trace(settings.to_dict())
     shown = partial(payload, trace, config)
     none = models.no_colours(config)
     yield shown(colours=none) | {"note": wording.text("explorer_preparing", language, model=config.name)}

@@ -22,6 +22,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.data import samples
 from var_mini.generation import Trace
+from var_mini.generation.settings import checked_style
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
@@ -189,12 +190,12 @@ def redraw(label, seed, guidance, event: gr.EventData, request: gr.Request = Non
         own = config.sampling
         sampling = Sampling(guidance, own.temperature, own.top_k, own.top_p)
         label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        style = runs.checked_style(config, None)
+        style = checked_style(config, None)
         settings = runs.Settings(name, label, runs.checked_seed(seed), sampling, AttentionSpec(), style)
         loaded = models.load_model(name)
         before = picture_of_ids(loaded.model, ids)
         steps, inside = [], masks_per_scale(mask, config.pyramid.patch_nums)
-        trace = Trace(runs.record(settings), steps)
+        trace = Trace(settings.to_dict(), steps)
         for step in edit(loaded.model, ids, mask, label, settings.seed, sampling):
             steps.append(step)
             shown = payload(trace, config, colours=loaded.colours) | {"edited": True}

@@ -161,7 +161,7 @@ def open_trace(content, request: gr.Request = None) -> dict:
     except ERRORS as error:
         raise readable(error) from None
     colours = models.load_model(settings.name).colours
-    shown = payload(Trace(runs.record(settings), trace.steps), config, colours=colours)
+    shown = payload(Trace(settings.to_dict(), trace.steps), config, colours=colours)
     return shown | {"opened": True, "note": wording.text("explorer_opened", language)}
 
 

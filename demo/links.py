@@ -108,7 +108,7 @@ def open_page(request: gr.Request) -> list:
         gr.update(choices=styles, value=settings.style, visible=bool(styles)),
         versus,
         first_run(settings.name, language),
-        json.dumps(runs.record(settings) | {"scale": scale_of(query, config.pyramid.num_scales)}),
+        json.dumps(settings.to_dict() | {"scale": scale_of(query, config.pyramid.num_scales)}),
     ]
 
 

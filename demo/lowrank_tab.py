@@ -53,7 +53,7 @@ def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr
     area, comparison = compare.compare(name, label, seed, *sampling, *chosen, None, "exact", request)
     try:
         model = models.load_model(settings.name).model
-        spec, _ = model.transformer.resolve(settings.attention)
+        spec = model.transformer.resolve(settings.attention)
         if spec == AttentionSpec():
             return area, comparison, _hint(wording.text("lowrank_auto_same", language))
         errors = measured_errors(model, settings, spec)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
 from var_mini import checkpoints, validate
-from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
-from var_mini.generation import ScaleStep, Trace
+from var_mini.generation import RunSettings, ScaleStep, Trace
 from var_mini.generation.sampling import MAX_SEED
+from var_mini.generation.settings import checked_style
 
 from . import backend, models, wording
 
@@ -25,16 +25,8 @@ KEPT = 32  # runs, and no more of them than fit into
 KEPT_BYTES = 24_000_000
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that a run depends on, checked."""
-
-    name: str  # of the model, as the page offers it
-    label: int
-    seed: int
-    sampling: Sampling
-    attention: AttentionSpec
-    style: int | None = None  # None for a model without styles, else from 0 to num_styles ("any")
+class Settings(RunSettings):
+    """Those of one image, of a model by the name that the page offers."""
 
     @property
     def condition(self) -> torch.Tensor:
@@ -79,14 +71,6 @@ def checked(
     )
 
 
-def checked_style(config: ModelConfig, style) -> int | None:
-    """A style from the browser, where nothing stands for any; None for a model without styles. Raises ValueError."""
-    styles = config.transformer.num_styles
-    if not styles and style is not None:
-        raise ValueError(f"style = {validate.shown(style)}: {config.name} has no styles")
-    return (styles or None) if style is None else validate.integer("style", style, 0, styles)
-
-
 def checked_seed(seed) -> int:
     """A seed from the browser, where an emptied field sends nothing."""
     if seed is None:
@@ -98,15 +82,12 @@ def from_record(record) -> Settings:
     """Settings from a run's own record of them, as traces, links and the browser give it. Raises ValueError as `checked` does."""
     if not isinstance(record, dict):
         raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
-    name, config = record.get("model"), models.offered_config(record.get("model"))
-    return Settings(
-        name,
-        validate.integer("class", record.get("label"), 0, config.transformer.num_classes - 1),
-        validate.integer("seed", record.get("seed"), 0, MAX_SEED),
-        Sampling(*(record.get(key) for key in ("guidance", "temperature", "top_k", "top_p"))),
-        backend.supported(name, config, AttentionSpec.parse(record.get("attention", "exact"))),
-        checked_style(config, record.get("style")),
-    )
+    config = models.offered_config(record.get("model"))
+    found = Settings.from_dict(record, config)
+    for name in ("label", "seed", "style"):
+        if isinstance(getattr(found, name), tuple):
+            raise ValueError(f"{name} = {validate.shown(record[name])}: must be one number, for a run of this page is one image")
+    return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
 
 
 def checked_ids(config: ModelConfig, ids) -> list[torch.Tensor]:
@@ -150,20 +131,4 @@ def trace(settings: Settings) -> Trace:
             _RUNS.move_to_end(settings)
     if steps is None:
         steps = list(draw(settings))
-    return Trace(record(settings), steps)
-
-
-def record(settings: Settings) -> dict:
-    """The JSON values that reproduce a run on this page; see `from_record`."""
-    s = settings.sampling
-    return {
-        "model": settings.name,
-        "label": settings.label,
-        **({} if settings.style is None else {"style": settings.style}),
-        "seed": settings.seed,
-        "guidance": s.guidance,
-        "temperature": s.temperature,
-        "top_k": s.top_k,
-        "top_p": s.top_p,
-        "attention": str(settings.attention),
-    }
+    return Trace(settings.to_dict(), steps)

@@ -11,7 +11,7 @@ MOST_LOOSE = 12  # files that lie in no room
 
 # A room is a folder of var_mini, or a file that lies loose in it. Each may import itself and the rooms beside it here, all of
 # which stand above it in the table: so arrows run one way.
-CORE = "validate files pyramid classes config precision attention tokenizer transformer generation model checkpoints data"
+CORE = "validate files pyramid classes config precision initial attention tokenizer transformer generation model checkpoints data"
 MAY_IMPORT = {
     "validate": "",
     "files": "validate",
@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "classes": "validate",
     "config": "validate pyramid classes",
     "precision": "validate",
+    "initial": "",
     "attention": "validate pyramid config precision",
     "tokenizer": "validate pyramid config precision",
-    "transformer": "validate pyramid config precision attention",
+    "transformer": "validate pyramid config precision initial attention",
     "generation": "validate files pyramid config precision attention tokenizer transformer",
     "model": "validate classes config precision attention tokenizer transformer generation",
     "checkpoints": "validate files config precision attention tokenizer transformer model",

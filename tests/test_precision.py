@@ -12,7 +12,7 @@ from var_mini.analysis.equivalence import mask_against_loop
 from var_mini.analysis.inspection import attention_blocks, attention_row
 from var_mini.precision import Linear, device_of
 from var_mini.training.tokenizer import measure_tokenizer
-from var_mini.training.transformer import cross_entropy, inputs_from_ids, tokenize_images
+from var_mini.training.transformer import cross_entropy, tokenize_images
 
 HALVES = (torch.bfloat16, torch.float16)
 EPS = {torch.bfloat16: 2**-8, torch.float16: 2**-11}  # largest relative rounding error
@@ -59,7 +59,7 @@ def test_a_closed_block_leaves_every_bit_of_the_residual_stream(half):
 def test_logits_are_near_those_of_float32(half, calibrated_folder):
     full = checkpoints.load(calibrated_folder)
     ids = torch.randint(full.transformer.vocab_size, (2, full.config.pyramid.tokens), generator=torch.Generator().manual_seed(0))
-    label, given = torch.tensor([0, 2]), inputs_from_ids(full.tokenizer.quantize, ids)
+    label, given = torch.tensor([0, 2]), full.tokenizer.quantize.inputs_from_ids(ids)
     with torch.no_grad():
         wide, narrow = full.transformer(label, given), half.transformer(label, given)
     assert 0 < (wide - narrow).abs().max() < 8 * EPS[half.dtype] * wide.abs().max()
@@ -104,7 +104,7 @@ def test_shipped_models_nearly_always_think_the_same_in_bfloat16(name):
     """Their most likely codes, given the same coarser scales; one at random would be the same in under 1 %."""
     full, half = checkpoints.load(name), checkpoints.load(name, dtype="bfloat16")
     ids = torch.cat([step.token_ids[0] for step in full.generate(7, 0, details=False, partial_images=False)])
-    given = torch.tensor([7]), inputs_from_ids(full.tokenizer.quantize, ids[None])
+    given = torch.tensor([7]), full.tokenizer.quantize.inputs_from_ids(ids[None])
     with torch.no_grad():
         same = (full.transformer(*given).argmax(-1) == half.transformer(*given).argmax(-1)).float().mean()
     assert same > 0.93

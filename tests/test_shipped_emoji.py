@@ -34,7 +34,7 @@ def test_geometry_and_regime(name):
     assert c.head_dim in (8, 16) and c.scale_cap == 2.0 and c.num_classes == 99
     kept = torch.cat([block.attn.scale_mul_1H11.flatten() for block in model.transformer.blocks])
     assert (kept - math.log(c.scale_init)).abs().max() > 0.005  # training has moved them
-    assert sorted(model.transformer.calibrated("landmarks")) == [16, 32, 64]
+    assert sorted(model.transformer.calibration.landmarks) == [16, 32, 64]
     assert "test_cross_entropy_poly" in (ASSETS / name / "transformer_log.csv").read_text()
 
 

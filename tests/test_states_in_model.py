@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from var_mini import checkpoints
+from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig
 from var_mini.generation import Trace
 from var_mini.model import Model
-from var_mini.training.transformer import TransformerObjective, inputs_from_ids
+from var_mini.training.transformer import TransformerObjective
 
 from .conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 
@@ -35,7 +36,7 @@ def model(calibrated_folder):
 def batch(model):
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(24, (3, model.config.pyramid.tokens), generator=generator)
-    return torch.tensor([0, 2, 3]), inputs_from_ids(model.tokenizer.quantize, ids).detach(), ids
+    return torch.tensor([0, 2, 3]), model.tokenizer.quantize.inputs_from_ids(ids).detach(), ids
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -88,8 +89,8 @@ def test_capturing_changes_no_picture(model):
 
 
 def test_auto_says_what_it_chose(model):
-    spec, reason = model.transformer.resolve("auto")
-    assert spec.method == "exact" and "14 tokens are too few" in reason
+    spec, reason = model.transformer.choose()
+    assert spec == model.transformer.resolve("auto") == AttentionSpec() and "14 tokens are too few" in reason
     assert model.trace(0, 0, attention="auto").steps[0].backend == "exact"
 
 
@@ -163,6 +164,6 @@ class TestMeta:
 
     def test_it_does_catch_a_misplaced_tensor(self, on_meta):
         on_meta.transformer.set_landmarks(torch.zeros(2, 2, 16, 8))
-        on_meta.transformer.landmarks_16 = torch.zeros(2, 2, 16, 8)  # on the CPU
+        on_meta.transformer.calibration.landmarks[16] = torch.zeros(2, 2, 16, 8)  # on the CPU
         with pytest.raises(RuntimeError, match="meta"):
             list(on_meta.generate(0, 0, attention="landmark-16"))

@@ -112,6 +112,22 @@ def test_the_coarsest_scales_alone_give_the_same_logits(attention):
         model(label, var_input[:, :7], attention)
 
 
+@pytest.mark.parametrize("attention", ["exact", "poly-2", "landmark-16", "pool-2", "local-9", "budget-4"])
+@torch.inference_mode()
+def test_an_observer_is_told_of_every_layer_and_what_it_answers_changes_nothing(attention):
+    model = make(**VARIANTS["narrow attention, capped"])
+    model.set_landmarks(torch.nn.functional.normalize(torch.randn(model.config.depth, model.config.heads, 16, 4), dim=-1))
+    label, var_input, told = torch.tensor([0, 2]), torch.randn(2, 13, 4), []
+
+    def observer(layer, state, q, k, v):
+        told.append((layer, q.shape[2], state.attend(q).shape[2]))  # the state has taken the keys in already
+        return torch.full_like(q, torch.nan)
+
+    plain = model.forward_by_scale(label, var_input, attention)
+    assert torch.equal(model.forward_by_scale(label, var_input, attention, observer), plain)
+    assert told == [(layer, n, n) for n in (1, 4, 9) for layer in range(model.config.depth)]
+
+
 @torch.inference_mode()
 def test_a_token_sees_its_own_scale_and_coarser_ones_only():
     model = make()

@@ -132,10 +132,11 @@ def load_tokenizer(name: str | Path) -> VQVAE:
 
 def save_calibration(model: Model, folder: Path | str) -> None:
     """Writes the landmarks (float16) and coefficients (float32) of a calibrated model beside its weights."""
+    kept = model.transformer.calibration
     tensors = {
         f"{kind}.{number}": table.to("cpu", dtype).contiguous()
         for kind, dtype in (("landmarks", torch.float16), ("coefficients", torch.float32))
-        for number, table in model.transformer.calibrated(kind).items()
+        for number, table in getattr(kept, kind).items()
     }
     with atomic_write(Path(folder) / CALIBRATION) as path:
         save_file(tensors, path)

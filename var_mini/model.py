@@ -10,7 +10,17 @@ import torch
 from .attention import AttentionSpec
 from .classes import find_class
 from .config import ModelConfig
-from .generation import Sampling, ScaleStep, Trace, generate, normalise, normalise_styles, sample_images
+from .generation import (
+    Record,
+    RunSettings,
+    Sampling,
+    ScaleStep,
+    Trace,
+    generate,
+    labels_and_seeds,
+    sample_images,
+    styles_per_image,
+)
 from .precision import convert, dtype_of
 from .tokenizer import VQVAE
 from .transformer import VAR
@@ -62,31 +72,36 @@ class Model:
         """Number of parameters of both parts."""
         return sum(p.numel() for part in (self.tokenizer, self.transformer) for p in part.parameters())
 
-    def generate(self, label, seed, sampling: Sampling | None = None, style=None, **options) -> Iterator[ScaleStep]:
-        """See `generation.generate`; `sampling` defaults to the model's own settings, and classes and styles may be names."""
-        given = self._labels(label), seed, sampling or self.config.sampling
-        return generate(self.tokenizer, self.transformer, *given, style=self._styles(style), **options)
+    def generate(
+        self,
+        label,
+        seed,
+        sampling: Sampling | None = None,
+        style=None,
+        attention: str | AttentionSpec = "exact",
+        forced=None,
+        implementation: str = "auto",
+        **recorded,
+    ) -> Iterator[ScaleStep]:
+        """See `generation.generate`; `recorded` are the fields of its Record by name, such as `keep_logits=True`.
+
+        `sampling` defaults to the model's own settings, and classes and styles may be names.
+        """
+        given = self._labels(label), seed, sampling or self.config.sampling, attention, Record(**recorded)
+        others = {"forced": forced, "style": self._styles(style), "implementation": implementation}
+        return generate(self.tokenizer, self.transformer, *given, **others)
 
     def trace_settings(
         self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None
     ) -> dict:
         """The JSON values that reproduce a run of this model. Raises ValueError as `generate` does."""
-        s, t = sampling or self.config.sampling, self.config.transformer
-        labels, seeds = normalise(self._labels(label), seed, t.num_classes)
-        styles = normalise_styles(self._styles(style), len(labels), t.num_styles)
-        label, seed = (values if len(values) > 1 else values[0] for values in (labels, seeds))
-        with_style = {} if styles is None else {"style": styles if len(styles) > 1 else styles[0]}
-        return {
-            "model": self.config.name,
-            "label": label,
-            **with_style,
-            "seed": seed,
-            "guidance": s.guidance,
-            "temperature": s.temperature,
-            "top_k": s.top_k,
-            "top_p": s.top_p,
-            "attention": str(AttentionSpec.parse(attention)),
-        } | ({} if self.dtype == torch.float32 else {"dtype": str(self.dtype).removeprefix("torch.")})
+        t, spec = self.config.transformer, AttentionSpec.parse(attention)
+        labels, seeds = labels_and_seeds(self._labels(label), seed, t.num_classes)
+        styles = styles_per_image(self._styles(style), len(labels), t.num_styles)
+        each = (values and (tuple(values) if len(values) > 1 else values[0]) for values in (labels, seeds, styles))
+        label, seed, style = each
+        dtype = str(self.dtype).removeprefix("torch.")
+        return RunSettings(self.config.name, label, seed, sampling or self.config.sampling, spec, style, dtype).to_dict()
 
     def trace(
         self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None, **options
@@ -101,7 +116,7 @@ class Model:
         return sample_images(self.tokenizer, self.transformer, *given, style=self._styles(style), **options)
 
     def _labels(self, label):
-        """Labels with names of classes replaced by their numbers; all else is left to `normalise`."""
+        """Labels with names of classes replaced by their numbers; all else is left to `labels_and_seeds`."""
         if isinstance(label, (list, tuple)):
             return [self._labels(one) for one in label]
         config = self.config

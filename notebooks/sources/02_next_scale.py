@@ -19,7 +19,6 @@ import torch.nn.functional as F
 
 from var_mini import checks, load
 from var_mini.data.samples import load_samples
-from var_mini.training.transformer import inputs_from_ids
 from var_mini.view.images import strip
 from var_mini.view.plates import new_figure, picture, row, shown
 
@@ -66,7 +65,7 @@ picture(
 label = torch.tensor([7])  # sneaker
 ids = torch.cat([step.token_ids for step in trace.steps], dim=1)  # (1, 88)
 with torch.no_grad():
-    var_input = inputs_from_ids(quantizer, ids)  # (1, 87, 16), the input of scales 2 to 5
+    var_input = quantizer.inputs_from_ids(ids)  # (1, 87, 16), the input of scales 2 to 5
     condition = transformer.condition(label)
     first, others = transformer.start_tokens(condition), transformer.word_embed(var_input)
     x = torch.cat([first, others], dim=1) + transformer.positions()
@@ -341,31 +340,35 @@ checks.extend_and_attend(extend_and_attend)
 
 # %%
 attend_with_cache = checks.use("extend_and_attend")
-caches = {}  # per block: keys and values, each (H, m, d)
 
 
-def attention(layer, state, q, k, v):
-    """Stands in for the library's cache; q, k, v have a batch of one in front."""
-    heads, _, d = k[0].shape
-    keys, values = caches.get(layer, (k.new_zeros(heads, 0, d), v.new_zeros(heads, 0, d)))
-    scale = transformer.blocks[layer].attn.logit_scale()
-    out, keys, values = attend_with_cache(keys, values, k[0], v[0], q[0], scale)
-    caches[layer] = keys, values
-    return out[None]
+class OwnCache:
+    """Stands in for the library's cache of one block; q, k, v have a batch of one in front."""
+
+    def __init__(self, block):
+        self.scale = block.attn.logit_scale()
+        self.keys = self.values = torch.zeros(transformer.config.heads, 0, transformer.config.head_dim)
+
+    def extend(self, k, v):
+        self.new = k[0], v[0]  # (H, n, d); your function takes them in together with the queries
+
+    def attend(self, q):
+        out, self.keys, self.values = attend_with_cache(self.keys, self.values, *self.new, q[0], self.scale)
+        return out[None]
 
 
 with torch.no_grad():
     masked = transformer(label, var_input)  # (1, 88, V)
-    states = transformer.new_states(1)  # the library's own caches, which `attention` does not use
+    caches = [OwnCache(block) for block in transformer.blocks]
     inputs = [None, *var_input.split(pyramid.counts[1:], dim=1)]
-    stepped = [transformer.step(k, inputs[k], condition, states, attention) for k in range(pyramid.num_scales)]
+    stepped = [transformer.step(k, inputs[k], condition, caches) for k in range(pyramid.num_scales)]
 
 for side, where, logits in zip(pyramid.patch_nums, pyramid.slices, stepped):
     apart = (masked[:, where] - logits).abs().max().item()
     size = masked[:, where].abs().max().item()
     print(f"scale {side} x {side}: logits up to {size:.1f}, largest difference {apart:.1e}")
     assert apart < 1e-3
-print("keys in the cache of each block:", [keys.shape[1] for keys, _ in caches.values()])
+print("keys in the cache of each block:", [cache.keys.shape[1] for cache in caches])
 
 # %% [markdown]
 # The two ways agree to float precision. This is the property that lets VAR train on all scales in parallel and draw
@@ -377,25 +380,23 @@ print("keys in the cache of each block:", [keys.shape[1] for keys, _ in caches.v
 # its answers are poor. But the question is whether *training's* pass and *drawing's* five steps agree: now each
 # step hides the later tokens of its own scale.
 
+
 # %%
-caches_in_order = {}
+class CacheInOrder(OwnCache):
+    """The same, but a token of the new scale does not see the tokens after it."""
 
-
-def attention_in_order(layer, state, q, k, v):
-    """Like `attention`, but a token of the new scale does not see the tokens after it."""
-    before = caches_in_order.get(layer, (k[0][:, :0], v[0][:, :0]))
-    keys, values = torch.cat([before[0], k[0]], dim=1), torch.cat([before[1], v[0]], dim=1)
-    logits = transformer.blocks[layer].attn.logit_scale().view(-1, 1, 1) * q[0] @ keys.transpose(1, 2)
-    m, n = before[0].shape[1], q.shape[2]
-    logits = logits.masked_fill(torch.ones(n, m + n, dtype=torch.bool).triu(m + 1), -torch.inf)
-    caches_in_order[layer] = keys, values
-    return (logits.softmax(dim=-1) @ values)[None]
+    def attend(self, q):
+        m, n = self.keys.shape[1], q.shape[2]
+        self.keys, self.values = torch.cat([self.keys, self.new[0]], dim=1), torch.cat([self.values, self.new[1]], dim=1)
+        logits = self.scale.view(-1, 1, 1) * q[0] @ self.keys.transpose(1, 2)
+        logits = logits.masked_fill(torch.ones(n, m + n, dtype=torch.bool).triu(m + 1), -torch.inf)
+        return (logits.softmax(dim=-1) @ self.values)[None]
 
 
 with torch.no_grad():
     masked = transformer(label, var_input, mask=triangle)
-    states = transformer.new_states(1)
-    stepped = [transformer.step(k, inputs[k], condition, states, attention_in_order) for k in range(pyramid.num_scales)]
+    caches = [CacheInOrder(block) for block in transformer.blocks]
+    stepped = [transformer.step(k, inputs[k], condition, caches) for k in range(pyramid.num_scales)]
 apart = max((masked[:, where] - logits).abs().max().item() for where, logits in zip(pyramid.slices, stepped))
 print(f"triangle in training and in drawing, a whole map per step: largest difference {apart:.1e}")
 assert apart < 1e-3
@@ -426,7 +427,7 @@ labels = torch.tensor([model.config.class_names.index(name) for name in ("T-shir
 with torch.no_grad():
     maps = model.tokenizer.tokenize(torch.stack([s.image for s in samples]) * 2 - 1).token_ids
     true_ids = torch.cat(maps, dim=1)  # (10, 88)
-    logits = transformer(labels, inputs_from_ids(quantizer, true_ids))
+    logits = transformer(labels, quantizer.inputs_from_ids(true_ids))
 losses = F.cross_entropy(logits.transpose(1, 2), true_ids, reduction="none")  # (10, 88)
 guessing = torch.tensor(float(transformer.vocab_size)).log().item()
 per_scale = [part.mean().item() for part in losses.split(pyramid.counts, dim=1)]

@@ -650,7 +650,7 @@ checks.landmark_kernel(landmark_kernel)
 
 # %% tags=["skip-grading"]
 kernel = checks.use("landmark_kernel")
-found = model.transformer.calibrated("landmarks")  # {m: (layers, heads, m, d)}
+found = model.transformer.calibration.landmarks  # {m: (layers, heads, m, d)}
 generator = torch.Generator().manual_seed(0)
 medians = {"k-means": {}, "random": {}}
 for m, calibrated in sorted(found.items()):

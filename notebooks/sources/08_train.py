@@ -40,7 +40,7 @@ from var_mini.training.recipes import RECIPES
 from var_mini.training.schedule import Schedule
 from var_mini.training.stages import train_tokenizer, train_transformer
 from var_mini.training.tokenizer import REVIVE_EVERY, TokenizerObjective, measure_tokenizer
-from var_mini.training.transformer import inputs_from_ids, tokenize_images
+from var_mini.training.transformer import tokenize_images
 from var_mini.view.plates import grid, new_figure, row, shown
 
 FAST = bool(os.environ.get("VAR_MINI_FAST"))
@@ -478,7 +478,7 @@ own = load(RUN / "model", device="auto")
 few = slice(0, 100 if FAST else 400)
 with torch.no_grad():
     ids = tokenize_images(own.tokenizer, images.test_images[few]).long()
-    given = inputs_from_ids(own.tokenizer.quantize, ids.to(own.device))
+    given = own.tokenizer.quantize.inputs_from_ids(ids.to(own.device))
     logits = own.transformer(images.test_labels[few].to(own.device), given).cpu()
     chances = logits.softmax(-1)
     right = -chances.gather(-1, ids[..., None]).log().mean().item()

@@ -265,7 +265,8 @@ checks.phi_of_scale(phi_of_scale)
 
 # %%
 found = checks.use("phi_of_scale")(10)
-assert found == phi_index(10, 4) == official.tokenizer.quantize.phi_of_scale == [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]
+assert found == phi_index(official.config.pyramid, 4) == [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]
+assert found == official.tokenizer.quantize.phi_of_scale
 ticks = np.linspace(1 / 3 / 4, 1 - 1 / 3 / 4, 4)
 for k in (2, 7):
     apart = np.sort(np.abs(ticks - k / 9))[:2]

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from var_mini.analysis.equivalence import mask_against_loop
-from var_mini.training.transformer import inputs_from_ids
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_a_mask_of_ones_lets_coarse_scales_see_finer_ones(tiny, ids):
     coarse = slice(0, pyramid.slices[1].stop)
 
     def change(mask):
-        pair = [t(torch.tensor([1]), inputs_from_ids(tiny.tokenizer.quantize, x[None]), "exact", mask) for x in (ids, other)]
+        pair = [t(torch.tensor([1]), tiny.tokenizer.quantize.inputs_from_ids(x[None]), "exact", mask) for x in (ids, other)]
         return (pair[0] - pair[1])[0, coarse].abs().max().item()
 
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from var_mini.attention import kernels
+from var_mini.attention import kernels, new_state
 from var_mini.gpu import cases
 
 
@@ -49,23 +49,20 @@ def test_without_a_gpu_plain_torch_computes_and_says_why():
     scale = torch.ones(2)
     if not torch.cuda.is_available():
         assert not kernels.capable()
-    assert kernels.fused("poly", scale, 8) is None
     with torch.no_grad():
         assert kernels.why_not("poly", scale, 8) == "the kernels need a GPU, the tensors are on cpu"
-        with kernels.override("torch"):
-            assert kernels.why_not("poly", scale, 8) == "plain torch was asked for"
-    with kernels.override("triton"):  # keys may need gradients even where the scale does not
-        assert kernels.why_not("poly", scale, 8).startswith("the kernels know no gradients")
-    with pytest.raises(ValueError, match="kernels = 'fast': must be one of torch, triton"), kernels.override("fast"):
-        pass
+        assert kernels.why_not("poly", scale, 8, "torch") == "plain torch was asked for"
+        assert kernels.why_not("poly-4", scale, 8, "triton").startswith("there are kernels for landmarks")
+        assert new_state("poly", 1, scale, 8, 4).implementation == "torch"
 
 
-def test_the_environment_may_rule_the_kernels_out(monkeypatch):
-    monkeypatch.setenv("VAR_MINI_KERNELS", "torch")
-    assert kernels.why_not("poly", torch.ones(2), 8) == "plain torch was asked for"
-    monkeypatch.setenv("VAR_MINI_KERNELS", "metal")
-    with pytest.raises(ValueError, match="VAR_MINI_KERNELS = 'metal': must be one of auto, torch, triton"):
-        kernels.choice()
+def test_kernels_that_cannot_do_what_was_asked_of_them_say_so():
+    with pytest.raises(ValueError, match="implementation = 'triton': the kernels know no gradients"):
+        new_state("poly-2", 1, torch.ones(2), 8, 4, implementation="triton")  # k may need gradients though the scale does not
+    with torch.no_grad(), pytest.raises(ValueError, match="implementation = 'triton': there are kernels for landmarks and for"):
+        new_state("poly-4", 1, torch.ones(2), 8, 4, implementation="triton")
+    with pytest.raises(ValueError, match="implementation = 'fast': must be one of auto, torch, triton"):
+        new_state("exact", 1, torch.ones(2), 8, 4, implementation="fast")
 
 
 class TestBadInput:

@@ -10,7 +10,6 @@ from var_mini import checkpoints
 from var_mini import data as datasets
 from var_mini.checkpoints import ASSETS
 from var_mini.cost import practice
-from var_mini.training.transformer import inputs_from_ids
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def test_cross_entropy_of_an_image_is_the_mean_of_minus_log_probabilities(tiny):
     labels = torch.tensor([0, 2, 1])
     found = practice.image_cross_entropy(tiny, ids, labels, "exact", batch_size=2)
     with torch.no_grad():
-        logits = tiny.transformer(labels, inputs_from_ids(tiny.tokenizer.quantize, ids)).double()
+        logits = tiny.transformer(labels, tiny.tokenizer.quantize.inputs_from_ids(ids)).double()
     for i in range(3):
         each = [math.log(sum(math.exp(x) for x in row)) - row[int(id)].item() for row, id in zip(logits[i], ids[i])]
         assert found[i].item() == pytest.approx(sum(each) / 14, abs=1e-5)

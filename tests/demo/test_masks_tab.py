@@ -12,7 +12,6 @@ import torch
 from demo import masks_tab, wording
 from tests.demo.visits import open_tab, overflow
 from var_mini import checkpoints
-from var_mini.training.transformer import inputs_from_ids
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 
@@ -48,7 +47,7 @@ def test_the_switch_computes_both_ways(tiny):
     model = checkpoints.load(tiny)
     ids = torch.cat([step.token_ids for step in model.trace(0, 0, model.config.sampling).steps], 1)
     with torch.inference_mode():
-        logits = model.transformer(torch.tensor([0]), inputs_from_ids(model.tokenizer.quantize, ids), "poly-2")[0]
+        logits = model.transformer(torch.tensor([0]), model.tokenizer.quantize.inputs_from_ids(ids), "poly-2")[0]
     assert same["scales"][2]["largest"] == pytest.approx(logits[5:].abs().max().item(), rel=1e-5)
 
 

@@ -279,7 +279,7 @@ def test_a_crowd_of_clicks_is_refused_beyond_the_limit(wire, tiny):
     answers, elsewhere = [], Wire(wire.page, tiny, "127.0.0.2")
 
     def click(visitor, seed):
-        query = {"settings": runs.record(runs.checked(tiny, 0, seed, 0, 1, 0, 1)), "kind": "png"}
+        query = {"settings": runs.checked(tiny, 0, seed, 0, 1, 0, 1).to_dict(), "kind": "png"}
         body = {"data": query, "component_id": number, "session_hash": "crowd", "fn_name": "export"}
         return json.loads(visitor.ask("POST", f"{API}/component_server", body)[1])
 
@@ -296,7 +296,7 @@ def test_a_crowd_of_clicks_is_refused_beyond_the_limit(wire, tiny):
 
 def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
     settings = runs.checked(tiny, 1, 4242, 0, 1, 0, 1)
-    forged_run = Trace(runs.record(settings), list(runs.draw(runs.checked(tiny, 2, 1, 0, 1, 0, 1))))
+    forged_run = Trace(settings.to_dict(), list(runs.draw(runs.checked(tiny, 2, 1, 0, 1, 0, 1))))
     assert not torch.equal(forged_run.image, checkpoints.load(tiny).trace(1, 4242, settings.sampling).image)
     shown = gallery.open_trace(forged_run.to_bytes())
     ids = [step.token_ids[0].tolist() for step in forged_run.steps]

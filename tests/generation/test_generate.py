@@ -184,12 +184,17 @@ def test_sample_images_of_nothing_is_refused(tiny):
         ({"label": []}, "batch = 0: must be a whole number from 1"),
         ({"label": [0, 1], "seed": [1, 2, 3]}, "label has 2 and seed has 3 entries"),
         ({"attention": "fast"}, "attention = 'fast': must be one of auto, budget, exact"),
-        ({"capture": "all"}, "capture = 'all': must be one of blocks, full, none"),
+        ({"implementation": "fast"}, "implementation = 'fast': must be one of auto, torch, triton"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_drawn(tiny, arguments, message):
     with pytest.raises(ValueError, match=message):
         generate(tiny.tokenizer, tiny.transformer, **({"label": 0, "seed": 0} | arguments))
+
+
+def test_what_is_recorded_is_one_of_the_known_kinds(tiny):
+    with pytest.raises(ValueError, match="capture = 'all': must be one of blocks, full, none"):
+        tiny.generate(0, 0, capture="all")
 
 
 def test_top_k_above_v_means_all_codes(tiny):

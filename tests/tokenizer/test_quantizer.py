@@ -8,6 +8,7 @@ import torch
 
 from tests.conftest import TINY_TOKENIZER
 from var_mini.analysis.parity import fill_by_rule
+from var_mini.pyramid import ScalePyramid
 from var_mini.tokenizer import MultiScaleQuantizer
 from var_mini.tokenizer.quantizer import phi_index
 
@@ -17,7 +18,7 @@ from var_mini.tokenizer.quantizer import phi_index
     [(10, [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]), (7, [0, 0, 1, 2, 2, 3, 3]), (6, [0, 0, 1, 2, 3, 3]), (5, [0, 1, 2, 2, 3]), (1, [0])],
 )
 def test_phi_sharing_is_the_published_one(scales, expected):
-    assert phi_index(scales, 4) == expected
+    assert phi_index(ScalePyramid(tuple(range(1, scales + 1))), 4) == expected
 
 
 def area(f, side):

@@ -82,9 +82,9 @@ def test_collected_vectors_are_those_of_the_masked_pass(tiny):
 
 def test_calibration_of_a_checkpoint(calibrated_folder, tiny):
     model = checkpoints.load(calibrated_folder)
-    assert set(model.transformer.calibrated("landmarks")) == {16, 32, 64}
-    assert set(model.transformer.calibrated("coefficients")) == {2, 4}
-    assert not checkpoints.load(calibrated_folder, calibrated=False).transformer.calibrated("landmarks")
+    assert set(model.transformer.calibration.landmarks) == {16, 32, 64}
+    assert set(model.transformer.calibration.coefficients) == {2, 4}
+    assert not checkpoints.load(calibrated_folder, calibrated=False).transformer.calibration.landmarks
     assert set(model.transformer.state_dict()) == set(tiny.transformer.state_dict())  # no part of the weights
     ids = torch.randint(24, (4, 14), generator=torch.Generator().manual_seed(0))
     qkv = collect_qkv(model, ids, torch.tensor([0, 1, 2, 0]))
@@ -112,7 +112,7 @@ def test_bad_calibration_is_refused(tiny):
         calibrate(tiny, images, labels, (64,))
     with pytest.raises(ValueError, match="landmarks = 8: must be a whole number from 16 to 256"):
         calibrate(tiny, images, labels, (16, 8))
-    assert not tiny.transformer.calibrated("landmarks")
+    assert not tiny.transformer.calibration.landmarks
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from var_mini import checkpoints
 from var_mini.__main__ import main
 from var_mini.training import lora
-from var_mini.training.transformer import TransformerObjective, inputs_from_ids
+from var_mini.training.transformer import TransformerObjective
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def ids():
 
 def logits(model, ids):
     with torch.no_grad():
-        return model.transformer(torch.tensor([0, 1]), inputs_from_ids(model.tokenizer.quantize, ids))
+        return model.transformer(torch.tensor([0, 1]), model.tokenizer.quantize.inputs_from_ids(ids))
 
 
 def filled(model, rank=3, alpha=6.0):

@@ -19,7 +19,7 @@ from var_mini.model import Model
 from var_mini.training import recipes, stages
 from var_mini.training.schedule import Schedule
 from var_mini.training.tokenizer import measure_tokenizer, psnr
-from var_mini.training.transformer import TransformerObjective, cross_entropy, inputs_from_ids, tokenize_images
+from var_mini.training.transformer import TransformerObjective, cross_entropy, tokenize_images
 
 
 @pytest.fixture
@@ -137,14 +137,14 @@ def test_ids_lead_to_the_same_input_as_images(tiny, tiny_images):
     with torch.no_grad():
         f_hats = tiny.tokenizer.tokenize(images.float() / 127.5 - 1).f_hat
         expected = tiny.tokenizer.quantize.teacher_forcing_input(f_hats)
-        torch.testing.assert_close(inputs_from_ids(tiny.tokenizer.quantize, ids), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(tiny.tokenizer.quantize.inputs_from_ids(ids), expected, atol=1e-5, rtol=0)
 
 
 def test_cross_entropy_by_hand(tiny):
     ids = torch.randint(0, 24, (5, 14))
     labels = torch.tensor([0, 1, 2, 0, 1])
     with torch.no_grad():
-        logits = tiny.transformer(labels, inputs_from_ids(tiny.tokenizer.quantize, ids)).double()
+        logits = tiny.transformer(labels, tiny.tokenizer.quantize.inputs_from_ids(ids)).double()
     by_hand = -(logits - logits.logsumexp(-1, keepdim=True)).gather(-1, ids.unsqueeze(-1)).squeeze(-1).mean(0)
     measured = cross_entropy(tiny.transformer, tiny.tokenizer.quantize, ids.int(), labels, batch_size=2)
     assert measured["cross_entropy"] == pytest.approx(by_hand.mean().item(), abs=1e-5)

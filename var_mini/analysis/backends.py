@@ -9,7 +9,7 @@ import torch
 
 from .. import data as datasets
 from .. import validate
-from ..generation import generate
+from ..generation import Record, generate
 from ..model import Model
 from ..training.classifier import load_classifier
 from ..training.qkv import collect_qkv
@@ -40,9 +40,8 @@ def draw_with(model: Model, attention: str, count: int, batch_size: int = 100) -
     for start in range(0, count, batch_size):
         seeds = list(range(start, min(start + batch_size, count)))
         labels = [i % t.num_classes for i in seeds]
-        steps = list(
-            generate(model.tokenizer, model.transformer, labels, seeds, settings, attention, partial_images=False, timed=False)
-        )
+        record = Record(partial_images=False, timed=False)
+        steps = list(generate(model.tokenizer, model.transformer, labels, seeds, settings, attention, record))
         images.append(steps[-1].image)
         tokens.append(torch.cat([step.token_ids for step in steps], 1))
         rows = len(seeds) * (2 if settings.guidance > 0 else 1)

@@ -51,11 +51,7 @@ def tokenize_picture(model: Model, image: torch.Tensor) -> Trace:
 @torch.inference_mode()
 def picture_of_ids(model: Model, ids: list[torch.Tensor]) -> Trace:
     """The trace of given token maps, int64 (n_k,) per scale: what each adds to the picture."""
-    pyramid, codes = model.config.pyramid, model.config.tokenizer.vocab_size
-    if [tuple(part.shape) for part in ids] != [(n,) for n in pyramid.counts]:
-        raise ValueError(f"ids have shapes {[tuple(p.shape) for p in ids]}: must be (n,) per scale, n = {pyramid.counts}")
-    if any(bool(((part < 0) | (part >= codes)).any()) for part in ids):
-        raise ValueError(f"ids: must be codes from 0 to {codes - 1}")
+    pyramid, ids = model.config.pyramid, model.tokenizer.quantize.check_ids(ids)
     device = model.transformer.pos_1LC.device
     steps = []
     for k, f_hat in enumerate(model.tokenizer.quantize.accumulate([part[None].to(device) for part in ids])):

@@ -13,7 +13,6 @@ import torch
 from .. import validate
 from ..attention import AttentionSpec, has_masked_pass
 from ..model import Model
-from ..training.transformer import inputs_from_ids
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,13 @@ def mask_against_loop(
     Raises ValueError where the back end has no masked pass, or anything is out of range.
     """
     t, pyramid = model.transformer, model.config.pyramid
-    spec, _ = t.resolve(attention)
+    spec = t.resolve(attention)
     if not has_masked_pass(spec):
         raise ValueError(f"attention = {str(spec)!r}: has no masked pass; must be exact or poly")
     label = validate.integer("label", label, 0, t.config.num_classes - 1)
-    if tuple(ids.shape) != (pyramid.tokens,) or not bool(((ids >= 0) & (ids < t.vocab_size)).all()):
-        raise ValueError(f"ids have shape {tuple(ids.shape)}: must be ({pyramid.tokens},), codes from 0 to {t.vocab_size - 1}")
-    device = t.pos_1LC.device
-    given = torch.tensor([label], device=device), inputs_from_ids(model.tokenizer.quantize, ids.to(device).long()[None])
+    quantizer, device = model.tokenizer.quantize, t.pos_1LC.device
+    ids = torch.cat(quantizer.check_ids(ids)).to(device)
+    given = torch.tensor([label], device=device), quantizer.inputs_from_ids(ids[None])
     everything = torch.ones(pyramid.tokens, pyramid.tokens, dtype=torch.bool, device=device)
     masked = t(*given, spec)[0]
     others = [t.forward_by_scale(*given, spec), t(*given, spec, mask=everything), t(*given, spec, mask=everything.tril())]

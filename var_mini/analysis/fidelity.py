@@ -17,15 +17,12 @@ def output_errors(model: Model, qkv: QKV, attention: str | AttentionSpec) -> tup
     and the number of (image, head) outputs that fell back to exact.
     """
     t, pyramid = model.transformer, model.config.pyramid
-    spec, _ = t.resolve(attention)
-    landmarks = t.calibrated("landmarks").get(spec.landmarks)
-    coefficients = t.calibrated("coefficients").get(spec.degree)
+    spec = t.resolve(attention)
     errors, fallbacks = [], 0
     for layer, block in enumerate(t.blocks):
         q, k, v = qkv.q[layer], qkv.k[layer], qkv.v[layer]
         shape = len(q), block.attn.logit_scale(), t.config.head_dim, pyramid.tokens
-        tables = [None if table is None else table[layer] for table in (landmarks, coefficients)]
-        state, exact = new_state(spec, *shape, *tables), new_state("exact", *shape)
+        state, exact = new_state(spec, *shape, **t.calibration.of_layer(spec, layer)), new_state("exact", *shape)
         per_scale = []
         for where in pyramid.slices:
             for each in (state, exact):

@@ -8,14 +8,14 @@ to exact attention, they are those of exact attention.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import torch
 
 from .. import validate
 from ..attention import AttentionSpec
-from ..generation import normalise_styles
+from ..generation.settings import conditions, styles_per_image
 from ..model import Model
-from ..training.transformer import inputs_from_ids
 
 
 def attention_row(
@@ -36,7 +36,7 @@ def attention_row(
     token = validate.integer("token", token, 0, model.config.pyramid.counts[scale] - 1)
     rows = []
 
-    def look(index, state, q):
+    def look(index, layer, state, q):
         if index == scale:
             rows.append(state.weights(q)[0, :, token])  # all queries: one of them decides whether the head falls back
 
@@ -53,12 +53,11 @@ def attention_blocks(
     """
     pyramid, layers = model.config.pyramid, model.config.transformer.depth
     found = torch.zeros(pyramid.num_scales, layers, model.config.transformer.heads, pyramid.num_scales)
-    layer_of = iter(range(layers * pyramid.num_scales))
 
-    def look(index, state, q):
+    def look(index, layer, state, q):
         parts = state.weights(q)[0].split(pyramid.counts[: index + 1], dim=-1)
         mass = torch.stack([part.sum(-1).mean(-1) for part in parts], -1)  # (H, index + 1)
-        found[index, next(layer_of) % layers, :, : index + 1] = mass.float().cpu()
+        found[index, layer, :, : index + 1] = mass.float().cpu()
 
     _replay(model, ids, label, style, attention, pyramid.num_scales, look)
     return found.permute(1, 2, 0, 3)
@@ -66,22 +65,14 @@ def attention_blocks(
 
 @torch.inference_mode()
 def _replay(model: Model, ids: torch.Tensor, label: int, style: int | None, attention, scales: int, look: Callable) -> None:
-    """Runs the first `scales` scales on given ids; `look(index, state, q)` sees every layer after its keys were added."""
-    t, pyramid = model.transformer, model.config.pyramid
+    """Runs the first `scales` scales on given ids; `look(index, layer, state, q)` sees every layer after it has attended."""
+    t, quantizer = model.transformer, model.tokenizer.quantize
     label = validate.integer("label", label, 0, t.config.num_classes - 1)
-    styles = normalise_styles(style, 1, t.config.num_styles)
-    if tuple(ids.shape) != (pyramid.tokens,) or not bool(((ids >= 0) & (ids < t.vocab_size)).all()):
-        raise ValueError(f"ids have shape {tuple(ids.shape)}: must be ({pyramid.tokens},), codes from 0 to {t.vocab_size - 1}")
-    device = t.pos_1LC.device
-    condition = t.condition(torch.tensor([label] if styles is None else [[label, styles[0]]], device=device))
-    states = t.new_states(1, attention, True)
-    var_input = inputs_from_ids(model.tokenizer.quantize, ids.to(device).long()[None])
-    inputs = [None, *var_input.split(pyramid.counts[1:], dim=1)]
-    for index in range(scales):
+    told = conditions([label], styles_per_image(style, 1, t.config.num_styles))
+    device, calls = t.pos_1LC.device, count()
+    ids = torch.cat(quantizer.check_ids(ids)[:scales]).to(device)
 
-        def watch(layer, state, q, k, v, index=index):
-            state.extend(k, v)
-            look(index, state, q)
-            return state.attend(q)
+    def observer(layer, state, q, k, v):
+        look(next(calls) // len(t.blocks), layer, state, q)
 
-        t.step(index, inputs[index], condition, states, watch)
+    t.forward_by_scale(told.to(device), quantizer.inputs_from_ids(ids[None]), attention, observer, reserve=True)

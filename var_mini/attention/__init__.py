@@ -6,8 +6,23 @@ by name, per call.
 """
 
 from .backends import has_masked_pass, masked, new_state
+from .calibration import Calibration
 from .choose import choose
+from .layer import SelfAttention
+from .model import BackEnds
 from .spec import AttentionSpec
-from .state import AttentionState
+from .state import AttentionState, Observer, attend_through
 
-__all__ = ["AttentionSpec", "AttentionState", "choose", "has_masked_pass", "masked", "new_state"]
+__all__ = [
+    "AttentionSpec",
+    "AttentionState",
+    "BackEnds",
+    "Calibration",
+    "Observer",
+    "SelfAttention",
+    "attend_through",
+    "choose",
+    "has_masked_pass",
+    "masked",
+    "new_state",
+]

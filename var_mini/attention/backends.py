@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from .. import validate
+from . import kernels
 from .budget import BudgetState
 from .exact import ExactState, masked_exact
+from .features import FeatureState
 from .landmark import LandmarkState
 from .local import LocalState
 from .polynomial import PolyState, masked_polynomial
@@ -23,6 +26,7 @@ def new_state(
     landmarks: torch.Tensor | None = None,
     coefficients: torch.Tensor | None = None,
     reserve: bool | None = None,
+    implementation: str = "auto",
 ) -> AttentionState:
     """An empty state of one layer for `batch` sequences of at most `capacity` tokens.
 
@@ -31,9 +35,11 @@ def new_state(
     landmarks     (H, m, head_dim), for `landmark`
     coefficients  (H, degree + 1), for calibrated `poly`
     reserve       whether low-rank states keep keys and values as well; by default where denominators could fail
+    implementation  "torch" or "triton" for a low-rank state; "auto" takes the fused kernels where they can compute it
     Raises ValueError where a parameter is out of range or what the method needs is missing.
     """
     spec = AttentionSpec.parse(attention)
+    validate.one_of("implementation", implementation, kernels.IMPLEMENTATIONS)
     if spec.method == "auto":
         raise ValueError("attention = 'auto': a state needs a definite back end; VAR.resolve chooses one")
     spec.rank(head_dim)  # refuses a rank that is too large
@@ -51,12 +57,22 @@ def new_state(
             given = None if coefficients is None else tuple(coefficients.shape)
             raise ValueError(f"coefficients have shape {given}: must be ({len(scale)}, {spec.degree + 1})")
         reserve = spec.calibrated if reserve is None else reserve
-        return PolyState(*shape, spec.degree, coefficients if spec.calibrated else None, reserve)
+        kind = _low_rank(spec, scale, head_dim, implementation)
+        return kind(*shape, spec.degree, coefficients if spec.calibrated else None, reserve)
     wanted = (len(scale), spec.landmarks, head_dim)
     if landmarks is None or tuple(landmarks.shape) != wanted:
         given = None if landmarks is None else tuple(landmarks.shape)
         raise ValueError(f"landmarks have shape {given}: must be {wanted}")
-    return LandmarkState(*shape, landmarks, True if reserve is None else reserve)
+    return _low_rank(spec, scale, head_dim, implementation)(*shape, landmarks, True if reserve is None else reserve)
+
+
+def _low_rank(spec: AttentionSpec, scale: torch.Tensor, head_dim: int, implementation: str) -> type[FeatureState]:
+    """The class of a `poly` or `landmark` state."""
+    if not kernels.chosen(spec, scale, head_dim, implementation):
+        return PolyState if spec.method == "poly" else LandmarkState
+    from . import fused_states
+
+    return fused_states.FusedPolyState if spec.method == "poly" else fused_states.FusedLandmarkState
 
 
 def has_masked_pass(attention: str | AttentionSpec) -> bool:
@@ -78,8 +94,9 @@ def masked(
     Equals the loop of `extend` and `attend` over the scales.
     """
     spec = AttentionSpec.parse(attention)
-    if spec.method == "exact":
-        return masked_exact(q, k, v, scale, mask)
-    if spec.method == "poly":
-        return masked_polynomial(q, k, v, scale, mask, spec.degree, coefficients if spec.calibrated else None)
+    with torch.autocast("cpu", enabled=False):  # there SDPA is several times slower backwards in bfloat16 than in float32
+        if spec.method == "exact":
+            return masked_exact(q, k, v, scale, mask)
+        if spec.method == "poly":
+            return masked_polynomial(q, k, v, scale, mask, spec.degree, coefficients if spec.calibrated else None)
     raise ValueError(f"attention = {str(spec)!r}: has no masked pass; use VAR.forward_by_scale")

@@ -14,7 +14,7 @@ POLY_BOUND, LANDMARK_BOUND = 2.0, 4.0
 
 
 def choose(tokens: int, head_dim: int, bound: float, landmarks: list[int]) -> tuple[AttentionSpec, str]:
-    """A back end for sequences of `tokens` tokens with logits within [-bound, bound], and the reason in words.
+    """What `auto` stands for: a back end for `tokens` tokens with logits within [-bound, bound], and the reason in words.
 
     `landmarks` lists the calibrated numbers of landmarks; none where the model has not been calibrated.
     """

@@ -28,6 +28,10 @@ class ExactState:
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
         check_keys(k, v, batch, heads, head_dim)
+        self.append(k, v)
+
+    def append(self, k: torch.Tensor, v: torch.Tensor) -> None:
+        """`extend` for a state that has looked at k and v already, and keeps this one in reserve."""
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"k has {k.shape[2]} tokens: {self.capacity - self.length} of {self.capacity} places are left")

@@ -8,7 +8,6 @@ number (arXiv 2302.13214, arXiv 2501.04377).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import ModuleType
 
 import torch
 
@@ -20,8 +19,8 @@ GPU_TILE_BYTES = 256 << 20  # on a GPU launches cost more than memory traffic; n
 
 
 class FeatureState(ABC):
-    """Base of the constant-size states. A method gives `features` and `mix`, or GPU kernels in place of `take_in` and
-    `give_out`.
+    """Base of the constant-size states. A method gives `features` and `mix`; `fused_states` has GPU kernels in place of
+    `take_in` and `give_out`.
 
     `reserve` keeps keys and values beside the state. They are used for `weights`, and for a head in which some query's
     denominator is not positive: the whole head is then computed exactly and counted in `fallbacks`. Without a reserve such
@@ -47,7 +46,7 @@ class FeatureState(ABC):
     # -- what a method defines -------------------------------------------------------------------------------------
 
     positive: bool  # whether the method itself rules out denominators that are not positive
-    fused: ModuleType | None = None  # the GPU kernels where they compute this state, else plain torch does
+    implementation = "torch"  # or "triton": what computes it
 
     @abstractmethod
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -86,16 +85,14 @@ class FeatureState(ABC):
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, *_, columns = self.state.shape
         check_keys(k, v, batch, heads, columns - 1)
-        self._refuse_gradients(k, v)
         if self.reserve is not None:
-            self.reserve.extend(k, v)
+            self.reserve.append(k, v)
         self.take_in(k, v)
         self.seen = True
 
     def attend(self, q: torch.Tensor) -> torch.Tensor:
         batch, heads, *_, columns = self.state.shape
         check_queries(q, batch, heads, columns - 1, self.seen)
-        self._refuse_gradients(q)
         out, denominator = self.give_out(q)
         lowest = denominator.detach().amin(-1)  # (B, H)
         self.smallest = lowest.min() if self.smallest is None else torch.minimum(self.smallest, lowest.min())
@@ -123,15 +120,6 @@ class FeatureState(ABC):
             return None
         bad = ~(lowest > 0)
         return bad if bad.any() else None
-
-    def _refuse_gradients(self, *inputs: torch.Tensor) -> None:
-        if self.fused and torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-            raise ValueError("this state uses fused kernels, which know no gradients: make it with gradients enabled")
-
-    @property
-    def implementation(self) -> str:
-        """What computes it: `triton` or `torch`."""
-        return "triton" if self.fused else "torch"
 
     @property
     def state_bytes(self) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 
-from . import kernels
 from .features import FeatureState
 
 RIDGE = 1e-5  # K_LL of close landmarks is singular in float32 without it
@@ -32,7 +31,6 @@ class LandmarkState(FeatureState):
         gram = torch.exp((exact @ exact.transpose(-1, -2) - 1) * s[:, None, None])
         eye = torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
         self.factor = torch.linalg.cholesky(gram + RIDGE * eye).to(scale)
-        self.fused = kernels.fused("landmark", scale, head_dim, self.rank)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         shifted = torch.matmul(self.directions, x.transpose(-1, -2)) - self.scale[:, None, None]
@@ -40,17 +38,6 @@ class LandmarkState(FeatureState):
 
     def mix(self, state: torch.Tensor) -> torch.Tensor:
         return solved_by_head(state, self.factor) if state.is_cuda else torch.cholesky_solve(state, self.factor)
-
-    def take_in(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        if self.fused:
-            self.fused.landmark_extend(self.state, k, v, self.scale, self.landmarks)
-        else:
-            super().take_in(k, v)
-
-    def give_out(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.fused:
-            return self.fused.landmark_attend(self.mix(self.state), q, self.scale, self.landmarks)
-        return super().give_out(q)
 
 
 def solved_by_head(state: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ from math import comb, factorial, prod
 
 import torch
 
-from . import kernels
 from .features import FeatureState
 
 LOST = 0.01  # rounding error of s^g / g! that is small beside the least value of an even Taylor polynomial, 0.25 to 0.5
@@ -106,24 +105,12 @@ class PolyState(FeatureState):
             coefficients = taylor(degree).to(scale).expand(len(scale), -1)
         # s^j belongs to the pair, so it is applied here once instead of to every query and key
         self.mixing = coefficients.to(scale.dtype)[:, powers] * scale[:, None] ** powers * orders  # (H, r)
-        self.fused = kernels.fused("poly", scale, head_dim) if degree == 2 and self.positive else None
-        if self.fused:
-            self.state = self.fused.poly2_state(batch, len(scale), head_dim, scale.device)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         return monomials(x.transpose(-1, -2).contiguous(), self.degree)
 
     def mix(self, state: torch.Tensor) -> torch.Tensor:
         return self.mixing.unsqueeze(-1) * state
-
-    def take_in(self, k: torch.Tensor, v: torch.Tensor) -> None:
-        if self.fused:
-            self.fused.poly2_extend(self.state, k, v, self.scale)
-        else:
-            super().take_in(k, v)
-
-    def give_out(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.fused.poly2_attend(self.state, q, self.scale) if self.fused else super().give_out(q)
 
 
 def masked_polynomial(

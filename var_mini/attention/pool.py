@@ -45,7 +45,7 @@ class PoolState:
         if side * side != tokens:
             raise ValueError(f"k has {tokens} tokens: pooling needs a square token map, one whole scale at a time")
         if self.reserve is not None:
-            self.reserve.extend(k, v)
+            self.reserve.append(k, v)
         bias = self.bias.new_zeros(tokens)
         if side > EXACT_SIDE:
             k, v = self._pooled(k, side), self._pooled(v, side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -52,6 +53,18 @@ class AttentionState(Protocol):
     def smallest_denominator(self) -> float | None:
         """The smallest sum of weights of any query so far; None where softmax keeps it inside the kernel."""
         ...
+
+
+Observer = Callable[[int, AttentionState, torch.Tensor, torch.Tensor, torch.Tensor], object]  # layer, state, q, k, v
+
+
+def attend_through(layer: int, state: AttentionState, observer: Observer | None, q, k, v) -> torch.Tensor:
+    """Attention of one layer through its state, (B, H, n, head_dim). The observer is told afterwards, and changes nothing."""
+    state.extend(k, v)
+    out = state.attend(q)
+    if observer is not None:
+        observer(layer, state, q, k, v)
+    return out
 
 
 def check_keys(k: torch.Tensor, v: torch.Tensor, batch: int, heads: int, head_dim: int) -> None:

@@ -65,12 +65,12 @@ def run(options) -> None:
     defaults = model.config.sampling
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
-    spec, reason = model.transformer.resolve(options.attention)
+    spec = model.transformer.resolve(options.attention)
     settings = model.trace_settings(label, options.seed, sampling, options.attention, style)
     asked = f", style {validate.printable(model.config.style_name(style))}" if model.config.transformer.num_styles else ""
     print(f"class {validate.printable(model.config.class_name(label))} (#{label}){asked}, seed {settings['seed']}")
     if spec.method != "exact" or options.attention == "auto":
-        print(f"attention {spec}: {reason}")
+        print(f"attention {spec}: {model.transformer.choose()[1] if options.attention == 'auto' else 'asked for'}")
     trace = Trace(settings)
     for step in model.generate(label, options.seed, sampling, attention=options.attention, style=style):
         trace.steps.append(step)

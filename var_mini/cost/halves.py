@@ -10,7 +10,7 @@ import torch
 
 from .. import checkpoints, validate
 from ..analysis.parity import fill_by_rule
-from ..generation.generate import Clock
+from ..generation.observe import Clock
 from ..model import Model
 from ..precision import dtype_of
 
@@ -72,9 +72,8 @@ def bench_dtype(name: str | None = None, dtype: str = "bfloat16", device: str = 
 @torch.inference_mode()
 def _forced(reference: Model, other: Model, ids: torch.Tensor) -> float:
     """Share of tokens whose most likely code is the same in both models, given the same coarser scales."""
-    from ..training.transformer import inputs_from_ids
 
     device = reference.transformer.pos_1LC.device
-    label, given = torch.tensor([0], device=device), inputs_from_ids(reference.tokenizer.quantize, ids.to(device)[None])
+    label, given = torch.tensor([0], device=device), reference.tokenizer.quantize.inputs_from_ids(ids.to(device)[None])
     codes = [model.transformer(label, given).argmax(-1) for model in (reference, other)]
     return (codes[0] == codes[1]).float().mean().item()

@@ -17,7 +17,7 @@ import torch
 
 from .. import validate
 from ..config import TransformerConfig
-from ..generation.generate import Clock
+from ..generation.observe import Clock
 from ..pyramid import ScalePyramid
 from . import raster, scaling
 from .ladder import official_like

@@ -23,7 +23,7 @@ from .. import data as datasets
 from ..attention import AttentionSpec
 from ..model import Model
 from ..training.lora import train_adapter
-from ..training.transformer import inputs_from_ids, tokenize_images
+from ..training.transformer import tokenize_images
 from .complexity import feature_pairs, pairs
 from .trained import time_image
 
@@ -111,6 +111,6 @@ def image_cross_entropy(
     """Nats per token of each image with teacher forcing, (N,)."""
     found = []
     for part, label in zip(ids.split(batch_size), labels.split(batch_size)):
-        logits = model.transformer(label, inputs_from_ids(model.tokenizer.quantize, part.long()), attention)
+        logits = model.transformer(label, model.tokenizer.quantize.inputs_from_ids(part.long()), attention)
         found.append(F.cross_entropy(logits.transpose(1, 2), part.long(), reduction="none").double().mean(1))
     return torch.cat(found)

@@ -134,15 +134,13 @@ class VarModel:
         inputs: list[torch.Tensor | None] = [None]
         drawn = []
 
-        def watch(layer, state, q, k, v):
-            state.extend(k, v)
+        def observer(layer, state, q, k, v):
             if layer == 0:
                 counter.add(q.shape[2], state.rank)
-            return state.attend(q)
 
         for scale, side in enumerate(self.pyramid.patch_nums):
             if cached:
-                logits = self.model.step(scale, inputs[scale], condition, states, watch)
+                logits = self.model.step(scale, inputs[scale], condition, states, observer)
             else:
                 logits = prefix_pass(self.model, inputs, condition, counter)[:, -side * side :]
             if keep is not None:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from .. import validate
 from ..attention import AttentionSpec, AttentionState, masked, new_state
 from ..config import TransformerConfig
-from ..generation.generate import Clock
+from ..generation.observe import Clock
 from ..pyramid import ScalePyramid
 from ..transformer import VAR
 from . import complexity

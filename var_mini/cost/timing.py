@@ -8,7 +8,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..generation.generate import Clock
+from ..generation.observe import Clock
 from ..model import Model
 from .machine import gemm_peak
 

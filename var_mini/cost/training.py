@@ -12,7 +12,7 @@ import torch
 
 from .. import validate
 from ..config import ModelConfig
-from ..generation.generate import Clock
+from ..generation.observe import Clock
 from ..model import Model
 from ..training.augment import augment
 from ..training.loop import Trainer

@@ -17,11 +17,13 @@ from ..attention import AttentionSpec
 from ..config import Sampling
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .generate import MAX_BATCH, generate, guided_and_filtered, normalise, normalise_styles, scale_logits, with_styles
+from .generate import generate, guided_and_filtered, scale_logits
+from .observe import BARE
 from .sampling import exponential, noise_generators, pick
+from .settings import MAX_BATCH, conditions, labels_and_seeds, styles_per_image
 
 WARM_UPS = 3  # runs before recording: libraries choose kernels and allocate what stays
-Record = Callable[[Callable[[], None]], Callable[[], None]]
+Recording = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class Graphs:
@@ -39,12 +41,12 @@ class Graphs:
         batch: int = 1,
         sampling: Sampling | None = None,
         attention: str | AttentionSpec = "exact",
-        record: Record | None = None,
+        record: Recording | None = None,
     ):
         self.tokenizer, self.transformer = tokenizer, transformer
         self.batch = validate.integer("batch", batch, 1, MAX_BATCH)
         self.sampling = sampling or Sampling()
-        self.attention, _ = transformer.resolve(attention)
+        self.attention = transformer.resolve(attention)
         self.redrawn = 0
         self.why_not: str | None = None
         self.device = transformer.pos_1LC.device
@@ -61,23 +63,23 @@ class Graphs:
     def draw(self, label: int | list[int], seed: int | list[int], style=None) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids int64 (B, L) and images float (B, channels, S, S) in [0, 1] of `batch` labels and seeds, on the CPU."""
         config = self.transformer.config
-        labels, seeds = normalise(label, seed, config.num_classes)
-        styles = normalise_styles(style, len(labels), config.num_styles)
+        labels, seeds = labels_and_seeds(label, seed, config.num_classes)
+        styles = styles_per_image(style, len(labels), config.num_styles)
         if len(labels) != self.batch:
             raise ValueError(f"batch = {len(labels)}: these graphs were recorded for {self.batch}")
         if self.why_not is None:
-            drawn = self._replay(with_styles(labels, styles), seeds)
+            drawn = self._replay(conditions(labels, styles), seeds)
             if drawn is not None:
                 return drawn
             self.redrawn += 1
-        bare = {"details": False, "partial_images": False, "timed": False, "style": styles}
-        steps = list(generate(self.tokenizer, self.transformer, labels, seeds, self.sampling, self.attention, **bare))
+        how = self.sampling, self.attention, BARE
+        steps = list(generate(self.tokenizer, self.transformer, labels, seeds, *how, style=styles))
         return torch.cat([step.token_ids for step in steps], 1), steps[-1].image
 
     # -- recording ---------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _build(self, record: Record) -> None:
+    def _build(self, record: Recording) -> None:
         pyramid, device, B = self.transformer.pyramid, self.device, self.batch
         self.guided = self.sampling.guidance > 0
         rows = 2 * B if self.guided else B

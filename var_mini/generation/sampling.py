@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .. import validate
-
 MAX_SEED = 2**32 - 1
 
 
@@ -42,9 +40,10 @@ def _ascending(values: torch.Tensor) -> torch.Tensor:
 def noise_generators(seeds: list[int]) -> list[torch.Generator]:
     """One source of noise per image, on the CPU: an image depends on its own seed, not on the batch or the device.
 
-    The noise is that of torch's generator; another version or build of torch may draw other numbers from a seed.
+    Seeds are whole numbers from 0 to MAX_SEED. The noise is that of torch's generator; another version or build of torch may
+    draw other numbers from a seed.
     """
-    return [torch.Generator().manual_seed(validate.integer("seed", seed, 0, MAX_SEED)) for seed in seeds]
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:

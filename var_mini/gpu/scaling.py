@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..attention import AttentionSpec, kernels, new_state
+from ..attention import AttentionSpec, new_state
 from ..config import TransformerConfig
 from ..cost.ladder import official_like
 from ..cost.roofline import roofline, transformer_roofline
@@ -111,11 +111,7 @@ def _low_rank(method: str, kind: str, q, k, v, scale):
     B, H, N, d = q.shape
     spec = AttentionSpec.parse(method)
     marks = landmarks(TransformerConfig(depth=1, heads=H, head_dim=d), spec.landmarks)[0].to(q.device)
-    with kernels.override(kind):
-        reason = kernels.why_not(spec.method, scale, d, spec.rank(d))
-        if kind == "triton" and reason:
-            raise ValueError(reason)
-        state = new_state(spec, B, scale, d, N, marks, reserve=False)
+    state = new_state(spec, B, scale, d, N, marks, reserve=False, implementation=kind)
     state.unchecked = True  # random landmarks may fail a check that has no part in the time
 
     def attend():
@@ -156,12 +152,7 @@ def transformer_rows(report: Report, name: str, gpu, dtype: str, head_dim: int, 
 
 def _measure_transformer(report: Report, model: VAR, method: str, kind: str, dtype: str, batch: int) -> dict:
     device, pyramid = report.device, model.pyramid
-    spec, scale = AttentionSpec.parse(method), model.blocks[0].attn.logit_scale()
-    with kernels.override(kind):
-        reason = kernels.why_not(spec.method, scale, model.config.head_dim, spec.rank(model.config.head_dim) or 64)
-        if kind == "triton" and reason:
-            raise ValueError(reason)
-        states = model.new_states(batch, method, reserve=None if method == "exact" else False)
+    states = model.new_states(batch, method, None if method == "exact" else False, implementation=kind)
     condition = model.condition(torch.zeros(batch, dtype=torch.long, device=device))
     inputs = [None, *(torch.zeros(batch, count, Z_CHANNELS, device=device) for count in pyramid.counts[1:])]
     for state in states:

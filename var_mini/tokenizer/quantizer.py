@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .. import validate
 from ..config import TokenizerConfig
+from ..pyramid import ScalePyramid
 
 NEAREST_ROWS = 8192  # vectors compared with the codebook at a time, which bounds the table of distances
 
@@ -33,15 +35,15 @@ class Quantized:
     f_hat: list[torch.Tensor]  # per scale, the sum so far, (B, Cvae, side, side)
 
 
-def phi_index(num_scales: int, phi_count: int) -> list[int]:
-    """Which of the shared convolutions each scale uses: the nearest tick to k/(K-1).
+def phi_index(pyramid: ScalePyramid, phi_count: int) -> list[int]:
+    """Which of the shared convolutions each scale uses: argmin_i |tick_i - k / (K - 1)|.
 
     The ticks are evenly spaced in (0, 1). Ties are decided by float64 rounding exactly as numpy does it, and
     published weights decode wrongly under any other rule.
     """
-    third = 1 / 3 / phi_count if phi_count == 4 else 1 / 2 / phi_count
-    ticks = np.linspace(third, 1 - third, phi_count)
-    return [int(np.argmin(np.abs(ticks - (k / (num_scales - 1) if num_scales > 1 else 0)))) for k in range(num_scales)]
+    margin = 1 / 3 / phi_count if phi_count == 4 else 1 / 2 / phi_count
+    ticks = np.linspace(margin, 1 - margin, phi_count)
+    return [int(np.argmin(np.abs(ticks - pyramid.progress(k)))) for k in range(pyramid.num_scales)]
 
 
 class Phi(nn.Conv2d):
@@ -77,7 +79,7 @@ class MultiScaleQuantizer(nn.Module):
         self.beta = config.beta
         self.embedding = nn.Embedding(config.vocab_size, config.z_channels)
         self.quant_resi = SharedPhi(config.z_channels, config.phi_ratio, config.phi_count)
-        self.phi_of_scale = phi_index(self.pyramid.num_scales, config.phi_count)
+        self.phi_of_scale = phi_index(self.pyramid, config.phi_count)
 
     # -- one scale ---------------------------------------------------------------------------------------------
 
@@ -140,6 +142,19 @@ class MultiScaleQuantizer(nn.Module):
         if not inputs:
             return self.embedding.weight.new_zeros(f_hats[0].shape[0], 0, self.embedding.embedding_dim)
         return torch.cat(inputs, dim=1)
+
+    def inputs_from_ids(self, ids: torch.Tensor) -> torch.Tensor:
+        """The same from the ids (B, L) of all scales, or of the coarsest."""
+        return self.teacher_forcing_input(self.accumulate(list(self.pyramid.split(ids))))
+
+    def check_ids(self, ids: torch.Tensor | list[torch.Tensor], name: str = "ids") -> list[torch.Tensor]:
+        """One image's token ids, (L,) or (n_k,) per scale -> int64 (n_k,) per scale. Raises ValueError where they do not fit."""
+        whole, codes = isinstance(ids, torch.Tensor), self.embedding.num_embeddings
+        shapes = tuple(ids.shape) if whole else [tuple(part.shape) for part in ids]
+        wanted = (self.pyramid.tokens,) if whole else [(count,) for count in self.pyramid.counts]
+        if shapes != wanted or any(bool(((part < 0) | (part >= codes)).any()) for part in ids):
+            raise ValueError(f"{name} have shape {validate.shown(shapes)}: must be {wanted}, codes from 0 to {codes - 1}")
+        return [part.long() for part in (ids.split(self.pyramid.counts) if whole else ids)]
 
     def loss(self, f: torch.Tensor, f_hats: list[torch.Tensor]) -> torch.Tensor:
         """Mean over scales of beta |stop(f_hat_k) - f|^2 + |f_hat_k - stop(f)|^2."""

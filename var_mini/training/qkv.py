@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from ..model import Model
-from .transformer import inputs_from_ids
 
 
 @dataclass
@@ -24,13 +23,11 @@ def collect_qkv(model: Model, ids: torch.Tensor, labels: torch.Tensor) -> QKV:
     """q, k and v of every layer for images given by their token ids (B, L), with exact attention throughout."""
     layers: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in model.transformer.blocks]
 
-    def watch(layer, state, q, k, v):
+    def observer(layer, state, q, k, v):
         layers[layer].append((q, k, v))
-        state.extend(k, v)
-        return state.attend(q)
 
     device = model.transformer.pos_1LC.device
-    var_input = inputs_from_ids(model.tokenizer.quantize, ids.to(device).long())
-    model.transformer.forward_by_scale(labels.to(device), var_input, "exact", watch)
+    var_input = model.tokenizer.quantize.inputs_from_ids(ids.to(device).long())
+    model.transformer.forward_by_scale(labels.to(device), var_input, "exact", observer)
     parts = [torch.stack([torch.cat([scale[i] for scale in layer], 2) for layer in layers]) for i in range(3)]
     return QKV(*parts)

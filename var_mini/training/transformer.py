@@ -29,12 +29,6 @@ def tokenize_images(tokenizer: VQVAE, images: torch.Tensor, batch_size: int = 50
     return torch.cat([torch.cat(tokenizer.tokenize(to_unit(x).to(device)).token_ids, 1).int().cpu() for x in parts])
 
 
-def inputs_from_ids(quantizer: MultiScaleQuantizer, ids: torch.Tensor) -> torch.Tensor:
-    """Teacher-forcing input (B, L - n_0, Cvae) from the ids (B, L) of all scales, or of the coarsest."""
-    per_scale = list(quantizer.pyramid.split(ids))
-    return quantizer.teacher_forcing_input(quantizer.accumulate(per_scale))
-
-
 def drop_conditions(labels: torch.Tensor, config: TransformerConfig, generator: torch.Generator) -> torch.Tensor:
     """Labels with the null class in place of a share `class_drop` of them, for guidance.
 
@@ -83,7 +77,7 @@ class TransformerObjective(nn.Module):
         if self.coarse(step):
             ids = ids[:, : self.coarse_tokens]
         with torch.no_grad(), torch.autocast("cuda" if ids.is_cuda else "cpu", enabled=False):
-            var_input = inputs_from_ids(self.quantizer[0], ids)
+            var_input = self.quantizer[0].inputs_from_ids(ids)
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
         if self.model.config.dropout:
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # dropout, too, follows from the step
@@ -117,7 +111,7 @@ def cross_entropy(
     total = torch.zeros(model.pyramid.tokens, dtype=torch.float64)
     for part, label in zip(ids.split(batch_size), labels.split(batch_size)):
         part = part.to(device).long()
-        logits = model(label.to(device), inputs_from_ids(quantizer, part), attention)
+        logits = model(label.to(device), quantizer.inputs_from_ids(part), attention)
         total += F.cross_entropy(logits.transpose(1, 2), part, reduction="none").double().sum(0).cpu()
     per_token = total / len(ids)
     return {

@@ -1,4 +1,4 @@
-"""Line charts as plain SVG text: for the page and for notebooks, without a plotting library and without a script.
+"""Line charts as plain SVG text: for the page, without a plotting library and without a script.
 
 A chart follows the host's theme (text, lines and grid take its CSS variables, with fallbacks), tells its series apart by
 the shape of their markers as well as by colour (Okabe and Ito's), and carries all its values as a table below it.

@@ -1,0 +1,65 @@
+"""What a transformer has to do with back ends: which one a name stands for, its calibrated tables, a state for every block."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from .. import validate
+from ..config import TransformerConfig
+from ..pyramid import ScalePyramid
+from .backends import new_state
+from .calibration import Calibration
+from .choose import choose
+from .spec import AttentionSpec
+from .state import AttentionState
+
+
+class BackEnds(nn.Module):
+    """A transformer of which a subclass says `config`, `pyramid` and `blocks`, each of these with an `attn`, a SelfAttention."""
+
+    config: TransformerConfig
+    pyramid: ScalePyramid
+    blocks: nn.ModuleList
+
+    def __init__(self, config: TransformerConfig, pyramid: ScalePyramid):
+        super().__init__()
+        self.config, self.pyramid = config, pyramid
+        self.calibration = Calibration(config.depth, config.heads, config.head_dim)
+
+    def resolve(self, attention: str | AttentionSpec) -> AttentionSpec:
+        """The definite back end behind a name.
+
+        Raises ValueError where the name is unknown, a parameter is out of range, or this model lacks what the method needs.
+        """
+        spec = AttentionSpec.parse(attention)
+        spec = self.choose()[0] if spec.method == "auto" else spec
+        spec.rank(self.config.head_dim)
+        self.calibration.check(spec)
+        return spec
+
+    def choose(self) -> tuple[AttentionSpec, str]:
+        """What `auto` stands for here, and the reason in words."""
+        bound = max(block.attn.logit_scale().max().item() for block in self.blocks) if self.config.attn_l2_norm else math.inf
+        return choose(self.pyramid.tokens, self.config.head_dim, bound, sorted(self.calibration.landmarks))
+
+    def new_states(
+        self, batch: int, attention: str | AttentionSpec = "exact", reserve: bool | None = None, implementation: str = "auto"
+    ) -> list[AttentionState]:
+        """One empty state per block, for `batch` sequences; `reserve` and `implementation` as in `new_state`."""
+        validate.integer("batch", batch, 1, 1 << 20)
+        spec, shape = self.resolve(attention), (self.config.head_dim, self.pyramid.tokens)
+        others = {"reserve": reserve, "implementation": implementation}
+        return [
+            new_state(spec, batch, block.attn.logit_scale(), *shape, **self.calibration.of_layer(spec, layer), **others)
+            for layer, block in enumerate(self.blocks)
+        ]
+
+    def set_landmarks(self, landmarks: Tensor) -> None:
+        """Keeps calibrated landmarks (depth, H, m, d) for `landmark-m`, on the device of the weights."""
+        self.calibration.set_landmarks(landmarks.to(next(self.parameters()).device))
+
+    def set_coefficients(self, coefficients: Tensor) -> None:
+        """Keeps calibrated coefficients (depth, H, g + 1) for `poly-g-calibrated`, on the device of the weights."""
+        self.calibration.set_coefficients(coefficients.to(next(self.parameters()).device))
