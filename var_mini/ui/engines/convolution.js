@@ -30,13 +30,14 @@ export function convolve(space, convolution, map, stride = 1) {
   if (size > 1 || map.row !== channels) {
     const before = stride === 1 ? (size - 1) / 2 : 0; // zeros on the left and above
     columns = space.rows(n, packed.k).fill(0, 0, n * packed.k);
+    const { numbers } = space, source = map.data.byteOffset / 4, target = columns.byteOffset / 4;
     for (let pixel = 0; pixel < n; pixel++) {
       const top = Math.floor(pixel / side) * stride - before, left = (pixel % side) * stride - before;
       for (let tap = 0; tap < size * size; tap++) {
         const y = top + Math.floor(tap / size), x = left + (tap % size);
         if (y < 0 || x < 0 || y >= map.side || x >= map.side) continue;
-        const from = (y * map.side + x) * map.row;
-        columns.set(map.data.subarray(from, from + channels), pixel * packed.k + tap * channels);
+        const from = source + (y * map.side + x) * map.row;
+        numbers.copyWithin(target + pixel * packed.k + tap * channels, from, from + channels);
       }
     }
   }

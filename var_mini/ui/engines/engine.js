@@ -72,8 +72,8 @@
 /**
  * @typedef {object} Engine
  * @property {() => Promise<ModelInfo[]>} models
- * @property {(name: string, options?: {onProgress?: (share: number) => void, signal?: AbortSignal}) => Promise<void>} load
- *   makes a model ready; share goes from 0 to 1
+ * @property {(name: string, options?: {onProgress?: (share: number) => void, signal?: AbortSignal}) => Promise<{fast: boolean}>} load
+ *   makes a model ready; share goes from 0 to 1. `fast` is false where this browser lacks the WebAssembly that makes it fast
  * @property {(settings: Settings, options?: {onScale?: (scale: Scale, index: number, run: Run) => void, signal?: AbortSignal}) => Promise<Run>} draw
  *   `run` holds the scales so far, this one included
  * @property {(run: Run, place: {layer: number, head: number, token: number}, options?: {signal?: AbortSignal}) => Promise<AttentionRow>} attention

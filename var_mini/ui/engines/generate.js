@@ -17,10 +17,11 @@ const breath = () => new Promise((resolve) => {
  *
  * @param {import('./model.js').Model} model
  * @param {ReturnType<typeof import('./settings.js').checked>} settings
- * @param {{signal?: AbortSignal, raw?: boolean}} [options]  `raw` keeps the guided logits and the picture as floats, for tests
+ * @param {{signal?: AbortSignal, raw?: 'picture' | 'logits'}} [options]  `raw` keeps the picture, or the guided logits as well, as
+ *   floats, for tests
  * @yields the record of each scale
  */
-export async function* generate(model, settings, { signal, raw = false } = {}) {
+export async function* generate(model, settings, { signal, raw } = {}) {
   const { space, transformer, quantizer, decoder, config } = model, { pyramid } = config, V = config.tokenizer.vocab_size;
   const attention = model.attention(settings.attention), base = space.top, K = pyramid.sides.length;
   try {
@@ -33,7 +34,7 @@ export async function* generate(model, settings, { signal, raw = false } = {}) {
       const n = pyramid.counts[k], mark = space.top, begin = performance.now();
       const logits = transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states);
       if (settings.guidance > 0) guide(logits, n * V, K > 1 ? (settings.guidance * k) / (K - 1) : 0); // grows with the scale
-      const keptLogits = raw ? logits.slice(0, n * V) : null;
+      const keptLogits = raw === 'logits' ? logits.slice(0, n * V) : null;
       const drawn = [];
       for (let t = 0; t < n; t++) {
         drawn.push(sampler.draw(logits.subarray(t * V, (t + 1) * V), settings.forced?.[k].where[t] ? settings.forced[k].ids[t] : null));

@@ -27,7 +27,7 @@ export class LocalEngine {
   }
 
   load(name, { onProgress = () => {}, signal } = {}) {
-    return this.inTurn(signal, async () => { await this.ready(name, onProgress, signal); });
+    return this.inTurn(signal, async () => ({ fast: Boolean((await this.ready(name, onProgress, signal)).space.fast) }));
   }
 
   draw(given, { onScale = () => {}, signal, raw } = {}) {

@@ -54,6 +54,9 @@ export class Tensors {
     }
     const [begin, end] = entry.data_offsets;
     const raw = this.buffer.slice(this.start + begin, this.start + end); // a copy: places in the file need not be aligned
-    return entry.dtype === 'F32' ? new Float32Array(raw) : Float32Array.from(new Uint16Array(raw), (bits) => HALF[bits]);
+    if (entry.dtype === 'F32') return new Float32Array(raw);
+    const halves = new Uint16Array(raw), values = new Float32Array(halves.length);
+    for (let i = 0; i < halves.length; i++) values[i] = HALF[halves[i]];
+    return values;
   }
 }
