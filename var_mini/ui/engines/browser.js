@@ -7,13 +7,12 @@ const UNABLE = 'The model cannot run in this browser: it needs module workers, w
  * @returns {import('./engine.js').Engine}
  */
 export function browserEngine({ models }) {
-  const script = new URL('./worker.js', import.meta.url);
-  script.searchParams.set('models', new URL(models, document.baseURI));
   let worker = null, calls = 0;
   const waiting = new Map(); // id of a call -> what it waits for
 
   function start() {
-    worker = new Worker(script, { type: 'module' });
+    worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+    worker.postMessage({ models: new URL(models, document.baseURI).href });
     worker.onmessage = ({ data: { id, share, scale, result, error } }) => {
       const call = waiting.get(id);
       if (!call) return;

@@ -2,11 +2,12 @@
 import { DownloadStore } from './download.js';
 import { LocalEngine } from './local.js';
 
-const engine = new LocalEngine(new DownloadStore(new URL(self.location).searchParams.get('models')));
 const running = new Map(); // id of a call -> its AbortController
+let engine = null;
 
-self.onmessage = async ({ data: { id, method, args, stop } }) => {
-  if (stop) return running.get(id)?.abort();
+self.onmessage = async ({ data: { models, id, method, args, stop } }) => {
+  if (models) return void (engine = new LocalEngine(new DownloadStore(models))); // the first message says where they are
+  if (stop) return void running.get(id)?.abort();
   const control = new AbortController(), tell = (message, transfer = []) => self.postMessage({ id, ...message }, transfer);
   running.set(id, control);
   try {
