@@ -53,8 +53,8 @@ def _record(name: str, out: Path) -> bool:
     path = TRACES / f"{name}.trace"
     if not path.exists():
         return False
-    model = checkpoints.load_tokenizer(name)
-    _write(out / "runs" / f"{name}.json", payload(Trace.load(path), checkpoints.load_config(name), model.quantize.embedding.weight))
+    codebook = checkpoints.load_tokenizer(name).quantize.embedding.weight
+    _write(out / "runs" / f"{name}.json", payload(Trace.load(path), checkpoints.load_config(name), codebook))
     return True
 
 

@@ -57,18 +57,21 @@ async () => {
   };
   const engine = browserEngine({ models: 'models/' });
   window.check = {
-    load: async (name) => { const begin = performance.now(); return { ...await engine.load(name), seconds: (performance.now() - begin) / 1000 }; },
+    load: (name) => timed(() => engine.load(name)),
     draw: async (settings) => {
-      const begin = performance.now(), { picture, scales, run } = await drawn(settings, 'picture');
-      return { seconds: (performance.now() - begin) / 1000, ids: scales.map((s) => s.ids), picture: bytes(picture), fallbacks: scales.at(-1).fallbacks };
+      const { scales, seconds } = await timed(() => engine.draw(settings, { raw: 'picture' }));
+      return { seconds, ids: scales.map((s) => s.ids), picture: bytes(scales.at(-1).picture) };
     },
-    logits: async (settings) => (await drawn(settings, 'logits')).scales.map((s) => bytes(s.logits)),
-    row: (settings, ids, place) => engine.attention({ model: settings.model, settings, scales: ids.map((one) => ({ ids: one })) }, place),
+    logits: async (settings) => (await engine.draw(settings, { raw: 'logits' })).scales.map((s) => bytes(s.logits)),
+    row: (settings, ids, place) => {
+      const run = { model: settings.model, settings, scales: ids.map((one) => ({ ids: one })) };
+      return engine.attention(run, place);
+    },
     tokenize: async (name, picture) => (await engine.tokenize(name, picture)).scales.map((s) => s.ids),
   };
-  async function drawn(settings, raw) {
-    const run = await engine.draw(settings, { raw });
-    return { run, scales: run.scales, picture: run.scales.at(-1).picture };
+  async function timed(work) {
+    const begin = performance.now(), result = await work();
+    return { ...result, seconds: (performance.now() - begin) / 1000 };
   }
 }
 """
@@ -164,10 +167,8 @@ def _page(browser, url: str, requested: list[str]) -> Iterator:
 def _model(page, model: Model, seeds: int, blank: float, root: str) -> dict:
     config, name = model.config, model.config.name
     loaded = page.evaluate("(name) => check.load(name)", name)
-    landmarks = [int(a.rpartition("-")[2]) for a in ATTENTIONS if a.startswith("landmark")]
-    attentions = [a for a in ATTENTIONS if not a.startswith("landmark") or landmarks[0] in model.transformer.calibrated("landmarks")]
     by_attention, memory = {}, 0.0
-    for attention in attentions:
+    for attention in ATTENTIONS if model.transformer.calibrated("landmarks") else ATTENTIONS[:2]:
         found, ids = Found(), {}
         for seed in range(seeds):
             settings = _settings(model, seed, {"attention": attention})
@@ -325,12 +326,10 @@ def told(figures: dict) -> str:
     """The figures as a few lines of text."""
     lines = []
     for name, entry in figures["models"].items():
-        lines.append(f"{name}: {entry['download_kb']} kB, loaded in {entry['load_s']:.2f} s, {entry['memory_mb']:.0f} MB of memory")
+        lines.append(f"{name}: {entry['download_kb']} kB, loaded in {entry['load_s']:.2f} s, {entry['memory_mb']:.0f} MB")
         for kind, mode in (entry["attention"] | entry["options"]).items():
-            lines.append(
-                f"  {kind:16}{mode['ids_equal']:4} of {mode['runs']} equal, {mode['near_ties']} near ties, {len(mode['faults'])} faults"
-                f"; {mode['seconds']:.3f} s, torch {mode['torch_seconds']:.3f} s"
-            )
+            ids = f"{mode['ids_equal']} of {mode['runs']} equal, {mode['near_ties']} near ties, {len(mode['faults'])} faults"
+            lines.append(f"  {kind:16} {ids}; {mode['seconds']:.3f} s, torch {mode['torch_seconds']:.3f} s")
     lines.append(f"outside requests: {figures['outside_requests']}; offline: {figures['works_offline_after_first_visit']}")
     return "\n".join([*lines, "sound" if figures["sound"] else "NOT SOUND"])
 

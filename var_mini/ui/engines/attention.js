@@ -42,8 +42,8 @@ export function splitHeads(space, qkv, n, { heads, dim }) {
 }
 
 /**
- * softmax(s q k^T) v over everything seen so far: the KV cache. Keys and values are kept as the product wants them, in panels of 8
- * columns: for q k^T a column is a token, for (weights) v it is one of the d numbers of a value.
+ * softmax(s q k^T) v over everything seen so far: the KV cache. Keys and values are kept as the product wants them, in panels of
+ * 8 columns: for q k^T a column is a token, for (weights) v it is one of the d numbers of a value.
  */
 export class ExactState {
   /** @param {import('./linear.js').Space} space @param {Heads} shape */
@@ -56,6 +56,8 @@ export class ExactState {
     this.values = each();
     this.noBias = space.zeros(this.capacity);
     this.length = 0;
+    this.fell = []; // nothing to fall back from
+    this.fallbacks = 0;
   }
 
   extend(k, v, n) {
@@ -104,7 +106,8 @@ export class ExactState {
 }
 
 /**
- * One row of the attention matrix, for showing: the weights of a query q (d) over keys (T, d), and the products q . k behind them.
+ * One row of the attention matrix, for showing: the weights of a query q (d) over keys (T, d), and the products q . k behind
+ * them.
  * @param {(dots: Float64Array) => Float64Array} unnormalised  from the dots q . k to weights that do not sum to 1 yet
  */
 export function attentionRow(q, keys, unnormalised) {

@@ -31,9 +31,8 @@ export function browserEngine({ models }) {
     const id = ++calls, stop = () => worker?.postMessage({ id, stop: true });
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const scales = [];
-      const step = (scale) => { scales.push(scale); onScale?.(scale, scales.length - 1, { scales }); };
-      waiting.set(id, { resolve, reject, onProgress, onScale: step });
+      let count = 0;
+      waiting.set(id, { resolve, reject, onProgress, onScale: (scale) => onScale?.(scale, count++) });
       try {
         if (!worker) start();
         worker.postMessage({ id, method, args: [...args, { raw }] });

@@ -1,5 +1,5 @@
-// Convolutions and what stands between them, for encoder, decoder and phi. A feature map is a matrix with a row a pixel, so that a
-// 1x1 convolution is a linear layer, and a 3x3 one is a linear layer over the nine neighbours of every pixel laid side by side.
+// Convolutions and what stands between them, for encoder, decoder and phi. A feature map is a matrix with a row a pixel, so that
+// a 1x1 convolution is a linear layer, and a 3x3 one is a linear layer over the nine neighbours of every pixel, side by side.
 
 const EPS = 1e-6; // of the group norms
 
@@ -13,9 +13,10 @@ const EPS = 1e-6; // of the group norms
  * @param {import('./linear.js').Space} space @param {import('./safetensors.js').Tensors} tensors
  */
 export function packConvolution(space, tensors, name) {
-  const [out, channels, size] = tensors.shape(`${name}.weight`), weights = tensors.get(`${name}.weight`);
+  const [out, channels, size] = tensors.shape(`${name}.weight`);
+  const weights = tensors.get(`${name}.weight`), bias = tensors.get(`${name}.bias`, [out]);
   const at = (row, column) => (column * channels + (row % channels)) * size * size + Math.floor(row / channels);
-  return { size, channels, out, packed: space.pack(weights, tensors.get(`${name}.bias`, [out]), channels * size * size, out, at) };
+  return { size, channels, out, packed: space.pack(weights, bias, channels * size * size, out, at) };
 }
 
 /**
@@ -81,7 +82,9 @@ export class ResidualBlock {
     const h = convolve(space, this.conv1, normalise(space, this.norm1, map, this.groups));
     const y = convolve(space, this.conv2, normalise(space, this.norm2, h, this.groups));
     const x = this.shortcut ? convolve(space, this.shortcut, map) : map;
-    for (let p = 0; p < y.side * y.side; p++) for (let i = 0; i < y.channels; i++) y.data[p * y.row + i] += x.data[p * x.row + i];
+    for (let p = 0; p < y.side * y.side; p++) {
+      for (let i = 0; i < y.channels; i++) y.data[p * y.row + i] += x.data[p * x.row + i];
+    }
     return y;
   }
 }

@@ -1,5 +1,5 @@
-// Models from a static folder: downloaded with progress when asked for, checked by their hashes, and kept in the browser's cache, so
-// that a model is downloaded once and is there without a network. Where storage is denied, it works all the same, without a cache.
+// Models from a static folder: downloaded with progress when asked for, checked by their hashes, and kept in the browser's cache,
+// so that a model is downloaded once and is there without a network. Where storage is denied, all works without a cache.
 
 const CACHE = 'var-mini-models';
 const OFFLINE = 'could not be downloaded: there is no connection, and it has not been stored here yet.';
@@ -26,7 +26,7 @@ export class DownloadStore {
   }
 
   /** The files of one model; `onProgress` hears the share of bytes that have come. */
-  async files({ name, files, hash }, { onProgress, signal }) {
+  async files({ name, files }, { onProgress, signal }) {
     const total = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
     let before = 0;
     const get = async (file) => {
@@ -37,25 +37,30 @@ export class DownloadStore {
     };
     const config = JSON.parse(new TextDecoder().decode(await get('model.json')));
     const found = { config, weights: await get('model.safetensors'), calibration: await get('calibration.safetensors') };
-    if (hash) await forgetOthers(`${this.base}${name}/`, files);
+    await forgetOthers(`${this.base}${name}/`, files);
     return found;
   }
 
   async file(name, file, { bytes, sha256 }, signal, onBytes) {
-    const address = `${this.base}${name}/${file}?v=${sha256.slice(0, 16)}`;
+    const address = versioned(`${this.base}${name}/`, file, { sha256 });
     const kept = await fromCache(address);
     if (kept?.byteLength === bytes) {
       onBytes(bytes);
       return kept;
     }
     const content = await fetched(address, `${name}/${file}`, signal, bytes, onBytes);
-    if (content.byteLength !== bytes) throw new Error(`${name}/${file} was cut off: ${content.byteLength} of ${bytes} bytes came.`);
+    if (content.byteLength !== bytes) {
+      throw new Error(`${name}/${file} was cut off, or is another one: ${content.byteLength} of ${bytes} bytes came.`);
+    }
     const found = await hashOf(content);
     if (found && found !== sha256) throw new Error(`${name}/${file} is not the file that this page was made for.`);
     await toCache(address, content);
     return content;
   }
 }
+
+/** The address of a file in this very version: another one is another entry of the cache. */
+const versioned = (folder, file, { sha256 }) => `${folder}${file}?v=${sha256.slice(0, 16)}`;
 
 /** The bytes at an address. Throws one sentence where there is no connection, or no such file. */
 async function fetched(address, what, signal, bytes = 0, onBytes = () => {}) {
@@ -107,7 +112,7 @@ async function toCache(address, content) {
 /** Removes what earlier versions of a model left. */
 async function forgetOthers(folder, files) {
   try {
-    const cache = await caches.open(CACHE), wanted = Object.entries(files).map(([file, { sha256 }]) => `${folder}${file}?v=${sha256.slice(0, 16)}`);
+    const cache = await caches.open(CACHE), wanted = Object.entries(files).map(([file, fact]) => versioned(folder, file, fact));
     for (const { url } of await cache.keys()) if (url.startsWith(folder) && !wanted.includes(url)) await cache.delete(url);
   } catch { /* see above */ }
 }

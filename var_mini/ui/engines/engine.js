@@ -69,18 +69,22 @@
  * @property {boolean} exact  whether these are softmax weights; false for poly and landmark
  */
 
+/** @typedef {{onScale?: (scale: Scale, index: number) => void, signal?: AbortSignal}} DrawOptions  onScale hears every scale */
+/** @typedef {{onProgress?: (share: number) => void, signal?: AbortSignal}} LoadOptions  share goes from 0 to 1 */
+/** @typedef {{layer: number, head: number, token: number}} Place  token counts through the whole sequence, see `tokenNumber` */
+/** @typedef {{width: number, height: number, data: ArrayLike<number>}} Picture  RGBA, as an ImageData has it */
+
 /**
  * @typedef {object} Engine
  * @property {() => Promise<ModelInfo[]>} models
- * @property {(name: string, options?: {onProgress?: (share: number) => void, signal?: AbortSignal}) => Promise<{fast: boolean}>} load
- *   makes a model ready; share goes from 0 to 1. `fast` is false where this browser lacks the WebAssembly that makes it fast
- * @property {(settings: Settings, options?: {onScale?: (scale: Scale, index: number, run: Run) => void, signal?: AbortSignal}) => Promise<Run>} draw
- *   `run` holds the scales so far, this one included
- * @property {(run: Run, place: {layer: number, head: number, token: number}, options?: {signal?: AbortSignal}) => Promise<AttentionRow>} attention
- *   `token` counts through the whole sequence, see `tokenNumber`
- * @property {(model: string, picture: {width: number, height: number, data: Uint8ClampedArray}, options?: {signal?: AbortSignal}) => Promise<Run>} tokenize
- *   takes a picture apart (an ImageData)
- * @property {(settings: Settings, options?: object) => Promise<Run>} edit  `draw`, with tokens in settings.forced; see `forcedOutside`
+ * @property {(name: string, options?: LoadOptions) => Promise<{fast: boolean}>} load  makes a model ready
+ *   `fast` is false where this browser lacks the WebAssembly that makes it fast
+ * @property {(settings: Settings, options?: DrawOptions) => Promise<Run>} draw
+ * @property {(settings: Settings, options?: DrawOptions) => Promise<Run>} edit
+ *   `draw`, with tokens in settings.forced; see `forcedOutside`
+ * @property {(run: Run, place: Place, options?: {signal?: AbortSignal}) => Promise<AttentionRow>} attention
+ * @property {(model: string, picture: Picture, options?: {signal?: AbortSignal}) => Promise<Run>} tokenize
+ *   takes a picture apart; the largest square in its middle, in the model's size
  * @property {() => void} close
  */
 
@@ -92,13 +96,15 @@ export function tokenNumber(sides, level, index) {
 /**
  * What `edit` is given so that a run is drawn anew inside a mask and stays as it is outside.
  * @param {Run} run
- * @param {boolean[]} mask  over the last token map, true where it is drawn anew. A coarser token is drawn anew where the mask covers
- *   at least half of its area
+ * @param {boolean[]} mask  over the last token map, true where it is drawn anew. A coarser token is drawn anew where the mask
+ *   covers at least half of its area
  * @returns {Forced[]}
  */
 export function forcedOutside(run, mask) {
   const last = run.sides.at(-1);
-  if (mask.length !== last * last || !mask.includes(true)) throw new Error(`mask: must mark at least one of ${last * last} tokens.`);
+  if (mask.length !== last * last || !mask.includes(true)) {
+    throw new Error(`mask: must mark at least one of ${last * last} tokens.`);
+  }
   return run.scales.map(({ side, ids }) => {
     const edges = (i) => [Math.floor((i * last) / side), Math.ceil(((i + 1) * last) / side)];
     const where = ids.map((_, token) => {

@@ -17,8 +17,8 @@ const breath = () => new Promise((resolve) => {
  *
  * @param {import('./model.js').Model} model
  * @param {ReturnType<typeof import('./settings.js').checked>} settings
- * @param {{signal?: AbortSignal, raw?: 'picture' | 'logits'}} [options]  `raw` keeps the picture, or the guided logits as well, as
- *   floats, for tests
+ * @param {{signal?: AbortSignal, raw?: 'picture' | 'logits'}} [options]  `raw` keeps the picture, or the logits as well,
+ *   as floats, for tests
  * @yields the record of each scale
  */
 export async function* generate(model, settings, { signal, raw } = {}) {
@@ -37,17 +37,20 @@ export async function* generate(model, settings, { signal, raw } = {}) {
       const keptLogits = raw === 'logits' ? logits.slice(0, n * V) : null;
       const drawn = [];
       for (let t = 0; t < n; t++) {
-        drawn.push(sampler.draw(logits.subarray(t * V, (t + 1) * V), settings.forced?.[k].where[t] ? settings.forced[k].ids[t] : null));
+        const given = settings.forced?.[k].where[t] ? settings.forced[k].ids[t] : null;
+        drawn.push(sampler.draw(logits.subarray(t * V, (t + 1) * V), given));
       }
       space.release(mark);
       quantizer.add(fHat, drawn.map((token) => token.id), k); // phi_k(bicubic(code[ids]))
-      const middle = performance.now(), picture = decoder.decode(fHat, pyramid.sides.at(-1));
-      const attended = transformer.attentionSeconds, seconds = [attended, (middle - begin) / 1000 - attended, (performance.now() - middle) / 1000];
-      const record = scaleRecord(model, k, drawn, picture);
-      record.seconds = seconds.map((s) => round(s, 6));
-      record.state = states.flat().reduce((sum, state) => sum + state.bytes, 0);
-      record.backend = attention.name;
-      record.fallbacks = states.flat().reduce((sum, state) => sum + (state.fallbacks ?? 0), 0);
+      const middle = performance.now(), picture = decoder.decode(fHat, pyramid.sides.at(-1)), end = performance.now();
+      const attended = transformer.attentionSeconds, all = (what) => states.flat().reduce((sum, state) => sum + state[what], 0);
+      const record = {
+        ...scaleRecord(model, k, drawn, picture),
+        seconds: [attended, (middle - begin) / 1000 - attended, (end - middle) / 1000].map((s) => round(s, 6)),
+        state: all('bytes'),
+        backend: attention.name,
+        fallbacks: all('fallbacks'),
+      };
       if (raw) Object.assign(record, { logits: keptLogits, picture });
       yield record;
       await breath();
@@ -58,12 +61,23 @@ export async function* generate(model, settings, { signal, raw } = {}) {
   }
 }
 
+/** Side of a model's pictures in pixels. */
+export const pictureSize = ({ pyramid, tokenizer: t }) => pyramid.sides.at(-1) * t.stem * 2 ** (t.channel_mult.length - 1);
+
 /** What every run says of itself, before its scales. */
-export function runHead(model, settings, subject) {
-  const { config } = model, { tokenizer: t, transformer: f, pyramid } = config;
+export function runHead({ config }, settings, subject) {
+  const { tokenizer: t, transformer: f, pyramid } = config;
   return {
-    model: config.name, subject, settings, sides: [...pyramid.sides], size: pyramid.sides.at(-1) * t.stem * 2 ** (t.channel_mult.length - 1),
-    codes: t.vocab_size, layers: f.depth, heads: f.heads, tokens: pyramid.tokens, scales: [],
+    model: config.name,
+    subject,
+    settings,
+    sides: [...pyramid.sides],
+    size: pictureSize(config),
+    codes: t.vocab_size,
+    layers: f.depth,
+    heads: f.heads,
+    tokens: pyramid.tokens,
+    scales: [],
   };
 }
 
@@ -81,13 +95,14 @@ export async function tokenize(model, picture, signal) {
 }
 
 /**
- * Queries and keys of a finished run, by its token ids: the pass that was told the class, once more, so that drawing is not slowed.
+ * Queries and keys of a finished run, by its token ids: its pass told the class once more, so that drawing itself is not slower.
  * q and k are [layer][head] -> (tokens, d); `fell` is [layer][scale][head], true where a head was computed exactly instead.
  */
 export async function replay(model, settings, ids, signal) {
-  const { space, transformer, quantizer, config } = model, { pyramid } = config, { depth, heads, head_dim: d } = config.transformer;
+  const { space, transformer, quantizer, config: { pyramid, transformer: { depth, heads, head_dim: d } } } = model;
   const attention = model.attention(settings.attention), base = space.top;
-  const each = () => Array.from({ length: depth }, () => Array.from({ length: heads }, () => new Float32Array(pyramid.tokens * d)));
+  const times = (count, value) => Array.from({ length: count }, value);
+  const each = () => times(depth, () => times(heads, () => new Float32Array(pyramid.tokens * d)));
   const found = { attention, q: each(), k: each(), fell: Array.from({ length: depth }, () => []) };
   try {
     const conditions = [transformer.condition(settings.label, settings.style)], states = [transformer.newStates(attention)];
@@ -100,7 +115,7 @@ export async function replay(model, settings, ids, signal) {
           found.q[layer][h].set(q.subarray(h * block, h * block + n * d), pyramid.starts[k] * d);
           found.k[layer][h].set(key.subarray(h * block, h * block + n * d), pyramid.starts[k] * d);
         }
-        found.fell[layer].push([...(state.fell ?? [])]);
+        found.fell[layer].push([...state.fell]);
       });
       space.release(mark);
       quantizer.add(fHat, ids[k], k);
@@ -115,7 +130,8 @@ export async function replay(model, settings, ids, signal) {
 
 /** Where one token looks in one layer and head, out of a replayed run. @returns {import('./engine.js').AttentionRow} */
 export function rowOf(model, found, { layer, head, token }) {
-  const { pyramid, transformer: { head_dim: d } } = model.config, level = pyramid.starts.findIndex((start) => start > token) - 1;
+  const { pyramid, transformer: { head_dim: d } } = model.config;
+  const level = pyramid.starts.findIndex((start) => start > token) - 1;
   const scale = model.transformer.blocks[layer].scale[head], end = pyramid.starts[level + 1];
   const q = found.q[layer][head].subarray(token * d, (token + 1) * d), keys = found.k[layer][head].subarray(0, end * d);
   const { method, landmarks } = found.attention, fell = Boolean(found.fell[layer][level][head]);
@@ -125,11 +141,13 @@ export function rowOf(model, found, { layer, head, token }) {
     unnormalised = () => landmarkWeights(q, keys, model.transformer.landmarks[landmarks][layer][head], scale);
   }
   const { dots, weights } = attentionRow(q, keys, unnormalised);
-  return { weights: [...weights], dots: [...dots], logits: [...dots.map((dot) => scale * dot)], scale, level, exact: method === 'exact' || fell };
+  const logits = dots.map((dot) => scale * dot);
+  return { weights: [...weights], dots: [...dots], logits: [...logits], scale, level, exact: method === 'exact' || fell };
 }
 
 function scaleRecord(model, k, drawn, picture) {
-  const ids = drawn.map((token) => token.id), record = { side: model.config.pyramid.sides[k], ids, colours: base64(colours(model, ids)) };
+  const ids = drawn.map((token) => token.id), record = { side: model.config.pyramid.sides[k], ids };
+  record.colours = base64(colours(model, ids));
   record.image = base64(pixels(picture, model.config.tokenizer.image_channels));
   if (drawn[0].top) {
     record.entropy = drawn.map((token) => round(token.entropy, 4));

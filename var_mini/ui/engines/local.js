@@ -1,14 +1,16 @@
 // The engine itself, where it runs: in a Worker of the page (worker.js), or in Node, in tests. It holds one model at a time.
-import { generate, replay, rowOf, runHead, tokenize } from './generate.js';
+import { generate, pictureSize, replay, rowOf, runHead, tokenize } from './generate.js';
 import { Model } from './model.js';
 import { prepared } from './pictures.js';
 import { checked, checkedForced, number, shown, subject } from './settings.js';
+
+/** @typedef {{config: object, weights: ArrayBuffer, calibration: ArrayBuffer | null}} Files */
 
 /**
  * Where models come from.
  * @typedef {object} Store
  * @property {() => Promise<import('./engine.js').ModelInfo[]>} models
- * @property {(info: object, options: {onProgress: (share: number) => void, signal?: AbortSignal}) => Promise<{config: object, weights: ArrayBuffer, calibration: ArrayBuffer | null}>} files
+ * @property {(info: object, options: {onProgress: (share: number) => void, signal?: AbortSignal}) => Promise<Files>} files
  * @property {() => Promise<BufferSource | null>} product  the compiled WebAssembly
  */
 
@@ -36,7 +38,7 @@ export class LocalEngine {
       const forced = checkedForced(model.config, given.forced), run = runHead(model, settings, subject(model.config, settings));
       for await (const scale of generate(model, { ...settings, forced }, { signal, raw })) {
         run.scales.push(scale);
-        onScale(scale, run.scales.length - 1, run);
+        onScale(scale, run.scales.length - 1);
       }
       return run;
     });
@@ -49,20 +51,20 @@ export class LocalEngine {
   attention(run, place, { signal } = {}) {
     return this.inTurn(signal, async () => {
       const model = await this.ready(run?.model, () => {}, signal), { pyramid, transformer: t } = model.config;
-      const layer = number('layer', place.layer, [0, t.depth - 1, true]), head = number('head', place.head, [0, t.heads - 1, true]);
-      const token = number('token', place.token, [0, pyramid.tokens - 1, true]);
+      const below = (name, count) => number(name, place[name], [0, count - 1, true]);
+      const where = { layer: below('layer', t.depth), head: below('head', t.heads), token: below('token', pyramid.tokens) };
       const ids = run.scales.map((scale) => scale.ids), settings = checked(model.config, run.settings);
       checkedForced(model.config, ids.map((scale) => ({ ids: scale, where: scale })));
       const key = JSON.stringify([settings, ids]);
       if (this.replayed.key !== key) this.replayed = { key, found: await replay(model, settings, ids, signal) };
-      return rowOf(model, this.replayed.found, { layer, head, token });
+      return rowOf(model, this.replayed.found, where);
     });
   }
 
   tokenize(name, picture, { signal } = {}) {
     return this.inTurn(signal, async () => {
-      const model = await this.ready(name, () => {}, signal), { image_channels: colours } = model.config.tokenizer;
-      return tokenize(model, prepared(picture, runHead(model).size, colours), signal);
+      const model = await this.ready(name, () => {}, signal);
+      return tokenize(model, prepared(picture, pictureSize(model.config), model.config.tokenizer.image_channels), signal);
     });
   }
 

@@ -2,8 +2,9 @@
 //
 //   exp(s q . k)  ~  phi(q)^T W phi(k),
 //
-// so that all keys and values fit into one state of constant size, S = sum over keys of phi(k) [v, 1]^T, and the output of a query
-// is phi(q)^T W S, divided by its last column. Two choices of phi: the monomials of a polynomial, and the kernel seen from landmarks.
+// so that all keys and values fit into one state of constant size, S = sum over keys of phi(k) [v, 1]^T, and the output of a
+// query is phi(q)^T W S, divided by its last column. Two choices of phi: the monomials of a polynomial, and the kernel seen from
+// landmarks.
 import { ExactState } from './attention.js';
 import { paddedColumns, paddedRows } from './linear.js';
 
@@ -45,7 +46,7 @@ class FeatureState {
       }
       this.space.release(mark);
       if (this.fell[h]) {
-        if (!this.reserve) throw new Error('A denominator of low-rank attention is not positive, and there is nothing to fall back to.');
+        if (!this.reserve) throw new Error('A denominator of low-rank attention is not positive: it cannot be divided by.');
         this.reserve.attendHead(h, q, n, out);
         this.fallbacks++;
       }
@@ -100,7 +101,8 @@ export class PolyState extends FeatureState {
 
   /** phi(q)^T W S: (n, r) times (r, d + 1). W is diagonal: s^j / j!, times 2 for x_i x_j, which comes from two orders. */
   giveOut(h, q, n) {
-    const { space, rank } = this, d = this.shape.dim, s = this.shape.scale[h], width = paddedColumns(d + 1), state = this.states[h];
+    const { space, rank } = this, { dim: d, scale } = this.shape, s = scale[h], state = this.states[h];
+    const width = paddedColumns(d + 1);
     const phi = space.rows(n, rank), mixed = space.take(rank * width), sums = space.rows(n, width);
     this.features(q, n, phi, rank, 1);
     let a = 0;
@@ -122,8 +124,8 @@ export class PolyState extends FeatureState {
 export const polyWeights = (scale) => (dots) => dots.map((dot) => 1 + scale * dot + (scale * dot) ** 2 / 2);
 
 /**
- * Nystrom's method with m fixed landmarks L of a head: phi(x) = exp(s (L x - 1)) and W = K_LL^-1. Exact at the landmarks, near them
- * good; elsewhere weights, and so denominators, can be negative. Sums are float64, for W makes rounding errors large.
+ * Nystrom's method with m fixed landmarks L of a head: phi(x) = exp(s (L x - 1)) and W = K_LL^-1. Exact at the landmarks, near
+ * them good; elsewhere weights, and so denominators, can be negative. Sums are float64, for W makes rounding errors large.
  */
 export class LandmarkState extends FeatureState {
   /** @param {ReturnType<typeof landmarkTables>} tables  of this layer, one a head */

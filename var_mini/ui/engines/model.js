@@ -5,6 +5,7 @@ import { Encoder } from './encoder.js';
 import { paddedColumns, Space } from './linear.js';
 import { Quantizer } from './quantizer.js';
 import { Tensors } from './safetensors.js';
+import { shown } from './settings.js';
 import { Transformer } from './transformer.js';
 
 const FORMAT = 'var-mini-browser-1';
@@ -41,16 +42,18 @@ export class Model {
   /** Reads `exact`, `poly-2` or `landmark-32`, and makes its landmarks ready. Throws where this model has none of that name. */
   attention(name) {
     const known = ['exact', 'poly-2', ...this.config.landmarks.map((m) => `landmark-${m}`)];
-    if (!known.includes(name)) throw new Error(`attention = ${JSON.stringify(name)}: in the browser it must be one of ${known.join(', ')}.`);
+    if (!known.includes(name)) throw new Error(`attention = ${shown(name)}: here it must be one of ${known.join(', ')}.`);
     const [method, number] = name.split('-');
     if (method !== 'landmark') return { name, method };
     const m = Number(number), { depth, heads, head_dim: d } = this.config.transformer;
-    if (!this.transformer.landmarks[m]) this.transformer.useLandmarks(m, this.calibration.get(`landmarks.${m}`, [depth, heads, m, d]));
+    if (!this.transformer.landmarks[m]) {
+      this.transformer.useLandmarks(m, this.calibration.get(`landmarks.${m}`, [depth, heads, m, d]));
+    }
     return { name, method, landmarks: m };
   }
 }
 
-/** How many numbers a model holds at most at a time: its weights, the states of two sequences, and one step or one decoded picture. */
+/** How many numbers a model holds at most at a time: its weights, the states of two sequences, and one step or one picture. */
 function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights) {
   const n = Math.max(...pyramid.counts), rows = 2 * n, A = f.heads * f.head_dim, T = paddedColumns(pyramid.tokens);
   const rank = ((f.head_dim + 1) * (f.head_dim + 2)) / 2, columns = paddedColumns(f.head_dim + 1);
@@ -58,7 +61,8 @@ function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weig
   const states = 2 * f.depth * (2 * T * A + T + f.heads * rank * columns);
   const step = rows * (4 * f.width + 7 * A + Math.round(f.width * f.mlp_ratio) + t.vocab_size);
   const attend = n * (T + 3 * columns + 2 * rank) + 3 * rank * columns;
-  const levels = t.channel_mult.length, width = t.channels * Math.max(...t.channel_mult), pixels = (pyramid.sides.at(-1) * 2 ** (levels - 1)) ** 2;
+  const levels = t.channel_mult.length, width = t.channels * Math.max(...t.channel_mult);
+  const pixels = (pyramid.sides.at(-1) * 2 ** (levels - 1)) ** 2;
   const picture = pixels * width * (9 + 6 * (levels * (t.res_blocks + 1) + 3));
   return Math.ceil(1.1 * (weights + tables + states + Math.max(step + attend, picture))) + (1 << 18);
 }

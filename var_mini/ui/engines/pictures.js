@@ -9,9 +9,11 @@ const GREY = [0.299, 0.587, 0.114];
  * @returns {Float32Array} (colours, size, size) in [0, 1]
  */
 export function prepared({ width, height, data } = {}, size, colours) {
-  if (!(width > 0 && height > 0) || data?.length !== 4 * width * height) throw new Error('This is no picture: it has no pixels, or not as many as its sides say.');
-  const side = Math.min(width, height), left = (width - side) / 2, top = (height - side) / 2, result = new Float32Array(colours * size * size);
-  const columns = spans(left, side, size, width), rows = spans(top, side, size, height);
+  if (!(width > 0 && height > 0) || data?.length !== 4 * width * height) {
+    throw new Error('This is no picture: it has no pixels, or not as many as its sides say.');
+  }
+  const side = Math.min(width, height), result = new Float32Array(colours * size * size);
+  const columns = spans((width - side) / 2, side, size, width), rows = spans((height - side) / 2, side, size, height);
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
       const sum = [0, 0, 0];
@@ -22,7 +24,8 @@ export function prepared({ width, height, data } = {}, size, colours) {
         }
       }
       const rounded = sum.map((value) => Math.round(value) / 255);
-      const values = colours === 1 ? [Math.round(255 * rounded.reduce((all, value, c) => all + value * GREY[c], 0)) / 255] : rounded;
+      const grey = rounded.reduce((all, value, c) => all + value * GREY[c], 0);
+      const values = colours === 1 ? [Math.round(255 * grey) / 255] : rounded;
       values.forEach((value, c) => { result[(c * size + y) * size + x] = value; });
     }
   }

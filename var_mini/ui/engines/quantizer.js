@@ -1,12 +1,12 @@
-// Multi-scale residual quantization (arXiv 2404.02905, section 3.2, algorithms 1 and 2). With f the features of a picture, scale k
-// quantizes what the coarser scales left over:
+// Multi-scale residual quantization (arXiv 2404.02905, section 3.2, algorithms 1 and 2). With f the features of a picture, scale
+// k quantizes what the coarser scales left over:
 //
 //   z_k  = area(f - f_hat)                       what is missing, seen at side_k
 //   id_k = argmin over codes of |z_k - code|^2   the token map
 //   f_hat += phi_k(bicubic(code[id_k]))          what this scale adds, at full side
 //
-// Enlarging and averaging are linear in rows and columns, so each is a small matrix applied from both sides; PyTorch made them, and
-// model.json has them.
+// Enlarging and averaging are linear in rows and columns, so each is a small matrix applied from both sides; PyTorch made them,
+// and model.json has them.
 import { convolve, packConvolution } from './convolution.js';
 
 export class Quantizer {
@@ -70,7 +70,7 @@ export class Quantizer {
   }
 }
 
-/** M X M^T for every channel: rows and columns of a map (from^2, z) through the matrix M (to, from). Most of its entries are 0. */
+/** M X M^T for every channel: rows and columns of a map (from^2, z) through the matrix M (to, from), mostly zeros. */
 function resized(map, from, matrix, to, z) {
   if (from === to) return map; // the last scale: neither enlarged nor averaged
   const wide = new Float32Array(to * from * z), result = new Float32Array(to * to * z);

@@ -50,7 +50,8 @@ export class Tensors {
   get(name, shape = this.shape(name)) {
     const entry = this.shape(name) && this.header[name];
     if (entry.shape.join() !== shape.join()) {
-      throw new Error(`${this.name} does not fit the model: ${name} is ${entry.shape.join(' x ')}, must be ${shape.join(' x ')}.`);
+      const [has, needs] = [entry.shape, shape].map((sides) => sides.join(' x '));
+      throw new Error(`${this.name} does not fit the model: ${name} is ${has}, must be ${needs}.`);
     }
     const [begin, end] = entry.data_offsets;
     const raw = this.buffer.slice(this.start + begin, this.start + end); // a copy: places in the file need not be aligned

@@ -55,8 +55,8 @@ export class Sampler {
   }
 
   /**
-   * The least logit that top-k and top-p keep, and the likeliest codes in order, five at least. top-k keeps the k largest, and what
-   * is as large as the last of them. top-p keeps, from the largest down, codes until their probabilities sum to p.
+   * The least logit that top-k and top-p keep, and the likeliest codes in order, five at least. top-k keeps the k largest, and
+   * what is as large as the last of them. top-p keeps, from the largest down, codes until their probabilities sum to p.
    */
   filter(row, most) {
     const { V, p, topK, topP } = this, sorted = this.descending(row, most), ranked = [];
@@ -81,7 +81,8 @@ export class Sampler {
 
   /** The codes by falling logit. Counted into bins first; a bin is sorted when its turn comes, and few bins ever are. */
   *descending(row, most) {
-    const { V, order } = this, ends = new Int32Array(BINS + 1), bin = (v) => Math.min(BINS - 1, Math.floor((most - row[v]) * PER_NAT));
+    const { V, order } = this, ends = new Int32Array(BINS + 1);
+    const bin = (v) => Math.min(BINS - 1, Math.floor((most - row[v]) * PER_NAT));
     for (let v = 0; v < V; v++) ends[bin(v) + 1]++;
     for (let b = 0; b < BINS; b++) ends[b + 1] += ends[b];
     const next = ends.slice();

@@ -9,6 +9,8 @@ const RANGES = { // as in var_mini/config.py
   top_p: [0, 1, false],
 };
 
+const SHORT = { poly: 'poly-2', landmark: 'landmark-64' }; // as in var_mini/attention/spec.py
+
 /** A number, or a text that is one, inside its range. */
 export function number(name, given, [low, high, whole]) {
   const value = typeof given === 'string' && given.trim() !== '' ? Number(given) : given;
@@ -33,15 +35,14 @@ export function choice(name, given, names, count) {
 export function checked(config, given) {
   const { transformer: t, sampling, class_names: classes, style_names: styles } = config, settings = { model: config.name };
   settings.label = choice('class', given.class ?? given.label, classes, t.num_classes);
-  if (settings.label === null) throw new Error(`class = ${shown(given.class)}: must be one of the model's ${t.num_classes} classes.`);
+  if (settings.label === null) throw new Error(`class = nothing: must be one of the model's ${t.num_classes} classes.`);
   if (t.num_styles) {
     settings.style = choice('style', given.style === 'any' ? null : given.style, styles, t.num_styles + 1) ?? t.num_styles;
   } else if (given.style !== undefined && given.style !== null && given.style !== '') {
     throw new Error(`style = ${shown(given.style)}: ${config.name} has no styles.`);
   }
   for (const [name, range] of Object.entries(RANGES)) settings[name] = number(name, given[name] ?? sampling[name] ?? 0, range);
-  settings.attention = given.attention ?? 'exact';
-  if (settings.attention === 'landmark' || settings.attention === 'poly') settings.attention = settings.attention === 'poly' ? 'poly-2' : 'landmark-64';
+  settings.attention = SHORT[given.attention] ?? given.attention ?? 'exact';
   return settings;
 }
 
@@ -51,15 +52,15 @@ export function checkedForced(config, forced) {
   const { pyramid: { counts }, tokenizer: { vocab_size: V } } = config;
   const fits = Array.isArray(forced) && forced.length === counts.length
     && forced.every((scale, k) => scale?.ids?.length === counts[k] && scale?.where?.length === counts[k]);
-  if (!fits) throw new Error(`forced: must hold ids and where for each of ${counts.length} scales, ${counts.join(', ')} of them.`);
+  if (!fits) throw new Error(`forced: must hold ids and where of every scale, ${counts.join(', ')} of them.`);
   for (const { ids } of forced) for (const id of ids) number('forced id', id, [0, V - 1, true]);
   return forced;
 }
 
-/** "the subject of a run", in words. */
+/** What a run draws, in words: its class, and its style where one was asked for. */
 export function subject(config, { label, style }) {
-  const name = config.class_names[label] ?? `class ${label}`;
-  return style === undefined || style >= config.transformer.num_styles ? name : `${name} (${config.style_names[style] ?? `style ${style}`})`;
+  const name = config.class_names[label], named = config.style_names[style];
+  return named === undefined ? name : `${name} (${named})`;
 }
 
 export const shown = (value) => (JSON.stringify(value) ?? String(value)).slice(0, 60);

@@ -12,8 +12,10 @@ import { LandmarkState, PolyState, landmarkTables } from './lowrank.js';
 
 const EPS = 1e-6; // of the layer norms
 
-/** Everything that depends on class and style alone, for one sequence. Blocks hold gamma1, gamma2, scale1, scale2, shift1, shift2. */
-/** @typedef {{start: Float32Array, blocks: Float32Array[][], head: Float32Array[]}} Conditioning */
+/**
+ * All that depends on class and style alone, for one sequence. A block has gamma1, gamma2, scale1, scale2, shift1, shift2.
+ * @typedef {{start: Float32Array, blocks: Float32Array[][], head: Float32Array[]}} Conditioning
+ */
 
 export class Transformer {
   /**
@@ -64,7 +66,8 @@ export class Transformer {
   /** Landmark tables of all layers; `all` is the table (depth, H, m, d) of the calibration file. */
   useLandmarks(m, all) {
     const each = all.length / this.config.depth;
-    this.landmarks[m] = this.blocks.map((_, i) => landmarkTables(this.space, all.subarray(i * each, (i + 1) * each), m, this.heads(i)));
+    const own = (i) => all.subarray(i * each, (i + 1) * each);
+    this.landmarks[m] = this.blocks.map((_, i) => landmarkTables(this.space, own(i), m, this.heads(i)));
   }
 
   /** Empty attention states, one a layer, for one sequence. @param {{method: string, landmarks?: number}} attention */
@@ -99,7 +102,8 @@ export class Transformer {
    */
   step(k, input, conditions, states, observe) {
     const { space, C, A } = this, n = this.pyramid.counts[k], rows = conditions.length * n;
-    const x = this.embed(k, input, conditions), h = space.rows(rows, C), attended = space.rows(rows, A), grown = space.rows(rows, C);
+    const x = this.embed(k, input, conditions), h = space.rows(rows, C), grown = space.rows(rows, C);
+    const attended = space.rows(rows, A);
     this.attentionSeconds = 0;
     this.blocks.forEach((block, layer) => {
       const part = (which) => conditions.map((condition) => condition.blocks[layer][which]);
