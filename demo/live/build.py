@@ -12,7 +12,7 @@ from PIL import Image
 
 from var_mini import checkpoints, ui
 from var_mini.generation import Trace
-from var_mini.ui.export import export
+from var_mini.ui.export import check_config, export
 from var_mini.view.images import code_colours, enlarge, token_map
 from var_mini.view.payload import payload
 
@@ -32,12 +32,15 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
     out = Path(out)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise ValueError(f"out = {str(out)!r}: holds files that are no site built here; name a new or an empty folder")
+    names = names or checkpoints.available()
+    for name in names:
+        check_config(checkpoints.load_config(name))  # before anything is written
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(PAGE, out, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ENGINES, out / "engines")
     (out / MARK).touch()
     (out / ".nojekyll").touch()  # GitHub Pages would leave out some names otherwise
-    models = [export(name, out / "models") for name in names or checkpoints.available()]
+    models = [export(name, out / "models") for name in names]
     models.sort(key=lambda model: model["download_kb"])
     (out / "runs").mkdir()
     for model in models:

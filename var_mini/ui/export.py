@@ -31,11 +31,11 @@ PANEL = 8  # the engine's product works on so many columns at a time
 def export(name: str | Path, folder: Path | str) -> dict:
     """Writes the files of a model, by its name or folder, into FOLDER/NAME; returns its entry in the list of models.
 
-    Raises ValueError where the engine cannot compute the model: one without shared AdaLN or unit queries and keys, with attention
-    in its tokenizer, or of a width that is no multiple of 8.
+    Raises ValueError where there is no such model, or the engine cannot compute it: it needs shared AdaLN, unit queries and keys,
+    a tokenizer without attention, and widths that are multiples of 8.
     """
     source, config = checkpoints.find(name), checkpoints.load_config(name)
-    _check(config)
+    check_config(config)
     target = Path(folder) / config.name
     target.mkdir(parents=True, exist_ok=True)
     files = [checkpoints.WEIGHTS]
@@ -108,7 +108,8 @@ def _facts(path: Path) -> dict:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _check(config: ModelConfig) -> None:
+def check_config(config: ModelConfig) -> None:
+    """Raises ValueError where the engine cannot compute such a model."""
     t, c = config.tokenizer, config.transformer
     if not (c.shared_adaln and c.attn_l2_norm) or t.attention:
         raise ValueError(

@@ -1,7 +1,8 @@
-// The page: a form, a strip of scales, a token looked into. All that computes is behind the engine's interface (engines/engine.js).
+// The page: a form, a strip of scales, a token looked into. All that computes is behind the engine's interface, see
+// engines/engine.js.
 import { browserEngine } from './engines/browser.js';
 import { tokenNumber } from './engines/engine.js';
-import { checked, subject } from './engines/settings.js';
+import { checked, shown, subject } from './engines/settings.js';
 import { clear, colour, heat, paint } from './paint.js';
 
 const $ = (selector) => document.querySelector(selector);
@@ -93,9 +94,11 @@ function showRun() {
   $('#note').textContent = note && say(note);
   $('#token').hidden = !state.chosen;
   $('#strip').replaceChildren(...(run?.scales ?? []).map(column));
-  $('#run-title').textContent = !run ? '' : run.settings.seed === undefined ? say('taken_apart') : say('run', { ...run.settings, subject: run.subject });
+  $('#run-title').textContent = run ? title(run) : '';
   if (state.chosen) look(state.chosen);
 }
+
+const title = ({ settings, subject }) => (settings.seed === undefined ? say('taken_apart') : say('run', { ...settings, subject }));
 
 /** One scale: its token map, the picture after it, and the time it took. */
 function column(scale, k) {
@@ -109,8 +112,9 @@ function column(scale, k) {
   paint(picture, scale.image, state.run.size);
   let at = 0; // where the keyboard is
   map.onclick = (event) => {
-    const box = map.getBoundingClientRect(), cell = (place, begin, length) => Math.min(side - 1, Math.max(0, Math.floor(((place - begin) / length) * side)));
-    at = cell(event.clientY, box.top, box.height) * side + cell(event.clientX, box.left, box.width);
+    const { left, top, width, height } = map.getBoundingClientRect();
+    const cell = (share) => Math.min(side - 1, Math.max(0, Math.floor(share * side)));
+    at = cell((event.clientY - top) / height) * side + cell((event.clientX - left) / width);
     look({ level: k, index: at });
   };
   map.onkeydown = (event) => {
@@ -167,9 +171,8 @@ function draw() {
     const settings = settingsOfForm(), model = info();
     history.replaceState(null, '', `?${new URLSearchParams(settings)}`);
     const { fast } = await download(model.name, signal), begin = performance.now();
-    const run = {
-      model: model.name, subject: subject(outline(model), settings), settings, sides: model.patch_nums, size: model.size, scales: [],
-    };
+    const known = { model: model.name, settings, sides: model.patch_nums, size: model.size };
+    const run = { ...known, subject: subject(outline(model), settings), scales: [] };
     const whole = await engine.draw(settings, {
       signal,
       onScale: (scale, k) => {
@@ -221,7 +224,8 @@ async function look(chosen) {
   for (const canvas of document.querySelectorAll('.map canvas + canvas')) clear(canvas);
   const counts = [run.layers, run.heads], picks = [$('#layer'), $('#head')];
   picks.forEach((pick, i) => {
-    if (pick.length !== counts[i]) pick.replaceChildren(...Array.from({ length: counts[i] ?? 0 }, (_, n) => new Option(n + 1, n)));
+    const numbers = Array.from({ length: counts[i] ?? 0 }, (_, n) => n);
+    if (pick.length !== counts[i]) pick.replaceChildren(...numbers.map((n) => new Option(n + 1, n)));
   });
   const possible = state.loaded.has(run.model) && run.settings.seed !== undefined && run.scales.length === run.sides.length;
   $('#sum').textContent = possible ? '' : say(scale.top ? 'needs_model' : 'no_candidates');
@@ -247,7 +251,8 @@ function showAttention({ weights, dots, scale: s, level }, token, head, row) {
     const k = sides.findIndex((_, i) => u < tokenNumber(sides, i + 1, 0)), at = u - tokenNumber(sides, k, 0);
     return `${say('scale', { side: sides[k] })}: ${Math.floor(at / sides[k]) + 1}, ${(at % sides[k]) + 1}`;
   };
-  $('#looks').replaceChildren(head('place', 'dot', 'weight'), ...order.map((u) => row(name(u), dots[u].toFixed(3), percent(weights[u]))));
+  const rows = order.map((u) => row(name(u), dots[u].toFixed(3), percent(weights[u])));
+  $('#looks').replaceChildren(head('place', 'dot', 'weight'), ...rows);
   $('#sum').textContent = say('looks_sum', { count: weights.length, s: s.toFixed(2) });
 }
 
@@ -275,7 +280,9 @@ async function open() {
   await choose(info(link.model) ? link.model : state.models[0].name);
   if (!asked) return;
   try {
-    if (!info(link.model)) throw new Error(`model = ${JSON.stringify(link.model).slice(0, 60)}: must be one of ${state.models.map((m) => m.name).join(', ')}.`);
+    if (!info(link.model)) {
+      throw new Error(`model = ${shown(link.model)}: must be one of ${state.models.map((model) => model.name).join(', ')}.`);
+    }
     const settings = checked(outline(info()), link);
     fillForm(valuesOf(settings));
     $('#status').textContent = say('from_link', { subject: subject(outline(info()), settings), seed: settings.seed });
