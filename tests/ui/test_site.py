@@ -69,6 +69,7 @@ def test_a_visit_from_the_recorded_run_to_drawing_without_a_network(visit):
     page.context.set_offline(True)
     page.reload()
     page.wait_for_selector("body[data-ready]")
+    assert page.text_content("#draw") == "Draw"  # and not "Download": it is stored
     page.click("#dice")
     page.wait_for_function(DRAWN)
     assert len(weights_asked_for(page)) == 1 and not page.complaints
@@ -154,6 +155,17 @@ def test_a_phone_in_chinese_has_no_sideways_scrolling(visit):
     assert page.evaluate("() => document.documentElement.lang") == "zh-CN"
     assert page.text_content("#draw").startswith("下载")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, scheme):
+    bundled = pytest.importorskip("axe_playwright_python")
+    page = visit(color_scheme=scheme)
+    page.locator(".map canvas:first-child").last.press("Enter")
+    page.evaluate((Path(bundled.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.slow

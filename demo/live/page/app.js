@@ -56,7 +56,7 @@ function fillForm(values) {
   form.style.value = model.style_names.includes(values.style) ? values.style : '';
   form.attention.value = model.attentions.includes(values.attention) ? values.attention : 'exact';
   for (const name of SAMPLING) form[name].value = values[name] ?? model.sampling[name];
-  $('#draw').textContent = state.loaded.has(model.name) ? say('draw') : say('draw_after', { mb: megabytes(model) });
+  $('#draw').textContent = state.loaded.has(model.name) || model.stored ? say('draw') : say('draw_after', { mb: megabytes(model) });
 }
 
 /** The settings of a run as values of the form. */

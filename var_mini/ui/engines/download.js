@@ -1,7 +1,7 @@
 // Models from a static folder: downloaded with progress when asked for, checked by their hashes, and kept in the browser's cache,
 // so that a model is downloaded once and is there without a network. Where storage is denied, all works without a cache.
 
-const CACHE = 'var-mini-models';
+const CACHE = 'var-mini-models', WEIGHTS = 'model.safetensors';
 const OFFLINE = 'could not be downloaded: there is no connection, and it has not been stored here yet.';
 
 export class DownloadStore {
@@ -13,7 +13,8 @@ export class DownloadStore {
 
   async models() {
     this.index ??= JSON.parse(new TextDecoder().decode(await fetched(`${this.base}index.json`, 'The list of models'))).models;
-    return this.index;
+    const stored = ({ name, files }) => isKept(versioned(`${this.base}${name}/`, WEIGHTS, files[WEIGHTS]));
+    return Promise.all(this.index.map(async (model) => ({ ...model, stored: await stored(model) })));
   }
 
   async product() {
@@ -36,7 +37,7 @@ export class DownloadStore {
       return content;
     };
     const config = JSON.parse(new TextDecoder().decode(await get('model.json')));
-    const found = { config, weights: await get('model.safetensors'), calibration: await get('calibration.safetensors') };
+    const found = { config, weights: await get(WEIGHTS), calibration: await get('calibration.safetensors') };
     await forgetOthers(`${this.base}${name}/`, files);
     return found;
   }
@@ -100,6 +101,14 @@ async function fromCache(address) {
     return await (await (await caches.open(CACHE)).match(address))?.arrayBuffer();
   } catch {
     return undefined;
+  }
+}
+
+async function isKept(address) {
+  try {
+    return Boolean(await (await caches.open(CACHE)).match(address));
+  } catch {
+    return false;
   }
 }
 

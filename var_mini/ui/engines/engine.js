@@ -11,6 +11,7 @@
  * @property {string[]} attentions  names of the kinds of attention that it can draw with
  * @property {number} size  side of its pictures in pixels
  * @property {number} download_kb
+ * @property {boolean} [stored]  whether it is here already, so that nothing need be downloaded
  */
 
 /**

@@ -31,7 +31,11 @@ export class Space {
   static async create(floats, wasm) {
     const space = new Space(floats);
     if (wasm) await space.useWebAssembly(wasm);
-    if (!space.fast) space.numbers = new Float32Array(floats);
+    try {
+      space.numbers ??= new Float32Array(floats);
+    } catch {
+      throw new Error(`There is not enough memory for this model here: it needs ${Math.round(floats / 250000)} MB.`);
+    }
     return space;
   }
 
