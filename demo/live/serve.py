@@ -17,10 +17,15 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Says nothing of each request."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address) -> None:
+        """Says nothing of visitors who leave in the middle of an answer, either."""
+
+
 @contextlib.contextmanager
 def serving(folder: Path | str, port: int = 0) -> Iterator[str]:
     """Serves `folder` until the block ends; yields the address. Port 0 takes a free one. Raises OSError where it is taken."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
+    server = _Server(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

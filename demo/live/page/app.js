@@ -124,7 +124,7 @@ function column(scale, k) {
     event.preventDefault();
     look({ level: k, index: at });
   };
-  const time = ms ? `, ${say('milliseconds', { ms: ms.toFixed(1) })}` : '';
+  const time = ms ? `, ${say('milliseconds', { ms: ms.toFixed(ms < 100 ? 1 : 0) })}` : '';
   return make('li', {}, make('div', { className: 'map' }, map, over), picture, make('span', {}, say('scale', { side }) + time));
 }
 
