@@ -29,6 +29,7 @@ export class Sampler {
     this.greedy = topK === 1; // no noise is drawn then
     this.p = new Float64Array(V); // exp(logit - largest)
     this.order = new Int32Array(V); // codes by falling logit, as far as they have been sorted
+    [this.ends, this.next] = [0, 1].map(() => new Int32Array(BINS + 1)); // where each bin's codes lie in `order`
   }
 
   /** `forced`, where it is a number, is taken instead of what would be drawn; the noise is drawn all the same. */
@@ -81,11 +82,11 @@ export class Sampler {
 
   /** The codes by falling logit. Counted into bins first; a bin is sorted when its turn comes, and few bins ever are. */
   *descending(row, most) {
-    const { V, order } = this, ends = new Int32Array(BINS + 1);
-    const bin = (v) => Math.min(BINS - 1, Math.floor((most - row[v]) * PER_NAT));
+    const { V, order, ends, next } = this, bin = (v) => Math.min(BINS - 1, Math.floor((most - row[v]) * PER_NAT));
+    ends.fill(0);
     for (let v = 0; v < V; v++) ends[bin(v) + 1]++;
     for (let b = 0; b < BINS; b++) ends[b + 1] += ends[b];
-    const next = ends.slice();
+    next.set(ends);
     for (let v = 0; v < V; v++) order[next[bin(v)]++] = v;
     for (let b = 0; b < BINS; b++) yield* order.subarray(ends[b], ends[b + 1]).sort((v, w) => row[w] - row[v] || v - w);
   }
