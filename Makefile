@@ -1,17 +1,26 @@
-# make demo | lab | notebooks | test | quick | lint | train | bench | gpu | lock | clean: each makes .venv and installs what it needs.
+# make demo | live | site | lab | notebooks | test | quick | lint | train | bench | gpu | lock | clean: each makes .venv and installs
+# what it needs.
 PYTHON ?= python3
 PORT ?= 7860
 HOST ?= 127.0.0.1
 SHARE ?=
 PRESET ?= fashion-28-quick
 OUT ?= runs/gpu
+SITE ?= site
 MINUTES ?=
 BIN := .venv/bin
 
-.PHONY: demo lab notebooks test quick lint train bench gpu lock clean
+.PHONY: demo live site lab notebooks test quick lint train bench gpu lock clean
 
 demo: .venv/.demo
 	$(BIN)/python -m demo --host $(HOST) --port $(PORT) $(if $(filter-out 0 no false,$(SHARE)),--share)
+
+# the page without a server: a folder for any static host, or the same on this machine
+site: .venv/.demo
+	$(BIN)/python -m demo.live build --out $(SITE)
+
+live: .venv/.demo
+	$(BIN)/python -m demo.live serve --out $(SITE)
 
 lab: .venv/.demo
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

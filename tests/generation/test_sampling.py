@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from var_mini.generation import Sampling
-from var_mini.generation.sampling import draw, filter_logits, guide, noise_generators
+from var_mini.generation.sampling import draw, exponential, filter_logits, guide, noise_generators
 
 
 def kept_by_formula(row, top_k, top_p):
@@ -61,6 +61,35 @@ def test_noise_belongs_to_the_seed():
     logits = torch.randn(1, 6, 50).expand(3, 6, 50)
     ids = draw(logits, noise_generators([5, 6, 5]))
     assert torch.equal(ids[0], ids[2]) and not torch.equal(ids[0], ids[1])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 123_456_789, 2**32 - 1])
+def test_noise_is_what_torch_draws_from_a_seed_bit_for_bit(seed):
+    generators, other = noise_generators([seed]), torch.Generator().manual_seed(seed)
+    for shape in ((1, 4096), (5, 24), (144, 4096)):  # the second and third go on where the one before ended
+        assert torch.equal(exponential(generators, *shape)[0], torch.empty(shape).exponential_(generator=other))
+
+
+def mersenne_words(seed, count):
+    """Words of mt19937 by the recurrence of its authors (Matsumoto and Nishimura 1998), seeded as in C++11."""
+    x = [seed]
+    for i in range(1, 624):
+        x.append((1812433253 * (x[-1] ^ x[-1] >> 30) + i) % 2**32)
+    for k in range(count):
+        y = (x[k] & 0x80000000) | (x[k + 1] & 0x7FFFFFFF)
+        x.append(x[k + 397] ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0))
+        y = x[-1]
+        y ^= y >> 11
+        y ^= y << 7 & 0x9D2C5680
+        y ^= y << 15 & 0xEFC60000
+        yield y ^ y >> 18
+
+
+def test_noise_is_the_written_formula():
+    words = list(mersenne_words(7, 2 * 3 * 400))
+    uniform = [((high % 2**21) * 2**32 + low) / 2**53 for high, low in zip(words[::2], words[1::2], strict=True)]
+    expected = np.array([-math.log1p(-u) for u in uniform], np.float32)
+    np.testing.assert_array_equal(exponential(noise_generators([7]), 3, 400).flatten().numpy(), expected)
 
 
 @pytest.mark.parametrize(

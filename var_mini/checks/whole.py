@@ -11,7 +11,7 @@ import torch
 
 from ..checkpoints import load
 from ..data.samples import load_samples
-from ..generation.sampling import noise_generators
+from ..generation.sampling import exponential, noise_generators
 from ..model import Model
 from ..training.tokenizer import TokenizerObjective
 from .registry import grading
@@ -61,7 +61,7 @@ def compare(model: Model, vq_loss: Callable, adaln_block: Callable, generate: Ca
     with torch.no_grad():
         pyramid, sampling = model.config.tokenizer.pyramid, model.config.sampling
         (source,) = noise_generators([seed])
-        noise = [torch.empty(n, model.transformer.vocab_size).exponential_(generator=source) for n in pyramid.counts]
+        noise = [exponential([source], n, model.transformer.vocab_size)[0] for n in pyramid.counts]
         own = generate(weights_of(model, label), noise, sampling.guidance)
     with_block = [step.token_ids[0] for step in with_own_block(model, adaln_block).generate(label, seed)]
     pictures = 2 * torch.stack([sample.image for sample in load_samples(model.config)[:PICTURES]]) - 1

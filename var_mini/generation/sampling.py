@@ -37,16 +37,16 @@ def _ascending(values: torch.Tensor) -> torch.Tensor:
     return values.sort(dim=-1).values
 
 
-def noise_generators(seeds: list[int]) -> list[torch.Generator]:
-    """One source of noise per image, on the CPU: an image depends on its own seed, not on the batch or the device.
+def noise_generators(seeds: list[int]) -> list[np.random.RandomState]:
+    """One source of noise per image: an image depends on its own seed, not on the batch, the device or the build of torch.
 
-    Seeds are whole numbers from 0 to MAX_SEED. The noise is that of torch's generator; another version or build of torch may
-    draw other numbers from a seed.
+    Seeds are whole numbers from 0 to MAX_SEED. A source is the Mersenne Twister mt19937, seeded as the C++ standard says; numpy
+    promises never to change this one.
     """
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
+    return [np.random.RandomState(seed) for seed in seeds]
 
 
-def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:
+def draw(logits: torch.Tensor, generators: list[np.random.RandomState]) -> torch.Tensor:
     """Samples one code per token: filtered logits (B, n, V) -> int64 (B, n).
 
     Gumbel-max: the code that maximises p / e with e exponential noise has exactly the distribution p. The noise of an
@@ -55,9 +55,20 @@ def draw(logits: torch.Tensor, generators: list[torch.Generator]) -> torch.Tenso
     return pick(logits, exponential(generators, *logits.shape[1:]).to(logits.device))
 
 
-def exponential(generators: list[torch.Generator], tokens: int, codes: int) -> torch.Tensor:
-    """The next noise of each image, float32 (B, n, V) on the CPU."""
-    return torch.stack([torch.empty(tokens, codes).exponential_(generator=g) for g in generators])
+def exponential(generators: list[np.random.RandomState], tokens: int, codes: int) -> torch.Tensor:
+    """The next noise of each image, float32 (B, n, V) on the CPU: -log(1 - u) of uniform u.
+
+    A u is 53 bits of two 32-bit words, the high one first. This is what `torch.Tensor.exponential_` computes on a CPU in the
+    version tested here, written out, so that other builds and the engine in JavaScript (`ui/engines/noise.js`) draw the same.
+    """
+    noise = np.empty((len(generators), tokens, codes), np.float32)
+    for out, generator in zip(noise, generators):
+        high, low = np.moveaxis(generator.randint(0, 2**32, (tokens, codes, 2), dtype=np.uint32), -1, 0)
+        minus_u = (high & (2**21 - 1)) * 2.0**32  # float64, which holds all 53 bits
+        minus_u += low
+        minus_u *= -(2.0**-53)
+        np.negative(np.log1p(minus_u, out=minus_u), out=out, casting="same_kind")
+    return torch.from_numpy(noise)
 
 
 def pick(logits: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

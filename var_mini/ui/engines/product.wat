@@ -1,0 +1,74 @@
+;; C = A W + bias: the one product that linear layers, convolutions and attention come down to.
+;;
+;;   A     n rows of k numbers
+;;   W     k x m, cut into panels of 8 columns: panel j holds W[0..k, 8j..8j+8] row by row, and begins `stride` bytes after j - 1
+;;   bias  m numbers
+;;   C     n rows of m numbers
+;;
+;; All float32. n is a multiple of 4 and m of 8: whoever calls pads. A tile of 4 rows x 8 columns of C stays in eight vector
+;; registers while the loop runs over k, so that every number loaded is used four or eight times.
+(module
+  (memory (import "engine" "memory") 1)
+  (func (export "product")
+    (param $A i32) (param $W i32) (param $bias i32) (param $C i32) (param $n i32) (param $k i32) (param $m i32) (param $stride i32)
+    (local $i i32) (local $j i32) (local $p i32)        ;; row, column, step along k
+    (local $row i32) (local $width i32)                 ;; bytes of a row of A, and of C
+    (local $w i32) (local $c i32)
+    (local $a0 i32) (local $a1 i32) (local $a2 i32) (local $a3 i32)
+    (local $left v128) (local $right v128) (local $x v128)
+    (local $l0 v128) (local $l1 v128) (local $l2 v128) (local $l3 v128)   ;; columns 0 to 3 of the four rows
+    (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)   ;; columns 4 to 7
+    (local.set $row (i32.shl (local.get $k) (i32.const 2)))
+    (local.set $width (i32.shl (local.get $m) (i32.const 2)))
+    (loop $columns
+      (local.set $i (i32.const 0))
+      (loop $rows
+        (local.set $w (local.get $W))
+        (local.set $a0 (i32.add (local.get $A) (i32.mul (local.get $i) (local.get $row))))
+        (local.set $a1 (i32.add (local.get $a0) (local.get $row)))
+        (local.set $a2 (i32.add (local.get $a1) (local.get $row)))
+        (local.set $a3 (i32.add (local.get $a2) (local.get $row)))
+        ;; every row starts at the bias
+        (local.set $c (i32.add (local.get $bias) (i32.shl (local.get $j) (i32.const 2))))
+        (local.set $l0 (v128.load (local.get $c)))
+        (local.set $r0 (v128.load offset=16 (local.get $c)))
+        (local.set $l1 (local.get $l0)) (local.set $l2 (local.get $l0)) (local.set $l3 (local.get $l0))
+        (local.set $r1 (local.get $r0)) (local.set $r2 (local.get $r0)) (local.set $r3 (local.get $r0))
+        (local.set $p (local.get $k))
+        (loop $along
+          (local.set $left (v128.load (local.get $w)))
+          (local.set $right (v128.load offset=16 (local.get $w)))
+          (local.set $x (v128.load32_splat (local.get $a0)))
+          (local.set $l0 (f32x4.add (local.get $l0) (f32x4.mul (local.get $x) (local.get $left))))
+          (local.set $r0 (f32x4.add (local.get $r0) (f32x4.mul (local.get $x) (local.get $right))))
+          (local.set $x (v128.load32_splat (local.get $a1)))
+          (local.set $l1 (f32x4.add (local.get $l1) (f32x4.mul (local.get $x) (local.get $left))))
+          (local.set $r1 (f32x4.add (local.get $r1) (f32x4.mul (local.get $x) (local.get $right))))
+          (local.set $x (v128.load32_splat (local.get $a2)))
+          (local.set $l2 (f32x4.add (local.get $l2) (f32x4.mul (local.get $x) (local.get $left))))
+          (local.set $r2 (f32x4.add (local.get $r2) (f32x4.mul (local.get $x) (local.get $right))))
+          (local.set $x (v128.load32_splat (local.get $a3)))
+          (local.set $l3 (f32x4.add (local.get $l3) (f32x4.mul (local.get $x) (local.get $left))))
+          (local.set $r3 (f32x4.add (local.get $r3) (f32x4.mul (local.get $x) (local.get $right))))
+          (local.set $a0 (i32.add (local.get $a0) (i32.const 4)))
+          (local.set $a1 (i32.add (local.get $a1) (i32.const 4)))
+          (local.set $a2 (i32.add (local.get $a2) (i32.const 4)))
+          (local.set $a3 (i32.add (local.get $a3) (i32.const 4)))
+          (local.set $w (i32.add (local.get $w) (i32.const 32)))
+          (br_if $along (local.tee $p (i32.sub (local.get $p) (i32.const 1)))))
+        (local.set $c (i32.add (local.get $C)
+          (i32.add (i32.mul (local.get $i) (local.get $width)) (i32.shl (local.get $j) (i32.const 2)))))
+        (v128.store (local.get $c) (local.get $l0))
+        (v128.store offset=16 (local.get $c) (local.get $r0))
+        (local.set $c (i32.add (local.get $c) (local.get $width)))
+        (v128.store (local.get $c) (local.get $l1))
+        (v128.store offset=16 (local.get $c) (local.get $r1))
+        (local.set $c (i32.add (local.get $c) (local.get $width)))
+        (v128.store (local.get $c) (local.get $l2))
+        (v128.store offset=16 (local.get $c) (local.get $r2))
+        (local.set $c (i32.add (local.get $c) (local.get $width)))
+        (v128.store (local.get $c) (local.get $l3))
+        (v128.store offset=16 (local.get $c) (local.get $r3))
+        (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $n))))
+      (local.set $W (i32.add (local.get $W) (local.get $stride)))
+      (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $m))))))

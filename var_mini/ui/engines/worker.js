@@ -1,0 +1,21 @@
+// The Worker: it receives calls of the engine's methods as messages and answers them, so that the page never stands still.
+import { DownloadStore } from './download.js';
+import { LocalEngine } from './local.js';
+
+const running = new Map(); // id of a call -> its AbortController
+let engine = null;
+
+self.onmessage = async ({ data: { models, id, method, args, stop } }) => {
+  if (models) return void (engine = new LocalEngine(new DownloadStore(models))); // the first message says where they are
+  if (stop) return void running.get(id)?.abort();
+  const control = new AbortController(), tell = (message, transfer = []) => self.postMessage({ id, ...message }, transfer);
+  running.set(id, control);
+  try {
+    const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale: (scale) => tell({ scale }) };
+    const raw = args.at(-1)?.raw;
+    tell({ result: await engine[method](...args.slice(0, -1), { ...options, raw }) });
+  } catch (error) {
+    tell({ error: { name: error.name, message: error.message } });
+  }
+  running.delete(id);
+};
