@@ -8,8 +8,8 @@ from notebooks.source import SOURCES, _solved
 from tests.checks.students import verdict_of
 from var_mini import Model, checks, load
 from var_mini.checks.calling import gradients_of, probe
+from var_mini.checks.lesson15 import ADALN_BLOCK, EXERCISES, GENERATE, VQ_LOSS
 from var_mini.checks.session import CheckFailed
-from var_mini.checks.student_parts import ADALN_BLOCK, EXERCISES, GENERATE, VQ_LOSS
 from var_mini.checks.values import as_expected, difference
 from var_mini.checks.whole import block_weights, picture, weights_of
 from var_mini.config import ModelConfig
@@ -21,7 +21,7 @@ BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 def solved() -> dict:
     """The lesson's solutions, from its source."""
     namespace: dict = {"checks": checks}
-    for cell in jupytext.read(SOURCES / "parts" / "15_capstone.py", fmt="py:percent").cells:
+    for cell in jupytext.read(SOURCES / "15_capstone.py", fmt="py:percent").cells:
         if "exercise" in cell.metadata.get("tags", []):
             exec(_solved(cell.source).rstrip().rsplit("\n", 1)[0], namespace)
         elif cell.cell_type == "code" and cell.source.startswith("import torch"):

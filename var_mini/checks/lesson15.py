@@ -1,4 +1,4 @@
-"""Exercises of the capstone: three parts of a student's own VAR, which whole.py puts in place of the library's."""
+"""Exercises of lesson 15, the capstone: three parts of a student's own VAR, which whole.py puts in place of the library's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from .calling import probe
 from .exercise import Exercise, Mistake
 from .values import as_expected, difference, kind_of
 
-LESSON = 15
 EPS = 1e-6  # of the layer norm in VAR's blocks
 
 # -- vq_loss -----------------------------------------------------------------------------------------------------------
@@ -54,7 +53,7 @@ def _judge_loss(args, got):
 
 
 VQ_LOSS = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="vq_loss",
     difficulty=3,
     minutes=20,
@@ -169,7 +168,7 @@ def _block(x, condition, w, keys, values, unit=_unit, unit_v=False, gates=True, 
 
 
 ADALN_BLOCK = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="adaln_block",
     difficulty=4,
     minutes=35,
@@ -301,7 +300,7 @@ def _draw_ids(figure, args, got, expected):
 
 
 GENERATE = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="generate",
     difficulty=5,
     minutes=50,
