@@ -81,6 +81,13 @@ def vq_loss(f, f_hats, beta):
 checks.vq_loss(vq_loss)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `F.mse_loss(a, b)` is the mean over all entries. For the second result write a sum of three terms whose values add up to
+# $\hat f_K$, of which `.detach()` leaves only one with a gradient.
+#
+# </details>
+#
 # The check compares values *and* gradients, so the swapped terms are found although the loss is the same number.
 #
 # {{help vq_loss}}
@@ -115,8 +122,9 @@ def adaln_block(x, condition, w, keys, values):
 
     x            float (B, n, C)
     condition    float (B, 6, C): gamma1, gamma2, scale1, scale2, shift1, shift2
-    w            dict of weights, W of a linear layer being (out, in): qkv (3 A, C) with q_bias and v_bias (A,), none for keys;
-                 scale (H,); proj, proj_bias; fc1, fc1_bias; fc2, fc2_bias. A is H heads times d
+    w            dict of weights, W of a linear layer being (out, in): qkv (3 A, C), its first A rows for the queries, then
+                 for the keys, then for the values, each head after head; q_bias and v_bias (A,), keys have none; scale (H,);
+                 proj, proj_bias; fc1, fc1_bias; fc2, fc2_bias. A is H heads times d
     keys, values float (B, H, N, d): what the coarser scales left, keys of length 1; N is 0 at the first scale
     returns      (x, keys, values), keys and values with those of these n tokens at the end
 
@@ -142,6 +150,14 @@ def adaln_block(x, condition, w, keys, values):
 checks.adaln_block(adaln_block)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `condition.unsqueeze(2).unbind(1)` gives six tensors (B, 1, C). Heads are a dimension of their own:
+# (B, n, H d) $\to$ `view(B, n, H, d)` $\to$ `transpose(1, 2)`, and the way back after attention. The scale of a head
+# needs the shape (H, 1, 1) beside logits (B, H, n, N + n).
+#
+# </details>
+#
 # {{help adaln_block}}
 
 # %% [markdown]
@@ -219,6 +235,14 @@ def generate(model, noise, guidance):
 checks.generate(generate)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Before the first scale every block has keys and values of shape (2, H, 0, d): `new_zeros(2, H, 0, d)`. Averaging over areas
+# is `F.interpolate(..., mode="area")`. The map of codes is (1, Cvae, side, side): take the codes (n, Cvae), transpose,
+# reshape. The convolution keeps the side with `padding=1`.
+#
+# </details>
+#
 # {{help generate}}
 
 # %% [markdown]
