@@ -26,7 +26,7 @@ from .transformer import TransformerObjective, inputs_from_ids, tokenize_images
 
 PRESET = "fashion-28-quick"
 WIDTHS = (32, 64, 96, 128, 192)  # one head of 16 for each 32 of width, as the preset has
-STEPS, BATCH = 900, 16  # small batches: the few tokens go further
+STEPS, BATCH = 900, 8  # small batches: the few tokens go further
 TOKENIZER_STEPS = 500
 HELD_OUT = 1000  # pictures on which the loss is measured
 ALPHAS = (0.01, 4.0)  # where the fit looks for alpha
