@@ -39,6 +39,7 @@ CASES = [
     ("auto", "exact", "expected 'auto'"),
     ([1, 2], (1, 2), None),
     ([1, 2], torch.tensor([1, 2]), None),
+    ([1, 2], [1, None], "entry[1] is None: must be a number"),  # no `return` is missing there
     ([1, 2], [1], "has 1 entries: must have 2"),
     ([(0, 1), (1, 5)], [(0, 1), (1, 4)], "entry[1][1] is 4, expected 5"),
     ((TENSOR, TENSOR), (TENSOR, TENSOR + 1), "entry [0, 0] of entry[1] is 2, expected 1"),

@@ -14,6 +14,7 @@ from var_mini.checks import exercises, find
 
 ALL = [(source, kind) for source in sources() for kind in KINDS]
 NAMES = [f"{source.stem}-{kind}" for source, kind in ALL]
+RUN = [(source, "solution") for source in sources()] + [(sources()[0], "student")]
 FOREIGN = re.compile(r"/(home|root|work|tmp|usr|var|Users)/|[A-Z]:\\\\")  # places of the machine that built them
 
 
@@ -148,10 +149,23 @@ def test_faults_are_told():
         assert len(faults(notebook)) == count, (kind, metadata, outputs)
 
 
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.stem)
+def test_what_stands_between_exercises_calls_no_function_that_may_be_a_stub(source):
+    """It takes them from `checks.use`, so that a student's notebook reads on; `build` has run it so."""
+    for cell in read(source, "student").cells:
+        if cell.cell_type == "code" and "exercise" not in cell.metadata.get("var_mini", {}):
+            called = [node.func for node in ast.walk(ast.parse(_plain(cell.source))) if isinstance(node, ast.Call)]
+            assert not {name.id for name in called if isinstance(name, ast.Name)} & set(exercises()), cell.source
+
+
+def _plain(code: str) -> str:
+    return "\n".join(line for line in code.splitlines() if not line.startswith(("%", "!")))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("source, kind", ALL, ids=NAMES)
+@pytest.mark.parametrize("source, kind", RUN, ids=[f"{source.stem}-{kind}" for source, kind in RUN])
 def test_a_notebook_runs(source, kind, tmp_path, monkeypatch):
-    """Solutions with all checks passing; student notebooks where the stubs alone fail. FAST shortens training, skips nothing."""
+    """Solutions with all checks passing; a student's, where the stubs alone fail. FAST shortens training, skips nothing."""
     monkeypatch.setenv("VAR_MINI_FAST", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER.parent), os.environ.get("PYTHONPATH", "")]))
     notebook = read(source, kind)

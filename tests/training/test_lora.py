@@ -1,13 +1,17 @@
 """Adapters on a transformer: no change at first, then the formula; merged, taken off, saved, refused where they do not fit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from var_mini import checkpoints
 from var_mini.__main__ import main
+from var_mini.model import Model
 from var_mini.training import lora
-from var_mini.training.transformer import TransformerObjective
+from var_mini.training.transformer import TransformerObjective, cross_entropy, tokenize_images
 
 
 @pytest.fixture
@@ -149,3 +153,16 @@ def test_the_command_trains_saves_and_draws_with_adapters(tiny_folder, tmp_path,
     torch.testing.assert_close(logits(merged, ids), logits(put_on, ids), atol=2e-2, rtol=0)  # merged weights are 16-bit
     assert main(["generate", "--model", str(tiny_folder), "--adapter", str(tmp_path / "none")]) == 2
     assert "none is not a readable file of adapters" in capsys.readouterr().err
+
+
+def test_adapters_learn_a_few_pictures_of_some_classes_from_a_folder(tiny, tmp_path):
+    """None is held out of so few, and a folder cannot be called a/n/t."""
+    model = Model(replace(tiny.config, class_names=("a/n/t", "bee", "cow")), tiny.tokenizer, tiny.transformer)
+    checkpoints.save(model, tmp_path / "model")
+    for place in ("a-n-t", "cow"):
+        (tmp_path / "pictures" / place).mkdir(parents=True)
+        Image.new("L", (12, 12), 200).save(tmp_path / "pictures" / place / "x.png")
+    adapted = lora.train_adapter(str(tmp_path / "model"), tmp_path / "run", tmp_path / "pictures", 2, 20, "no")
+    ids = tokenize_images(tiny.tokenizer, torch.full((2, 1, 12, 12), 200, dtype=torch.uint8))
+    before, after = (cross_entropy(m.transformer, tiny.tokenizer.quantize, ids, torch.tensor([0, 2])) for m in (model, adapted))
+    assert after["cross_entropy"] < before["cross_entropy"] - 0.1

@@ -19,11 +19,12 @@ def call(function: Callable, args: dict, gradients: bool = False) -> Outcome:
 
     gradients   whether the result of tensors (a, b, ...) becomes (a, b, ..., gradients of a, gradients of b, ...), see below
     """
-    before = duplicate(args)
-    leaves = [leaf.requires_grad_() for leaf in _floating(list(args.values()))] if gradients else []
+    before, leaves = duplicate(args), []
+    args = {name: _tracked(value, leaves) for name, value in args.items()} if gradients else args
     try:
         value = function(*args.values())
-        if gradients and isinstance(value, tuple) and all(isinstance(part, torch.Tensor) for part in value):
+        changed = tuple(name for name in args if not _kept(before[name], args[name]))
+        if gradients and not changed and isinstance(value, tuple) and all(isinstance(part, torch.Tensor) for part in value):
             value = (*(part.detach() for part in value), *(gradients_of(part, leaves) for part in value))
     except NotImplementedError:
         return Outcome(unsolved=True)
@@ -31,7 +32,7 @@ def call(function: Callable, args: dict, gradients: bool = False) -> Outcome:
         return Outcome(fault="your function was interrupted before it returned; does a loop never end?")
     except BaseException as error:  # SystemExit and whatever else student code can raise
         return Outcome(fault=_told(error, function))
-    return Outcome(value, changed=tuple(name for name in args if not _kept(before[name], args[name])))
+    return Outcome(value, changed=changed)
 
 
 def probe(like: torch.Tensor) -> torch.Tensor:
@@ -47,11 +48,15 @@ def gradients_of(result: torch.Tensor, leaves: list[torch.Tensor]) -> list[torch
     return [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(leaves, found)]
 
 
-def _floating(value) -> list[torch.Tensor]:
-    """Floating-point tensors in lists and tuples, in their order."""
-    if isinstance(value, torch.Tensor):
-        return [value] if value.is_floating_point() else []
-    return [leaf for part in value for leaf in _floating(part)] if isinstance(value, (list, tuple)) else []
+def _tracked(value, leaves: list[torch.Tensor]):
+    """The value with every floating-point tensor, in lists and tuples too, as a clone of a leaf, which is added to `leaves`.
+
+    A clone, since torch refuses to change a leaf in place, in words that no student would take for those of a check.
+    """
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        leaves.append(value.requires_grad_())
+        return leaves[-1].clone()
+    return type(value)(_tracked(part, leaves) for part in value) if isinstance(value, (list, tuple)) else value
 
 
 def _kept(before, after) -> bool:

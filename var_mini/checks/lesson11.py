@@ -159,6 +159,11 @@ ATTENTION_SHARE = Exercise(
             lambda counts, width: _share(counts, width, pairs=sum(counts) ** 2),
         ),
         Mistake(
+            "counts the keys of a scale's own map only",
+            "A scale's queries meet the keys of all coarser scales as well: the cache keeps them.",
+            lambda counts, width: _share(counts, width, pairs=sum(count * count for count in counts)),
+        ),
+        Mistake(
             "gives the ratio of attention and linear layers",
             "Wanted is attention's share of both together.",
             lambda counts, width: _share(counts, width) / (1 - _share(counts, width)),
@@ -220,6 +225,11 @@ FIRST_FLIP = Exercise(
             "gives the share of tokens that differ",
             "Wanted is the share of equal tokens.",
             _changed_flip(lambda a, b, counts, scale, share: [scale, 1 - share]),
+        ),
+        Mistake(
+            "gives the number of equal tokens",
+            "Wanted is their share: divide by the number of all tokens.",
+            _changed_flip(lambda a, b, counts, scale, share: [scale, share * len(a)]),
         ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from numbers import Number
 
 import torch
@@ -16,14 +17,20 @@ DPI = 80
 
 
 def show(exercise: Exercise, verdict: Verdict) -> None:
-    """Displays the picture in a notebook; elsewhere there is nowhere to show it."""
-    if "IPython" not in sys.modules or not verdict.records:
+    """Displays the picture of a verdict in a notebook."""
+    if verdict.records:
+        display(lambda: draw(exercise, verdict), f"{exercise.name}: expected result and yours")
+
+
+def display(draw: Callable[[], bytes], alt: str) -> None:
+    """Displays the PNG that `draw()` makes in a notebook; elsewhere there is nowhere to show it, and it is not made."""
+    if "IPython" not in sys.modules:
         return
+    from IPython import display as ipython
     from IPython import get_ipython
-    from IPython.display import Image, display
 
     if get_ipython() is not None:
-        display(Image(draw(exercise, verdict), format="png", alt=f"{exercise.name}: expected result and yours"))
+        ipython.display(ipython.Image(draw(), format="png", alt=alt))
 
 
 def draw(exercise: Exercise, verdict: Verdict) -> bytes:

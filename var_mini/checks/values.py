@@ -10,6 +10,8 @@ from numbers import Number
 import numpy as np
 import torch
 
+RESULT = "the result"  # what messages call all that a function returned
+
 
 @dataclass(frozen=True)
 class Foreign:
@@ -72,6 +74,8 @@ def kind_of(value) -> str:
         return "None"
     if isinstance(value, Foreign):
         return value.kind
+    if value is None:
+        return "None"
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
     if isinstance(value, np.ndarray):
@@ -95,13 +99,13 @@ def _family(dtype: torch.dtype) -> str:
 def difference(expected, got, rtol: float, atol: float) -> str | None:
     """None where `got` equals `expected` within the tolerance, or the first fault in words. Takes anything as `got`."""
     try:
-        return _difference(expected, got, rtol, atol, "the result")
+        return _difference(expected, got, rtol, atol, RESULT)
     except Exception:  # an object whose own methods fail
         return f"the result cannot be compared: it is {kind_of(got)}"
 
 
 def _difference(expected, got, rtol: float, atol: float, where: str) -> str | None:
-    if got is None:
+    if got is None and where == RESULT:
         return f"{where} is None: is a `return` missing?"
     if isinstance(expected, (list, tuple)):
         return _sequence(expected, got, rtol, atol, where)
@@ -119,7 +123,7 @@ def _sequence(expected, got, rtol, atol, where) -> str | None:
         return f"{where} is {kind_of(got)}: must be a {type(expected).__name__} of {len(expected)}"
     if len(got) != len(expected):
         return f"{where} has {len(got)} entries: must have {len(expected)}"
-    name = where if where != "the result" else ""
+    name = where if where != RESULT else ""
     parts = (_difference(e, g, rtol, atol, f"{name or 'entry'}[{i}]") for i, (e, g) in enumerate(zip(expected, got)))
     return next((part for part in parts if part), None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import validate
 from .common import add_dtype, show
 
-BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train")
+BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train", "laws")
 
 
 def add(commands) -> None:
@@ -20,6 +20,8 @@ def add(commands) -> None:
     p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
     p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
     p.add_argument("--batch-size", type=int, help="of train (default: the preset's)")
+    p.add_argument("--out", type=Path, default=Path("runs/laws"), help="of laws: folder of its training runs (default runs/laws)")
+    p.add_argument("--steps", type=int, help="of laws: steps of each width (default 900)")
     add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
@@ -60,6 +62,10 @@ def run(options) -> None:
         from ..cost.training import bench_train
 
         result = bench_train(options.preset, options.stage, options.batch_size)
+    elif options.what == "laws":
+        from ..training.scaling_laws import STEPS, bench_laws
+
+        result = bench_laws(options.out, STEPS if options.steps is None else options.steps)
     elif options.what == "ladder":
         from ..cost.trained import bench_ladder
 

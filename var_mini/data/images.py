@@ -76,15 +76,17 @@ class ImageData:
     def with_classes(self, class_names: tuple[str, ...]) -> ImageData:
         """The same images, labelled by the classes of a checkpoint, which need not be in this data set's order.
 
-        Images of a class that the checkpoint does not know are left out and counted in `skipped`.
+        Images of a class that the checkpoint does not know are left out and counted in `skipped`. A folder cannot have a slash
+        in its name: there `T-shirt-top` is the class `T-shirt/top`.
         """
         if tuple(class_names) == self.class_names or not class_names:
             return self
-        known = {name: label for label, name in enumerate(class_names)}
+        known = {name.replace("/", "-"): label for label, name in enumerate(class_names)}
+        known |= {name: label for label, name in enumerate(class_names)}
         label_of = torch.tensor([known.get(name, -1) for name in self.class_names])
         train, test = label_of[self.train_labels], label_of[self.test_labels]
         keep, keep_test = train >= 0, test >= 0
-        if not keep.any() or not keep_test.any():
+        if not keep.any() or (len(keep_test) and not keep_test.any()):  # of a few pictures none is held out
             raise ValueError(
                 f"data set {self.name}: has no images of the model's classes {validate.shown(tuple(class_names))}, "
                 f"but of {validate.shown(self.class_names)}"

@@ -13,6 +13,7 @@ errors. (The factor 1/d and the definition of the entries are from memory of the
 from __future__ import annotations
 
 import math
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -31,10 +32,15 @@ MAX_DEGREE = 8
 
 def explicit(q, k1, k2, v1, v2) -> torch.Tensor:
     """With K and V as n^2 x d matrices and all n x n^2 weights at once: (n, d). Refused where that does not fit."""
-    n, d = _sizes(q, k1, k2, v1, v2)
-    refuse_beyond("the matrix of weights", (n, n * n), q.element_size())
-    K = (k1[:, None] * k2[None]).flatten(0, 1)  # (n^2, d), row j n + k
-    V = (v1[:, None] * v2[None]).flatten(0, 1)
+    _sizes(q, k1, k2, v1, v2)
+    return explicit_of_order(q, [k1, k2], [v1, v2])
+
+
+def explicit_of_order(q: torch.Tensor, keys: list[torch.Tensor], values: list[torch.Tensor]) -> torch.Tensor:
+    """The same for any number of keys at once: one is ordinary attention with logits q . k / d. All tensors (n, d)."""
+    n, d = q.shape
+    refuse_beyond("the matrix of weights", (n, n ** len(keys)), q.element_size())
+    K, V = (reduce(lambda rows, x: (rows[:, None] * x[None]).flatten(0, 1), parts) for parts in (keys, values))
     return (q @ K.T / d).softmax(-1) @ V
 
 
@@ -56,13 +62,19 @@ def features(q, k1, k2, v1, v2, degree: int = 4) -> torch.Tensor:
     (Q_i . (K1_j * K2_k))^m is a sum over monomials of q^a k1^a k2^a, and each of its factors belongs to one token only, so the
     sums over j and over k are taken apart: sum_a w_a phi_a(q) [phi_a(K1)^T V1] * [phi_a(K2)^T V2].
     """
-    n, d = _sizes(q, k1, k2, v1, v2)
+    _sizes(q, k1, k2, v1, v2)
+    return features_of_order(q, [k1, k2], [v1, v2], degree)
+
+
+def features_of_order(q: torch.Tensor, keys: list[torch.Tensor], values: list[torch.Tensor], degree: int) -> torch.Tensor:
+    """The same for any number of keys at once: one sum over the tokens per key, and their product."""
+    n, d = q.shape
     degree = validate.integer("degree", degree, 1, MAX_DEGREE)
     refuse_beyond("the table of features", (n, math.comb(d + degree, degree)), q.element_size())
-    phi_q, phi_1, phi_2 = (monomials(x.T.contiguous(), degree) for x in (q, k1, k2))  # (r, n) each
+    phi_q, *phis = (monomials(x.T.contiguous(), degree) for x in (q, *keys))  # (r, n) each
     weight = taylor_weights(d, degree, 1 / d).to(q.dtype)
-    numerator = (phi_1 @ v1) * (phi_2 @ v2) * weight[:, None]  # (r, d)
-    denominator = phi_1.sum(1) * phi_2.sum(1) * weight  # (r,)
+    numerator = math.prod(phi @ v for phi, v in zip(phis, values)) * weight[:, None]  # (r, d)
+    denominator = math.prod(phi.sum(1) for phi in phis) * weight  # (r,)
     return (phi_q.T @ numerator) / (phi_q.T @ denominator)[:, None]
 
 

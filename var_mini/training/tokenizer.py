@@ -41,13 +41,16 @@ class TokenizerObjective(nn.Module):
             if step == 0 and self.fresh:
                 self._data_init(f.detach())
             quantized = self.model.quantize.quantize(f)
-            quantizer_loss = self.model.quantize.loss(f, quantized.f_hat)
-            straight_through = quantized.f_hat[-1].detach() + f - f.detach()
+            quantizer_loss, straight_through = self.vq_loss(f, quantized.f_hat)
             self._count(f.detach(), quantized, step)
         reconstruction = self.model.decode_raw(straight_through).float()
         mse = F.mse_loss(reconstruction, images)
         loss = self.mse_weight * mse + quantizer_loss
         return loss, {"psnr_train": _psnr(mse.detach()), "quantizer_loss": quantizer_loss.detach()}
+
+    def vq_loss(self, f: torch.Tensor, f_hats: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The quantizer's loss, and what the decoder gets: the last f_hat, with the gradient of f (straight-through)."""
+        return self.model.quantize.loss(f, f_hats), f_hats[-1].detach() + f - f.detach()
 
     def get_extra_state(self) -> torch.Tensor:
         return self.usage

@@ -1,31 +1,44 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 15. Your own VAR
 #
-# In lessons 01 to 03 you met the parts. Here you write the three that matter most, and then they take the place of
+# In lessons 1 to 3 you met the parts. Here you write the three that matter most, and then they take the place of
 # the library's in a trained model: **the token ids must stay the same, to the last one.**
 #
-# 1. the loss that trains the tokenizer, with a gradient that goes straight through the quantizer (lesson 01);
-# 2. a transformer block, with AdaLN and attention of unit queries and keys (lesson 02);
-# 3. the loop that draws, in about forty lines (lesson 03).
+# 1. the loss that trains the tokenizer, with a gradient that goes straight through the quantizer (lesson 1),
+# 2. a block of the transformer, with AdaLN and attention of unit queries and keys (lesson 2),
+# 3. the loop that draws, in about forty lines (lesson 3).
+#
+# After it you can say
+#
+# - how an encoder learns although choosing a code has no gradient,
+# - what bounds the logits of VAR's attention,
+# - which numbers pass from one scale to the next, and which stay where they are.
+#
+# Time: 125 minutes with the exercises, 20 without.
 
 # %%
 import torch
 import torch.nn.functional as F
 
-from var_mini import checks
+from var_mini import checks, load
+from var_mini.view.plates import grid
+
+model = load("fashion-28")
+steps = list(model.generate(label=8, seed=0))
+grid(
+    [[step.image[0] for step in steps]],
+    [f"{step.side} x {step.side}" for step in steps],
+    ["the library"],
+    size=1.1,
+    alt="a bag drawn by the library over five scales: what your three parts must draw, too",
+)
 
 # %% [markdown]
+# This bag is what your three parts must draw at the end.
+#
 # ## The loss of the tokenizer
 #
-# The tokenizer of lesson 01 writes a feature map $f$ as a sum of codes, one map per scale: after scale $k$ the sum is
+# The tokenizer of lesson 1 writes a feature map $f$ as a sum of codes, one map per scale: after scale $k$ the sum is
 # $\hat f_k$. Two things must be pulled together, and each has a term in which the other is held fixed
 # ($\mathrm{sg}$, *stop gradient*, is `.detach()`):
 #
@@ -38,7 +51,14 @@ from var_mini import checks
 # decoder's error. The *straight-through* estimator lets the gradient pass as if the quantizer were not there: a tensor
 # with the **value** of $\hat f_K$ and the **gradient** of $f$.
 #
-# **Predict first:** swap the two terms, so that $\beta$ stands before the second. Does the value of the loss change?
+# **Predict.** Swap the two terms, so that $\beta$ stands before the second. Does the value of the loss change?
+#
+# <details><summary>Answer</summary>
+#
+# No. Both terms have the same value, $\overline{(\hat f_k - f)^2}$, and the loss is $1 + \beta$ times their mean over the
+# scales either way. What changes is whom the gradient moves, and how fast.
+#
+# </details>
 
 # %% [markdown]
 # {{exercise vq_loss}}
@@ -61,6 +81,13 @@ def vq_loss(f, f_hats, beta):
 checks.vq_loss(vq_loss)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `F.mse_loss(a, b)` is the mean over all entries. For the second result write a sum of three terms whose values add up to
+# $\hat f_K$, of which `.detach()` leaves only one with a gradient.
+#
+# </details>
+#
 # The check compares values *and* gradients, so the swapped terms are found although the loss is the same number.
 #
 # {{help vq_loss}}
@@ -68,16 +95,22 @@ checks.vq_loss(vq_loss)
 # %% [markdown]
 # ## A block of the transformer
 #
-# A block adds two branches to its tokens $x$. Each branch sees them normalised and modulated by the class (lesson 02),
+# A block adds two branches to its tokens $x$. Each branch sees them normalised and modulated by the class (lesson 2),
 # and is multiplied by a gate before it is added:
 #
 # $$x \leftarrow x + \gamma_1 \odot \mathrm{attention}\big(\mathrm{LN}(x)(1 + s_1) + t_1\big), \qquad
 # x \leftarrow x + \gamma_2 \odot \mathrm{ffn}\big(\mathrm{LN}(x)(1 + s_2) + t_2\big)$$
 #
 # In the attention queries and keys are made **unit vectors**, so that no logit exceeds the learned scale of its head:
-# $\ell = \mathrm{scale}_h\, \langle q, k\rangle \le \mathrm{scale}_h$. That bound is what lessons 05 and 06 build on.
+# $\ell = \mathrm{scale}_h\, \langle q, k\rangle \le \mathrm{scale}_h$. That bound is what lessons 5 and 6 build on.
 #
-# **Predict first:** all of the condition is 0. What does the block do to $x$?
+# **Predict.** All of the condition is 0. What does the block do to $x$?
+#
+# <details><summary>Answer</summary>
+#
+# Nothing: both gates $\gamma$ are 0, so neither branch is added. (The keys and values are still computed and kept.)
+#
+# </details>
 
 # %% [markdown]
 # {{exercise adaln_block}}
@@ -89,8 +122,9 @@ def adaln_block(x, condition, w, keys, values):
 
     x            float (B, n, C)
     condition    float (B, 6, C): gamma1, gamma2, scale1, scale2, shift1, shift2
-    w            dict of weights, W of a linear layer being (out, in): qkv (3 A, C) with q_bias and v_bias (A,), none for keys;
-                 scale (H,); proj, proj_bias; fc1, fc1_bias; fc2, fc2_bias. A is H heads times d
+    w            dict of weights, W of a linear layer being (out, in): qkv (3 A, C), its first A rows for the queries, then
+                 for the keys, then for the values, each head after head; q_bias and v_bias (A,), keys have none; scale (H,);
+                 proj, proj_bias; fc1, fc1_bias; fc2, fc2_bias. A is H heads times d
     keys, values float (B, H, N, d): what the coarser scales left, keys of length 1; N is 0 at the first scale
     returns      (x, keys, values), keys and values with those of these n tokens at the end
 
@@ -116,6 +150,14 @@ def adaln_block(x, condition, w, keys, values):
 checks.adaln_block(adaln_block)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `condition.unsqueeze(2).unbind(1)` gives six tensors (B, 1, C). Heads are a dimension of their own:
+# (B, n, H d) $\to$ `view(B, n, H, d)` $\to$ `transpose(1, 2)`, and the way back after attention. The scale of a head
+# needs the shape (H, 1, 1) beside logits (B, H, n, N + n).
+#
+# </details>
+#
 # {{help adaln_block}}
 
 # %% [markdown]
@@ -131,11 +173,17 @@ checks.adaln_block(adaln_block)
 #    layer `head`.
 # 4. *Guidance.* $(1 + t)\,\ell_0 - t\,\ell_1$ with $t = \mathrm{guidance} \cdot k/(K-1)$.
 # 5. *Draw.* For each token the code with the largest $p / e$, where $e$ is exponential noise, given as `noise[k]`: the Gumbel
-#    trick of lesson 03 in another form.
+#    trick of lesson 3 in another form.
 # 6. *Add.* The codes as a map, enlarged bicubically to the last side (not at the last scale), through
 #    $\phi_k(h) = (1 - \mathrm{ratio})\,h + \mathrm{ratio}\cdot\mathrm{conv}_{3\times3}(h)$, are added to $\hat f$.
 #
-# **Predict first:** which of the six steps would you have to change to edit a part of a picture (lesson 09)?
+# **Predict.** Which of the six steps would you have to change to edit a part of a picture (lesson 9)?
+#
+# <details><summary>Answer</summary>
+#
+# The fifth alone: where the picture is to stay, take the given id in place of the drawn one. All else follows.
+#
+# </details>
 
 # %% [markdown]
 # {{exercise generate}}
@@ -187,12 +235,20 @@ def generate(model, noise, guidance):
 checks.generate(generate)
 
 # %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Before the first scale every block has keys and values of shape (2, H, 0, d): `new_zeros(2, H, 0, d)`. Averaging over areas
+# is `F.interpolate(..., mode="area")`. The map of codes is (1, Cvae, side, side): take the codes (n, Cvae), transpose,
+# reshape. The convolution keeps the side with `padding=1`.
+#
+# </details>
+#
 # {{help generate}}
 
 # %% [markdown]
 # ## In place of the library's
 #
-# `checks.capstone` takes the trained model of lesson 03 and exchanges one part at a time:
+# `checks.capstone` takes the trained model of lesson 3 and exchanges one part at a time:
 #
 # - a copy of its tokenizer is trained for five steps with *your* loss, another one with the library's; both then
 #   tokenize the same pictures;
@@ -207,4 +263,4 @@ else:
 
 # %% [markdown]
 # Every id is the same, so every picture is. What you have not written yourself is encoder and decoder, which are
-# plain convolutions, and the training of the transformer, which is cross-entropy on the ids (lesson 08).
+# plain convolutions, and the training of the transformer, which is cross-entropy on the ids (lesson 8).

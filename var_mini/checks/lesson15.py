@@ -1,4 +1,4 @@
-"""Exercises of the capstone: three parts of a student's own VAR, which whole.py puts in place of the library's."""
+"""Exercises of lesson 15, the capstone: three parts of a student's own VAR, which whole.py puts in place of the library's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from . import pieces
 from .calling import probe
 from .exercise import Exercise, Mistake
-from .values import as_expected, difference, kind_of
+from .values import RESULT, as_expected, difference, kind_of
 
-LESSON = 15
 EPS = 1e-6  # of the layer norm in VAR's blocks
 
 # -- vq_loss -----------------------------------------------------------------------------------------------------------
@@ -40,21 +39,22 @@ def _loss(f, f_hats, beta, to_f=None, to_codes=1.0, scales=slice(None), mean=Tru
 
 def _judge_loss(args, got):
     if not isinstance(got, (tuple, list)) or len(got) != 4:
-        return f"the result is {kind_of(got)}: must be the loss and the tensor that the decoder gets"
+        must = "is a `return` missing?" if got is None else "must be the loss and the decoder's input, two torch tensors"
+        return f"{RESULT} is {kind_of(got)}: {must}"
     wrt = ["f", *(f"f_hats[{k}]" for k in range(len(args["f_hats"])))]
     expected = as_expected(_loss(**args))
     for what, one, other in zip(("the loss", "the tensor for the decoder"), expected, got):
         if told := difference(one, other, VQ_LOSS.rtol, VQ_LOSS.atol):
-            return told.replace("the result", what)
+            return told.replace(RESULT, what)
     for what, ours, theirs in zip(("the loss", "the tensor for the decoder"), expected[2:], got[2:]):
         for name, one, other in zip(wrt, ours, theirs if isinstance(theirs, (tuple, list)) else [None]):
             if told := difference(one, other, VQ_LOSS.rtol, VQ_LOSS.atol):
-                return told.replace("the result", f"the gradient of {what} with respect to {name}")
+                return told.replace(RESULT, f"the gradient of {what} with respect to {name}")
     return None
 
 
 VQ_LOSS = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="vq_loss",
     difficulty=3,
     minutes=20,
@@ -149,7 +149,10 @@ def _unit(x, axis=-1):
     return x / np.sqrt((x**2).sum(axis, keepdims=True))
 
 
-def _block(x, condition, w, keys, values, unit=_unit, unit_v=False, gates=True, one=1.0, root=False, only=None, both=False):
+def _block(
+    x, condition, w, keys, values, *,
+    unit=_unit, unit_v=False, gates=True, one=1.0, root=False, only=None, both=False, mixed=False,
+):  # fmt: skip
     x, condition, keys, values = map(pieces.array, (x, condition, keys, values))
     w = {name: pieces.array(tensor) for name, tensor in w.items()}
     gamma1, gamma2, scale1, scale2, shift1, shift2 = condition[:, :, None].swapaxes(0, 1)  # each (B, 1, C)
@@ -157,7 +160,8 @@ def _block(x, condition, w, keys, values, unit=_unit, unit_v=False, gates=True, 
     (B, n, _), H, A = x.shape, len(w["scale"]), len(w["q_bias"])
     bias = np.concatenate([w["q_bias"], np.zeros(A), w["v_bias"]])
     h = _normed(x, scale1, shift1, one) @ w["qkv"].T + bias
-    q, k, v = h.reshape(B, n, 3, H, A // H).transpose(2, 0, 3, 1, 4)  # each (B, H, n, d)
+    h = h.reshape(B, n, H, 3, A // H).swapaxes(2, 3) if mixed else h.reshape(B, n, 3, H, A // H)
+    q, k, v = h.transpose(2, 0, 3, 1, 4)  # each (B, H, n, d)
     q, k, v = unit(q), unit(k), _unit(v) if unit_v else v
     keys, values = np.concatenate([keys, k], 2), np.concatenate([values, v], 2)
     seen = {"old": slice(None, keys.shape[2] - n), "new": slice(-n, None)}.get(only, slice(None))
@@ -169,7 +173,7 @@ def _block(x, condition, w, keys, values, unit=_unit, unit_v=False, gates=True, 
 
 
 ADALN_BLOCK = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="adaln_block",
     difficulty=4,
     minutes=35,
@@ -195,6 +199,11 @@ ADALN_BLOCK = Exercise(
             "divides the logits by the root of d as well",
             "The learned scale of the head stands in its place: logit = scale[h] * (q . k).",
             lambda *args: _block(*args, root=True),
+        ),
+        Mistake(
+            "cuts the rows of qkv head by head instead of first into queries, keys and values",
+            "The first A rows give all heads' queries, the next A their keys, the last A their values.",
+            lambda *args: _block(*args, mixed=True),
         ),
         Mistake(
             "adds both branches without their gates",
@@ -301,7 +310,7 @@ def _draw_ids(figure, args, got, expected):
 
 
 GENERATE = Exercise(
-    lesson=LESSON,
+    lesson=15,
     name="generate",
     difficulty=5,
     minutes=50,
