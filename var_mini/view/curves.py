@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -228,8 +227,9 @@ def _footer(figure: Figure, result: dict, note: str) -> None:
     machine = result.get("machine", {})
     facts = {**machine, "threads": result.get("threads_timed") or machine.get("threads")}
     text = "{processor}, {device}, threads: {threads}, torch {torch}, {date}".format(**facts) if machine else ""
-    lines = textwrap.wrap(". ".join(filter(None, [note, text])), int(18 * figure.get_figwidth()))
-    figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.4")
+    parts = [part for part in (note, text) if part]
+    fits = len(". ".join(parts)) < 18 * figure.get_figwidth()  # characters of this size
+    figure.supxlabel((". " if fits else "\n").join(parts), fontsize=7.5, color="0.4")
 
 
 FIGURES = {"error": error_figure, "scaling": scaling_figure, "peers": peers_figure, "raster": raster_figure, "laws": laws_figure}
