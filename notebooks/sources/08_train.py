@@ -679,6 +679,53 @@ shown(
 # same picture for you. Finding none of *these* copies does not prove that there are none of another kind. And copying
 # is no all-or-nothing affair: a model can take the body of one picture and the sleeve of another.
 #
+# ## Would a larger model be better?
+#
+# `python -m var_mini bench laws` trained the transformer of this lesson in five widths: on one frozen tokenizer, on the
+# same pictures in the same order, so on equally many tokens. The losses on held-out pictures are fitted by
+#
+# $$L(N) = E + a\,N^{-\alpha}.$$
+#
+# $N$ counts the weights of the blocks; twice the width has four times as many. $E$ is the loss that more weights of this
+# kind would not go below. The runs are stored, the next cell only shows them.
+#
+# **Predict.** From width 32 to width 192 $N$ grows 35 times. Does the loss fall by more than 2 nats per token, by about
+# one, or by less than a half? And which of the four steps gains most?
+#
+# <details><summary>Answer</summary>
+#
+# By about one; the next cell has the numbers. The first step gains more than all others together: each further one costs
+# more weights and gains less.
+#
+# </details>
+
+# %%
+import json
+
+from var_mini.view.curves import laws_figure
+
+laws = json.loads((ASSETS / "results" / "laws.json").read_text())
+print(f"{laws['tokens']:,} tokens ({laws['pictures']:,} pictures), {laws['seeds']} seed, {laws['held_out']:,} held-out pictures")
+for entry in laws["rows"]:
+    print(
+        f"width {entry['width']:3}: N = {entry['parameters']:9,}   {entry['cross_entropy']:.3f} nats per token "
+        f"± {entry['standard_error']:.3f}"
+    )
+law, alpha, floor = laws["fit"], laws["alpha"], laws["floor"]
+print(f"alpha = {law['alpha']:.2f}, in 95 % of the resamples {alpha['low']:.2f} to {alpha['high']:.2f}")
+print(f"E = {law['floor']:.2f}, in 95 % of the resamples {floor['low']:.2f} to {floor['high']:.2f}")
+shown(laws_figure(laws), "held-out loss of five widths against the weights of their blocks, and the fitted law through them")
+
+# %% [markdown]
+# The curve fits, and that proves little: three unknowns go through five points easily. What it does **not** show:
+#
+# - *The exponent of VAR.* The paper fits other models, from 18 million to 2 billion weights, without an $E$, and trained
+#   much longer. These runs are short: each picture was seen once, and the loss still falls. A wide model is ahead here also
+#   because it learns faster per step, not only because it can hold more.
+# - *The best of each width.* All have one learning rate and one seed. The interval comes from drawing the held-out pictures
+#   anew, and knows of nothing else; another seed may move a point by more than its bar.
+# - *What lies beyond.* A law fitted over a decade and a half says nothing about the next one.
+#
 # ## What to remember
 #
 # - Stage one learns to write pictures as token maps, stage two to predict them. The second stage cannot be better

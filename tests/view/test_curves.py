@@ -8,7 +8,7 @@ from var_mini.__main__ import main
 from var_mini.checkpoints import ASSETS
 from var_mini.view import curves
 
-STORED = {"scaling": "scaling", "peers": "peers", "raster": "raster", "error": "error-fashion-28-bounded"}
+STORED = {"scaling": "scaling", "peers": "peers", "raster": "raster", "error": "error-fashion-28-bounded", "laws": "laws"}
 
 
 def stored(what):
@@ -29,14 +29,17 @@ def test_a_figure_shows_the_numbers_and_the_machine_of_its_result(what, tmp_path
     if what in ("scaling", "raster"):
         fit = result["exponents"][0]
         assert f"n^{fit['exponent']:.2f}" in shown
+    if what == "laws":
+        assert f"E = {result['fit']['floor']:.2f}, alpha = {result['fit']['alpha']:.2f}" in shown
+        assert f"{result['tokens']:,} tokens" in shown
     if what == "error":
         assert f"{result['backends']['poly-2']['frechet_samples']:.4f}" in shown
 
 
-@pytest.mark.parametrize("what", ["scaling", "raster"])
+@pytest.mark.parametrize("what", ["scaling", "raster", "laws"])
 def test_the_points_of_a_curve_are_those_of_the_result(what):
     result = stored(what)
-    key = "median_s" if what == "scaling" else "seconds"
+    key = {"scaling": "median_s", "raster": "seconds", "laws": "cross_entropy"}[what]
     drawn = {
         float(y) for line in curves.FIGURES[what](result).findobj(lambda a: hasattr(a, "get_ydata")) for y in line.get_ydata()
     }
@@ -45,7 +48,10 @@ def test_the_points_of_a_curve_are_those_of_the_result(what):
 
 def test_bad_input_is_refused_before_any_work(tmp_path, capsys):
     for arguments, message in (
-        (["bench", "generate", "--plot", "x.png"], "plot of bench = 'generate': must be one of error, peers, raster, scaling"),
+        (
+            ["bench", "generate", "--plot", "x.png"],
+            "plot of bench = 'generate': must be one of error, laws, peers, raster, scaling",
+        ),
         (["bench", "raster", "--plot", str(tmp_path / "x.txt")], "must end in .png, .svg"),
         (["bench", "raster", "--plot", str(tmp_path)], "is a folder, must be a file"),
         (

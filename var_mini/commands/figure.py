@@ -15,7 +15,7 @@ FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice", "sty
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("figure", help="draw a figure of README and docs from real runs")
-    p.add_argument("what", choices=(*FIGURES, "error", "scaling", "peers", "raster"))
+    p.add_argument("what", choices=(*FIGURES, "error", "scaling", "peers", "raster", "laws"))
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")

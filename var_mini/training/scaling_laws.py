@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar, nnls
 from .. import checkpoints, validate
 from ..files import writable_folder
 from ..transformer import VAR
-from .loop import Trainer, digest, take
+from .loop import Trainer, digest
 from .recipes import RECIPES
 from .stages import load_data, train_tokenizer
 from .transformer import TransformerObjective, tokenize_images
@@ -115,7 +115,7 @@ def bench_laws(out: Path | str, steps: int = STEPS, widths: tuple[int, ...] = WI
         objective, place = TransformerObjective(model, tokenizer.quantize), out / f"width-{width}"
         trainer = Trainer(objective, schedule, place, "no", cpu=True, identity=digest(shape, ids))
         print(f"width {width}", file=sys.stderr)
-        trainer.run(count, lambda chosen, _: [take(ids, chosen), take(labels, chosen)])
+        trainer.run(count, lambda chosen, _: [ids[chosen], labels[chosen]])
         with trainer.averaged() as averaged:
             found = losses_of(averaged, tokenizer.quantize, held_out, images.test_conditions[:HELD_OUT])
         losses.append(found.numpy())

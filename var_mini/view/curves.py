@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from .. import validate
 from ..files import FIGURE_ENDINGS, writable_file
@@ -184,6 +184,31 @@ def error_figure(result: dict) -> Figure:
     return figure
 
 
+def laws_figure(result: dict) -> Figure:
+    """Held-out loss against the size of the blocks, log-log, and the fitted law."""
+    figure = Figure(figsize=(6.4, 3.9), dpi=110, layout="constrained")
+    axis, rows, fit = figure.subplots(), result["rows"], result["fit"]
+    sizes, losses = [row["parameters"] for row in rows], [row["cross_entropy"] for row in rows]
+    axis.errorbar(sizes, losses, yerr=[2 * row["standard_error"] for row in rows], fmt="o", color="#0072B2", label="trained here")
+    for row in rows:
+        axis.annotate(f" width {row['width']}", (row["parameters"], row["cross_entropy"]), fontsize=8, va="bottom")
+    ends = sizes[0] / 1.3, sizes[-1] * 1.3
+    along = [ends[0] * (ends[1] / ends[0]) ** (i / 60) for i in range(61)]
+    alpha = result["alpha"]
+    interval = f"{alpha['low']:.2f} to {alpha['high']:.2f}"
+    told = f"E + a N^-alpha: E = {fit['floor']:.2f}, alpha = {fit['alpha']:.2f} ({interval})"
+    axis.plot(along, [fit["floor"] + fit["factor"] * n ** -fit["alpha"] for n in along], color="#D55E00", label=told)
+    axis.set(xscale="log", yscale="log", xlabel="N: weights of the blocks", ylabel="held-out cross-entropy, nats per token")
+    axis.yaxis.set_major_locator(MaxNLocator(6))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:.2f}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False)
+    note = f"{result['tokens']:,} tokens each, one seed; bars: two standard errors; interval: resampled pictures alone"
+    _footer(figure, result, note)
+    return figure
+
+
 def _methods(rows: list[dict]) -> list[str]:
     return list(dict.fromkeys(r["method"] for r in rows))
 
@@ -202,7 +227,9 @@ def _footer(figure: Figure, result: dict, note: str) -> None:
     machine = result.get("machine", {})
     facts = {**machine, "threads": result.get("threads_timed") or machine.get("threads")}
     text = "{processor}, {device}, threads: {threads}, torch {torch}, {date}".format(**facts) if machine else ""
-    figure.supxlabel(". ".join(filter(None, [note, text])), fontsize=7.5, color="0.4")
+    parts = [part for part in (note, text) if part]
+    fits = len(". ".join(parts)) < 18 * figure.get_figwidth()  # characters of this size
+    figure.supxlabel((". " if fits else "\n").join(parts), fontsize=7.5, color="0.4")
 
 
-FIGURES = {"error": error_figure, "scaling": scaling_figure, "peers": peers_figure, "raster": raster_figure}
+FIGURES = {"error": error_figure, "scaling": scaling_figure, "peers": peers_figure, "raster": raster_figure, "laws": laws_figure}
