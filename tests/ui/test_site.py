@@ -108,6 +108,10 @@ def foreign(page):
     page.route("**/model.safetensors*", lambda route: route.fulfill(body=b"\1" * size))
 
 
+def too_long(page):
+    page.route("**/model.safetensors*", lambda route: route.fulfill(body=b"\1" * 5_000_000))
+
+
 def no_connection(page):
     page.route("**/model.safetensors*", lambda route: route.abort())
 
@@ -122,6 +126,7 @@ def not_there(page):
     [
         (cut_off, r"emoji-16/model.safetensors was cut off, or is another one: 1000 of \d+ bytes came\."),
         (foreign, r"emoji-16/model.safetensors is not the file that this page was made for\."),
+        (too_long, r"emoji-16/model.safetensors is not the file that this page was made for\."),
         (no_connection, r"emoji-16/model.safetensors could not be downloaded: there is no connection, .*\."),
         (not_there, r"emoji-16/model.safetensors could not be downloaded: the server answered 404\."),
     ],

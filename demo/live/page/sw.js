@@ -17,12 +17,14 @@ self.addEventListener('activate', (event) => {
   event.waitUntil(forget());
 });
 
+const KEPT = new Set(SITE.files.map((file) => new URL(file, self.registration.scope).href));
+
 self.addEventListener('fetch', (event) => {
-  const { request } = event, inside = new URL(request.url).href.startsWith(self.registration.scope);
-  if (request.method !== 'GET' || !inside) return;
+  const { request } = event, [address] = request.url.split('?'), opens = request.mode === 'navigate';
+  if (request.method !== 'GET' || !(KEPT.has(address) || opens)) return; // a model: the browser asks for it as if we were not here
   const answer = async () => {
-    const cache = await caches.open(CACHE); // what stands behind ? in a link, or after worker.js, names no other file
-    return (await cache.match(request.mode === 'navigate' ? './' : request, { ignoreSearch: true })) ?? fetch(request);
+    const cache = await caches.open(CACHE); // what stands behind ? in a link names no other file
+    return (await cache.match(opens ? './' : address)) ?? fetch(request);
   };
   event.respondWith(answer());
 });

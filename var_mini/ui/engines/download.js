@@ -3,6 +3,7 @@
 
 const CACHE = 'var-mini-models', WEIGHTS = 'model.safetensors';
 const OFFLINE = 'could not be downloaded: there is no connection, and it has not been stored here yet.';
+const FOREIGN = 'is not the file that this page was made for.';
 
 export class DownloadStore {
   /** @param {string} base  address of the folder with index.json */
@@ -49,12 +50,8 @@ export class DownloadStore {
       onBytes(bytes);
       return kept;
     }
-    const content = await fetched(address, `${name}/${file}`, signal, bytes, onBytes);
-    if (content.byteLength !== bytes) {
-      throw new Error(`${name}/${file} was cut off, or is another one: ${content.byteLength} of ${bytes} bytes came.`);
-    }
-    const found = await hashOf(content);
-    if (found && found !== sha256) throw new Error(`${name}/${file} is not the file that this page was made for.`);
+    const content = await streamed(address, `${name}/${file}`, signal, bytes, onBytes), found = await hashOf(content);
+    if (found && found !== sha256) throw new Error(`${name}/${file} ${FOREIGN}`);
     await toCache(address, content);
     return content;
   }
@@ -63,8 +60,8 @@ export class DownloadStore {
 /** The address of a file in this very version: another one is another entry of the cache. */
 const versioned = (folder, file, { sha256 }) => `${folder}${file}?v=${sha256.slice(0, 16)}`;
 
-/** The bytes at an address. Throws one sentence where there is no connection, or no such file. */
-async function fetched(address, what, signal, bytes = 0, onBytes = () => {}) {
+/** What a server answers. Throws one sentence where there is no connection, or no such file. */
+async function answerOf(address, what, signal) {
   let answer;
   try {
     answer = await fetch(address, { signal });
@@ -72,19 +69,30 @@ async function fetched(address, what, signal, bytes = 0, onBytes = () => {}) {
     throw signal?.aborted ? error : new Error(`${what} ${OFFLINE}`);
   }
   if (!answer.ok) throw new Error(`${what} could not be downloaded: the server answered ${answer.status}.`);
-  const parts = [];
+  return answer;
+}
+
+/** A small file at once. */
+const fetched = async (address, what) => (await answerOf(address, what)).arrayBuffer();
+
+/** A file of so many bytes as it comes, into memory that is taken once; `onBytes` hears how many have come. */
+async function streamed(address, what, signal, bytes, onBytes) {
+  const content = new Uint8Array(bytes), reader = (await answerOf(address, what, signal)).body.getReader();
   let got = 0;
-  try {
-    for (const reader = answer.body.getReader(); ;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
-      onBytes(Math.min(got += value.length, bytes));
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => {
+      throw signal?.aborted ? error : new Error(`${what} could not be downloaded: the connection broke after ${got} bytes.`);
+    });
+    if (done) break;
+    if (got + value.length > bytes) {
+      reader.cancel();
+      throw new Error(`${what} ${FOREIGN}`);
     }
-  } catch (error) {
-    throw signal?.aborted ? error : new Error(`${what} could not be downloaded: the connection broke after ${got} bytes.`);
+    content.set(value, got);
+    onBytes(got += value.length);
   }
-  return new Blob(parts).arrayBuffer();
+  if (got < bytes) throw new Error(`${what} was cut off, or is another one: ${got} of ${bytes} bytes came.`);
+  return content.buffer;
 }
 
 /** SHA-256 as hexadecimal digits; null where the page came over plain http, which has none. */
