@@ -18,6 +18,7 @@ from . import (
     draw_tab,
     edit_tab,
     explorer,
+    front,
     guard,
     heap,
     lowrank_tab,
@@ -72,8 +73,6 @@ def build(default_model: str) -> gr.Blocks:
     models.offer(default_model)
     with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         api.build()  # first, or a tab's listener of the same name would take an endpoint's
-        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
-        gr.Markdown(wording.shown("sentence"))
         tour.build(list(TABS))
         with gr.Tabs(elem_id="vm-tabs"):
             for name, tab in TABS.items():
@@ -118,7 +117,7 @@ def launch(
         state_session_capacity=SESSIONS,
         app_kwargs={
             "lifespan": door.around,
-            "middleware": [Middleware(preview.Renamed, hosting=hosting), Middleware(guard.Sentences)],
+            "middleware": [Middleware(preview.Renamed, hosting=hosting, added=front.added), Middleware(guard.Sentences)],
         },
         footer_links=[],
         theme=theme(),

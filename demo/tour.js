@@ -141,6 +141,7 @@ export function mount(root, host) {
 
   // Gradio hides tabs that do not fit behind a menu, whose entries carry no name: they stand in the order of the tabs
   function openTab(name) {
+    if (!tabs.includes(name)) return; // the first screen is always there
     const visible = document.getElementById(`vm-tab-${name}-button`);
     if (visible) { visible.click(); return; }
     const title = document.querySelectorAll('#vm-tabs > .tab-wrapper > [aria-hidden] > button')[tabs.indexOf(name)]?.textContent;
@@ -148,7 +149,7 @@ export function mount(root, host) {
   }
 
   async function find(step) {
-    const panel = `#vm-tab-${step.tab}`, until = Date.now() + PATIENCE_MS;
+    const panel = step.tab === 'first' ? '#vm-first' : `#vm-tab-${step.tab}`, until = Date.now() + PATIENCE_MS;
     const visible = (selector) => { const e = document.querySelector(selector); return e && e.getClientRects().length ? e : null; };
     while (Date.now() < until) {
       const found = visible(`${panel} ${step.target}`);
