@@ -19,8 +19,9 @@ from var_mini.inspection import attention_sum
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, gate, guard, models, runs, wording
+from . import explorer, gate, guard, models, runs, tokenize_tab, wording
 from .errors import message, readable
+from .events import event_field
 
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 MODULE = "import(new URL('ui/hosts/gradio.js', document.baseURI))"
@@ -30,19 +31,6 @@ SCRIPT = MODULE + ".then((host) => host.connect({ props, trigger, watch, server,
 FAILED = "() => { window.varMini?.failed(); }"
 
 
-def event_field(event: gr.EventData, field: str):
-    """One entry of what an event of the browser carries. Raises ValueError where it carries nothing of the kind."""
-    carried = getattr(event, "_data", None)
-    if not isinstance(carried, dict) or field not in carried:
-        raise ValueError(f"event = {validate.shown(carried)}: must be a JSON object with {field!r}")
-    return carried[field]
-
-
-def event_settings(event: gr.EventData) -> runs.Settings:
-    """The settings that an event carries. Raises ValueError as `runs.from_record` does."""
-    return runs.from_record(event_field(event, "settings"))
-
-
 def draw(event: gr.EventData) -> Iterator[dict]:
     """Yields {number, run} after every scale; {number, error} where the settings are wrong or the run breaks off."""
     try:
@@ -50,7 +38,7 @@ def draw(event: gr.EventData) -> Iterator[dict]:
     except ValueError as error:
         raise readable(error) from None
     try:
-        settings = event_settings(event)
+        settings = runs.from_record(event_field(event, "settings"))
         for run in stream(settings):
             yield {"number": number, "run": run}
     except ERRORS as error:
@@ -78,13 +66,14 @@ def stop(request: gr.Request = None) -> None:
 def attention(query) -> dict:
     """One token's attention in one layer and head: {settings, ids, scale, token, layer, head} -> numbers, or {error}.
 
-    `weights`, and of exact attention `dots`, `values` (n times dim) and `output`, all float32 in base64.
+    `scale` s, `weights`, and of exact attention `logits` s q.k, `values` (n times dim) and `output`, all float32 in base64.
     """
 
     def compute(model, ids, s):
         place = (query.get(name) for name in ("scale", "token", "layer", "head"))
         found = attention_sum(model, ids, s.label, *place, s.attention, s.style)
-        return {"dim": model.config.transformer.head_dim, **{name: _floats(value) for name, value in vars(found).items()}}
+        numbers = {name: _floats(value) for name, value in vars(found).items() if name != "scale"}
+        return {"dim": model.config.transformer.head_dim, "scale": found.scale, **numbers}
 
     return explorer.answer(query, compute)
 
@@ -128,7 +117,7 @@ def build() -> gr.HTML:
         None,
         html_template="<i></i>",
         js_on_load=SCRIPT,
-        server_functions=[gate.served(attention), gate.served(explorer.blocks), gate.served(code)],
+        server_functions=[gate.served(one) for one in (attention, explorer.blocks, code, tokenize_tab.candidates)],
         apply_default_css=False,
         elem_id="vm-bridge",
     )

@@ -25,8 +25,8 @@ from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
 from . import explorer, models, runs, stale, wording
-from .bridge import event_field
 from .errors import message, readable
+from .events import event_field
 from .gallery import data_uri
 from .tokenize_tab import ERRORS, picker_value, sample_image
 

@@ -7,6 +7,7 @@ The page comes with a head that loads var_mini/ui/hosts/gradio.js and a body tha
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -21,13 +22,15 @@ from starlette.staticfiles import StaticFiles
 import var_mini
 from var_mini import checkpoints, validate
 
-from . import backend, links, models, preview, thumbnails, wording
+from . import CHAPTERS, backend, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
 
 PREFIX = "/ui/"
 FOLDER = Path(var_mini.__file__).parent / "ui"
 FILES = StaticFiles(directory=FOLDER)
 HOST = "hosts/gradio.js"
+IMPORT = re.compile(r"^import .* from '(\.[^']+)';$", re.MULTILINE)
+SERVED = (".js", ".css", ".json")
 # Asked for again at every visit, so that a file is edited and seen; answered with 304 where it is still the same.
 FRESH = {"cache-control": "no-cache"}
 
@@ -48,9 +51,22 @@ EARLY = """
 """
 
 
+@lru_cache(maxsize=1)
 def modules() -> list[str]:
-    """The scripts that the page loads, so that the browser asks for all at once and not for one after the other."""
-    return sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.js") if "browser" not in path.parts)
+    """The scripts that the page imports, so that the browser asks for all at once and not for one after the other."""
+    found, left = [], [FOLDER / HOST]
+    while left:
+        path = left.pop()
+        if path in found:
+            continue
+        found.append(path)
+        left += [(path.parent / name).resolve() for name in IMPORT.findall(path.read_text(encoding="utf-8"))]
+    return sorted(path.relative_to(FOLDER).as_posix() for path in found)
+
+
+def bundle() -> int:
+    """Bytes of all that a visitor's browser loads of the front end, unpacked, without pictures and runs."""
+    return sum((FOLDER / name).stat().st_size for name in [*modules(), "style.css", "words.json"])
 
 
 def head() -> str:
@@ -67,7 +83,8 @@ def head() -> str:
 def body(language: str = "en") -> str:
     """What stands first in the page's body; the title is there before any script has run."""
     title, sentence = escape(preview.TITLE), escape(wording.text("sentence", language))
-    return f'<div id="vm-first" class="vu"><header class="vu-head"><h1>{title}</h1><p>{sentence}</p></header></div>'
+    head = f'<header class="vu-head"><h1>{title}</h1><p>{sentence}</p></header>'
+    return f'<div id="vm-first" class="vu">{head}</div><div id="vm-story" class="vu"></div>'
 
 
 def added(language: str) -> tuple[str, str]:
@@ -80,6 +97,8 @@ async def _answer(scope, receive, send) -> None:
     if path.startswith("data/"):
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin1")).items()}
         response = await anyio.to_thread.run_sync(_data, path.removeprefix("data/"), query)
+    elif not path.endswith(SERVED):
+        raise HTTPException(404)
     else:
         response = await FILES.get_response(path, scope)
         response.headers.update(FRESH)
@@ -104,7 +123,7 @@ def _data(name: str, query: dict[str, str]) -> Response:
     if name == "licences.txt":
         return Response(licences(), media_type="text/plain; charset=utf-8", headers=FRESH)
     if name == "start.json":
-        return _json({"model": models.default(), "models": [describe(one) for one in models.offered()]})
+        return _json({"model": models.default(), "models": [describe(one) for one in models.offered()], "chapters": CHAPTERS})
     model = validate.one_of("model", query.get("model"), models.offered())
     if name == "run.json":
         run = links.recorded(model)
@@ -136,18 +155,18 @@ def describe(name: str) -> dict:
     label, seed, style = links.first_choice(name)
     return {
         "name": name,
-        "shown": dict((value, shown) for shown, value in models.model_choices(models.default())).get(name, config.name),
-        "sides": list(config.pyramid.patch_nums),
+        "shown": wording.text("model_published", name=name) if name in checkpoints.OFFICIAL else config.name,
+        "patch_nums": list(config.pyramid.patch_nums),
         "size": t.image_size,
         "codes": t.vocab_size,
         "layers": config.transformer.depth,
         "heads": config.transformer.heads,
         "tokens": config.pyramid.tokens,
-        "classes": [config.class_name(i) for i in range(config.transformer.num_classes)],
-        "groups": list(config.class_groups),
-        "styles": [config.style_name(i) for i in range(config.transformer.num_styles)],
+        "class_names": [config.class_name(i) for i in range(config.transformer.num_classes)],
+        "class_groups": list(config.class_groups),
+        "style_names": [config.style_name(i) for i in range(config.transformer.num_styles)],
         "sampling": {"guidance": s.guidance, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p},
-        "attention": backend.specs(name),
+        "attentions": backend.specs(name),
         "first": {"label": label, "seed": seed, "style": style},
         "recorded": links.recorded(name) is not None,
         "thumbnails": thumbnails.describe(name),

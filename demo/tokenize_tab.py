@@ -23,8 +23,8 @@ from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
 from . import explorer, gate, models, runs, wording
-from .bridge import event_field
 from .errors import message, readable
+from .events import event_field
 from .gallery import data_uri
 
 HERE = Path(__file__).parent

@@ -20,8 +20,8 @@ TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every s
 GLUE = """
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const {{ words, values, steps, tabs }} = props;
-mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps, tabs }});
+const {{ words, values, steps }} = props;
+mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps }});
 """
 
 
@@ -67,15 +67,14 @@ def values(language: str) -> dict[str, str]:
     }
 
 
-def build(tabs: list[str]) -> None:
-    """Adds the tour to the Blocks being built; `tabs` are the names of all tabs in their order."""
+def build() -> None:
+    """Adds the tour to the Blocks being built."""
     gr.HTML(
         html_template="<section></section>",
         js_on_load=GLUE.format(module=explorer.inline(SCRIPT)),
         words=wording.part("tour_"),
         values={language: values(language) for language in wording.LANGUAGES},
         steps=[asdict(step) for step in STEPS],
-        tabs=tabs,
         apply_default_css=False,
         elem_id="vm-tour",
     )

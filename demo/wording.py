@@ -41,23 +41,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "model_in_folder": ("{name} (from a folder)", "{name}（来自文件夹）"),
     "model_published": ("{name} (published)", "{name}（官方权重）"),
     "class": ("Class", "类别"),
-    "style": ("Style", "风格"),
-    "style_any": ("any", "任意"),
     "seed": ("Seed", "随机种子"),
     "seed_empty": (
         "The field of the seed is empty: it must be a whole number from 0 to {largest}.",
         "随机种子一栏为空：须为 0 到 {largest} 的整数。",
     ),
     "guidance": ("Guidance", "引导强度"),
-    "guidance_info": ("0 switches it off", "0 表示关闭"),
     "temperature": ("Temperature", "温度"),
-    "temperature_info": ("higher is more varied", "越高越多样"),
-    "top_k": ("Top-k", "Top-k"),
-    "top_k_info": ("0 keeps all codes", "0 表示保留全部编码"),
-    "top_p": ("Top-p", "Top-p"),
-    "top_p_info": ("1 keeps all codes", "1 表示保留全部编码"),
-    "sampling": ("Sampling: guidance, temperature, top-k, top-p", "采样：引导强度、温度、top-k、top-p"),
-    "generate": ("Generate", "生成"),
     "stop": ("Stop", "停止"),
     "stopped_nothing": ("Nothing is running that could be stopped.", "没有正在进行的运行可以停止。"),
     "stale": (
@@ -94,12 +84,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "none_stored": ("none", "无"),
     # -- the explorer: its own words stand beside it, since notebooks show it, too
     **{f"explorer_{name}": pair for name, pair in EXPLORER.items()},
-    "explorer_recorded": ("A recorded run. Press Generate to draw one yourself.", "这是一次录制好的运行。点击“生成”亲自画一张。"),
-    "explorer_preparing": (
-        "Preparing {model}. The first run also loads its weights.",
-        "正在准备 {model}。第一次运行还要载入权重。",
-    ),
-    "explorer_failed": ("The run ended early: {error}", "运行提前结束：{error}"),
     # -- more seeds, nearest images, export, link
     "more": ("Eight seeds", "八个种子"),
     "more_title": ("Seeds {first} to {last} of {subject}", "{subject}：种子 {first} 到 {last}"),
@@ -113,10 +97,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_opened": (
         "This run came out of a file: that file is its trace.",
         "这次运行是从文件打开的：那个文件就是它的记录。",
-    ),
-    "explorer_opened": (
-        "A run out of a file that you opened: nobody else sees it, and it need not be what its settings draw here.",
-        "这是从您打开的文件中读出的运行：别人看不到它，它也未必与其设置在此处画出的一致。",
     ),
     "export_png": ("Save PNG", "保存 PNG"),
     "export_gif": ("Save GIF", "保存 GIF"),

@@ -71,7 +71,8 @@ class AttentionSum:
     """What one head computes for one token: sum over n keys of softmax(s q.k) v, all float32 on the CPU."""
 
     weights: torch.Tensor  # (n,)
-    dots: torch.Tensor | None = None  # (n,), s q.k; None, as the other two, where attention is an approximation
+    scale: float  # s of the head
+    logits: torch.Tensor | None = None  # (n,), s q.k; None, as the other two, where attention is an approximation
     values: torch.Tensor | None = None  # (n, head_dim)
     output: torch.Tensor | None = None  # (head_dim,)
 
@@ -98,12 +99,13 @@ def attention_sum(
         if index != scale or next(layers) != layer:
             return
         weights = state.weights(q)[0, head, token].float().cpu()
+        s = float(model.transformer.blocks[layer].attn.logit_scale().flatten()[head])
         if not isinstance(state, ExactState):
-            found.append(AttentionSum(weights))
+            found.append(AttentionSum(weights, s))
             return
         query = (q[0, head, token] * state.scale.flatten()[head]).float()
         keys, values = (part[0, head, : state.length].float() for part in (state.keys, state.values))
-        found.append(AttentionSum(weights, (keys @ query).cpu(), values.cpu(), state.attend(q)[0, head, token].float().cpu()))
+        found.append(AttentionSum(weights, s, (keys @ query).cpu(), values.cpu(), state.attend(q)[0, head, token].float().cpu()))
 
     _replay(model, ids, label, style, attention, scale + 1, look)
     return found[0]

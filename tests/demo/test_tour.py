@@ -104,7 +104,7 @@ def test_a_visitor_answers_reads_why_looks_and_comes_back(visit, server):
 def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
     page = visit(viewport={"width": width, "height": 844})
     start(page)
-    before = page.evaluate("document.querySelector('.vx-note').textContent")
+    before = page.evaluate("document.querySelector('.vu-caption').textContent")
     for i, step in enumerate(tour.STEPS):
         act(page, "show").click()
         page.wait_for_selector(".vt-dock")
@@ -122,7 +122,7 @@ def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
         assert page.locator("[data-vt-shown]").count() == 0 and title(page) == EN[f"tour_{step.name}_title"]
         act(page, "next" if i + 1 < len(tour.STEPS) else "finish").click()
     assert title(page) == EN["tour_end"]
-    assert page.evaluate("document.querySelector('.vx-note').textContent") == before  # nothing has moved by itself
+    assert page.evaluate("document.querySelector('.vu-caption').textContent") == before  # nothing has moved by itself
     assert page.complaints == []
 
 

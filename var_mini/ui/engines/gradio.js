@@ -3,7 +3,7 @@
 // run are server functions.
 
 import { toRecord } from '../lib/settings.js';
-import { bytes } from '../lib/run.js';
+import { bytes, locate } from '../lib/run.js';
 import { recordedEngine } from './recorded.js';
 
 const floats = (text) => new Float32Array(bytes(text).buffer);
@@ -31,7 +31,7 @@ export function gradioEngine(base) {
     if (!asked) return;
     if (value.error) asked.reject(new Error(value.error));
     else if (value.run.scales.length === value.run.sides.length) asked.resolve(value.run);
-    else asked.onScale(value.run);
+    else asked.onScale(value.run.scales.at(-1), value.run.scales.length - 1, value.run);
   }
 
   return {
@@ -61,18 +61,25 @@ export function gradioEngine(base) {
         signal?.removeEventListener('abort', stopped);
       }
     },
+    // beyond what every engine tells: `values`, dim numbers a key, and `output`, where attention is exact
     async attention(run, { layer, head, token }) {
-      const answer = await ask('attention', about(run, { scale: token.scale, token: token.index, layer, head }));
-      return { dim: answer.dim, weights: floats(answer.weights), dots: answer.dots && floats(answer.dots), values: answer.values && floats(answer.values),
-        output: answer.output && floats(answer.output), cut: answer.cut };
+      const { scale: level, index } = locate(run.sides, token);
+      const answer = await ask('attention', about(run, { scale: level, token: index, layer, head })), exact = Boolean(answer.logits);
+      const logits = exact ? floats(answer.logits) : [];
+      return { weights: floats(answer.weights), logits, dots: Array.from(logits, (value) => value / answer.scale), scale: answer.scale, level, exact,
+        ...(exact ? { dim: answer.dim, values: floats(answer.values), output: floats(answer.output) } : {}) };
     },
     blocks: (run) => ask('blocks', about(run)),
     async code(run, token) {
       const answer = await ask('code', { model: run.settings.model, code: run.scales[token.scale].ids[token.index] });
       return { vector: Array.from(floats(answer.vector)), side: answer.side, patch: bytes(answer.patch) };
     },
-    tokenize: async () => { throw new Error('tokenize: the chapter on tokens does it'); },
-    // other things that the page's server does with the settings of a run
-    async event(name, data) { (await bridge).trigger(name, data); },
+    // other codes for a token, with the whole picture that each of them makes
+    async candidates(run, token) {
+      const query = { model: run.settings.model, ids: run.scales.map((scale) => scale.ids), scale: token.scale, token: token.index };
+      const { codes, images } = await ask('candidates', query);
+      return { codes: codes.slice(0, images.length), images: images.map(bytes) };
+    },
+    close() {},
   };
 }

@@ -18,11 +18,13 @@ export function recordedEngine(runOf, models = []) {
       if (told.label !== settings.class || told.seed !== settings.seed || settings.forced) refuse(`class ${settings.class}, seed ${settings.seed}`);
       for (let k = 1; k < run.scales.length; k++) {
         signal?.throwIfAborted();
-        onScale({ ...run, scales: run.scales.slice(0, k) });
+        onScale(run.scales[k - 1], k - 1, { ...run, scales: run.scales.slice(0, k) });
       }
       return run;
     },
     attention: async () => refuse('attention'),
     tokenize: async () => refuse('tokenize'),
+    edit: async () => refuse('edit'),
+    close() {},
   };
 }

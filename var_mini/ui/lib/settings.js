@@ -6,7 +6,7 @@ const OWN = ['class', 'style', ...NUMBERS, 'attention'];
 
 // the settings that a model is first shown with: those of its recorded run, by its own sampling
 export function defaults(model) {
-  return { model: model.name, class: model.first.label, style: model.styles.length ? model.first.style : null, seed: model.first.seed,
+  return { model: model.name, class: model.first.label, style: model.style_names.length ? model.first.style : null, seed: model.first.seed,
     ...model.sampling, attention: 'exact' };
 }
 
@@ -33,8 +33,8 @@ export function fromQuery(query, models) {
     }
     return value;
   };
-  if (given.has('label')) settings.class = whole('label', 0, model.classes.length - 1);
-  if (given.has('style') && model.styles.length) settings.style = whole('style', 0, model.styles.length);
+  if (given.has('label')) settings.class = whole('label', 0, model.class_names.length - 1);
+  if (given.has('style') && model.style_names.length) settings.style = whole('style', 0, model.style_names.length);
   for (const name of NUMBERS.filter((one) => given.has(one))) {
     if (name === 'seed') { settings.seed = whole('seed', 0, MAX_SEED); continue; }
     settings[name] = Number(given.get(name));

@@ -26,7 +26,7 @@ function mapLabel(word, scale, side) {
 export function Pyramid({ state, word, acts, thing, thumbnail }) {
   const { run, model, shown, token, pinned, attention } = state;
   const frame = useRef(null);
-  const sides = run?.sides ?? model.sides, size = run?.size ?? model.size;
+  const sides = run?.sides ?? model.patch_nums, size = run?.size ?? model.size;
   const finest = token && sides[token.scale];
   const weights = pinned && attention?.weights;
   const parts = [3, ...sides.map((side) => 2 + Math.sqrt(side))], ratio = parts.reduce((a, b) => a + b) / parts.at(-1);

@@ -15,8 +15,8 @@ export function Tile({ url, columns, place, rows = 1, pixelated = false }) {
 export function Thumbnail({ model, label, style, sheets }) {
   const { first, columns } = model.thumbnails, place = first.indexOf(label), pixelated = model.size < 64;
   if (place >= 0) return html`<${Tile} url=${sheets(model, style, 'first')} columns=${first.length} place=${place} pixelated=${pixelated} />`;
-  if (columns) return html`<${Tile} url=${sheets(model, style, 'all')} columns=${columns} rows=${Math.ceil(model.classes.length / columns)} place=${label} />`;
-  return html`<i class="vu-tile vu-letter" aria-hidden="true">${model.classes[label].slice(0, 2)}</i>`;
+  if (columns) return html`<${Tile} url=${sheets(model, style, 'all')} columns=${columns} rows=${Math.ceil(model.class_names.length / columns)} place=${label} />`;
+  return html`<i class="vu-tile vu-letter" aria-hidden="true">${model.class_names[label].slice(0, 2)}</i>`;
 }
 
 // numbers of the classes whose name or group has all words of `text`, those that begin with it first
@@ -34,7 +34,7 @@ export function Things({ state, word, named, grouped, acts, sheets }) {
     aria-label=${named(label)} onclick=${() => acts.draw({ class: label })}><${Thumbnail} model=${model} label=${label} style=${settings.style} sheets=${sheets} /></button>`;
   return html`<div class="vu-things">
     <div class="vu-row" role="group" aria-label=${word('things')}>${first.includes(settings.class) ? '' : button(settings.class, 'vu-extra')}${first.map((label) => button(label))}</div>
-    <button type="button" class="vu-button vu-open" aria-expanded=${String(panel === 'things')} onclick=${() => acts.panel('things')}>${word('all_things', { count: model.classes.length })}</button>
+    <button type="button" class="vu-button vu-open" aria-expanded=${String(panel === 'things')} onclick=${() => acts.panel('things')}>${word('all_things', { count: model.class_names.length })}</button>
     ${panel === 'things' && html`<${Search} ...${{ state, word, named, grouped, acts, sheets }} />`}
   </div>`;
 }
@@ -42,12 +42,12 @@ export function Things({ state, word, named, grouped, acts, sheets }) {
 function Search({ state, word, named, grouped, acts, sheets }) {
   const { model, settings } = state;
   const [text, setText] = useState('');
-  const names = useMemo(() => model.classes.map((name, i) => `${named(i)} ${name}`), [model]);
-  const groups = useMemo(() => model.groups.map((group) => `${grouped(group)} ${group}`), [model]);
+  const names = useMemo(() => model.class_names.map((name, i) => `${named(i)} ${name}`), [model]);
+  const groups = useMemo(() => model.class_groups.map((group) => `${grouped(group)} ${group}`), [model]);
   const labels = useMemo(() => found(names, groups, text), [names, text]);
   let last = null;
   const shownGroup = (label) => {
-    const group = text ? undefined : model.groups[label];
+    const group = text ? undefined : model.class_groups[label];
     const heading = group && group !== last ? html`<h4 key=${group}>${grouped(group)}</h4>` : '';
     last = group;
     return heading;

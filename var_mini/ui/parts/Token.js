@@ -59,21 +59,24 @@ function Attention({ state, word, acts }) {
   const top = strongest(attention.weights, KEYS), shares = masses(run.sides, attention.weights);
   const rest = 1 - top.reduce((sum, { weight }) => sum + weight, 0), others = attention.weights.length - top.length;
   const dim = attention.dim, valueOf = (key) => Array.from(attention.values.slice(key * dim, (key + 1) * dim));
-  const shows = Boolean(attention.values);
+  const exact = attention.exact, shows = Boolean(attention.values);
   return html`<section class="vu-attention"><div class="vu-attention-head"><h3>${word('attends')}</h3>${chooser}
-      ${shows && html`<div class="vu-formula" dangerouslySetInnerHTML=${{ __html: FORMULA }}></div>`}</div>${!shows && html`<p class="vu-hint">${word('attention_low_rank')}</p>`}
-    <table><thead><tr><th scope="col">${word('key')}</th>${shows ? html`<th scope="col">s\u2009q\u00b7k</th>` : ''}<th scope="col">softmax</th>${shows ? html`<th scope="col">v</th>` : ''}</tr></thead>
+      ${exact && html`<div class="vu-formula" dangerouslySetInnerHTML=${{ __html: FORMULA }}></div>`}</div>${!exact && html`<p class="vu-hint">${word('attention_low_rank')}</p>`}
+    <table><thead><tr><th scope="col">${word('key')}</th>${exact ? html`<th scope="col">s\u2009q\u00b7k</th>` : ''}<th scope="col">softmax</th>${shows ? html`<th scope="col">v</th>` : ''}</tr></thead>
       <tbody>${top.map(({ key, weight }) => html`<tr key=${key}><th scope="row">${place(word, run.sides, key)}</th>
-        ${shows ? html`<td>${signed(attention.dots[key])}</td>` : ''}<td><b class="vu-weight" style=${`--share:${weight / top[0].weight}`}></b>${percent(Math.max(0, weight))}</td>
+        ${exact ? html`<td>${signed(attention.logits[key])}</td>` : ''}<td><b class="vu-weight" style=${`--share:${weight / top[0].weight}`}></b>${percent(Math.max(0, weight))}</td>
         ${shows ? html`<td><${Vector} values=${valueOf(key)} label="v" /></td>` : ''}</tr>`)}
-      ${others > 0 && html`<tr><th scope="row">${word('others', { count: others })}</th>${shows ? html`<td></td>` : ''}<td>${percent(Math.max(0, rest))}</td>${shows ? html`<td></td>` : ''}</tr>`}
+      ${others > 0 && html`<tr><th scope="row">${word('others', { count: others })}</th>${exact ? html`<td></td>` : ''}<td>${percent(Math.max(0, rest))}</td>${shows ? html`<td></td>` : ''}</tr>`}
       ${shows && html`<tr class="vu-out"><th scope="row">${word('output')}</th><td></td><td>100 %</td><td><${Vector} values=${Array.from(attention.output)} label=${word('output')} /></td></tr>`}</tbody></table>
     <p class="vu-hint">${word('lines_note', { largest: percent(top[0].weight) })} ${shares.map((share, k) => `${run.sides[k]}\u00d7${run.sides[k]} ${percent(Math.max(0, share))}`).join(' \u00b7 ')}</p></section>`;
 }
 
 export function Token({ state, word, acts }) {
   const { run, token, pinned } = state;
-  if (!token || !run?.scales[token.scale]) return html`<div class="vu-card vu-empty"><p>${word('token_hint')}</p><p class="vu-hint">${word('colour_note')}</p></div>`;
+  if (!token || !run?.scales[token.scale]) {
+    return html`<div class="vu-card vu-empty">${['maps', 'sums', 'token'].map((name) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
+      <p>${word(`read_${name}`, { codes: (run ?? state.model).codes })}</p></section>`)}</div>`;
+  }
   return html`<div class="vu-card vu-token">
     <${Code} ...${{ state, word }} /><${Likely} ...${{ state, word }} />
     ${pinned ? html`<${Attention} ...${{ state, word, acts }} />` : html`<section class="vu-attention"><h3>${word('attends')}</h3><p class="vu-hint">${word('attention_prompt')}</p></section>`}

@@ -55,17 +55,17 @@ function First({ store, acts, host }) {
   const [state, setState] = useState(store.get());
   useEffect(() => store.subscribe(setState), []);
   const { model, settings, run, shown, language, panel } = state, word = wordsOf(host.all, language);
-  const named = (label) => title(model.classes[label], host.all.names, language);
+  const named = (label) => title(model.class_names[label], host.all.names, language);
   const grouped = (group) => title(group, host.all.names, language);
-  const styled = (style) => (style < model.styles.length ? model.styles[style] : word('style_any'));
+  const styled = (style) => (style < model.style_names.length ? model.style_names[style] : word('style_any'));
   const shownLabel = run?.settings.label ?? settings.class, subject = run?.subject ?? named(settings.class);
   const sheets = host.sheets, stale = acts.stale();
   const facts = !run ? [] : [named(shownLabel), run.settings.style === undefined ? '' : styled(run.settings.style), word('seed_of', { seed: run.settings.seed }),
     attentionName(word, run.settings.attention ?? 'exact'), model.shown, run.recorded ? word('recorded') : run.opened ? word('opened') : ''].filter(Boolean);
   return html`<${Header} word=${word} language=${language} links=${host.links} languages=${host.languages} />
     <div class="vu-top"><${Things} ...${{ state, word, named, grouped, acts, sheets }} />
-      ${model.styles.length > 0 && html`<div class="vu-style"><${Choice} label=${word('style')} value=${String(settings.style)}
-        options=${[...model.styles, word('style_any')].map((name, i) => [name, String(i)])} onChoose=${(style) => acts.draw({ style: Number(style) })} /></div>`}
+      ${model.style_names.length > 0 && html`<div class="vu-style"><${Choice} label=${word('style')} value=${String(settings.style)}
+        options=${[...model.style_names, word('style_any')].map((name, i) => [name, String(i)])} onChoose=${(style) => acts.draw({ style: Number(style) })} /></div>`}
       <${Bar} ...${{ state, word, acts }} />
       ${panel === 'settings' && html`<${Settings} ...${{ state, word, acts }} />`}</div>
     <div class="vu-stage">
@@ -87,7 +87,7 @@ export function mount(root, host) {
     computing: false, problem: '', token: null, pinned: false, attention: null, attentionError: '', code: null, layer: 0, head: 0, panel: '' });
   const acts = createActions(store, host.engine, host);
   store.subscribe(({ run, shown, attention, pinned }) => {
-    Object.assign(root.dataset, { drawn: run?.scales.length ?? 0, scales: (run?.sides ?? store.get().model.sides).length, shown, attention: pinned && attention ? 'shown' : '' });
+    Object.assign(root.dataset, { drawn: run?.scales.length ?? 0, scales: (run?.sides ?? store.get().model.patch_nums).length, shown, attention: pinned && attention ? 'shown' : '' });
     root.toggleAttribute('data-stale', acts.stale());
   });
   store.set({});

@@ -2,7 +2,7 @@
 
 import { createPlayer, FIRST_MS, SCALE_MS } from '../lib/player.js';
 import { defaults, fromRecord, otherSeed, same, toQuery } from '../lib/settings.js';
-import { whole } from '../lib/run.js';
+import { offset, whole } from '../lib/run.js';
 
 export function createActions(store, engine, { calm = false, told = () => {} } = {}) {
   let asking = null, attending = 0;
@@ -44,7 +44,7 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
       if (!calm) player.start(SCALE_MS);
     };
     try {
-      const run = await engine.draw(settings, { onScale: show, signal: mine.signal });
+      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), signal: mine.signal });
       if (mine !== asking) return;
       show(run);
       if (calm) player.go(run.scales.length);
@@ -58,10 +58,10 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
     }
   }
 
-  // the run that stands there at first: the recorded one, or else one that is drawn
+  // the run that stands there at first: the recorded one, or none
   async function begin(total = FIRST_MS) {
     const { model } = get();
-    if (!model.recorded) { await draw(); return; }
+    if (!model.recorded) return;
     const run = await engine.recorded(model.name);
     if (get().model !== model || get().run) return;
     store.set({ run, settings: { ...fromRecord(run.settings), model: model.name } });
@@ -75,7 +75,7 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
     const keep = (change) => { if (mine === attending && get().run === run) store.set(change); };
     engine.code?.(run, token).then((code) => keep({ code }), () => {});
     try {
-      keep({ attention: await engine.attention(run, { layer, head, token }) });
+      keep({ attention: await engine.attention(run, { layer, head, token: offset(run.sides, token.scale) + token.index }) });
     } catch (error) { keep({ attention: null, attentionError: String(error.message || error) }); }
   }
 
@@ -101,7 +101,7 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
       store.set({ layer, head });
       attend();
     },
-    // another model: its recorded run, or else one drawn with its first settings
+    // another model, and its recorded run
     async choose(name) {
       const model = get().models.find((one) => one.name === name);
       asking?.abort();
