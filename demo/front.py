@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 import var_mini
 from var_mini import checkpoints, validate
+from var_mini.attention.choose import POLY_BOUND
 
 from . import CHAPTERS, backend, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
@@ -167,6 +168,7 @@ def describe(name: str) -> dict:
         "style_names": [config.style_name(i) for i in range(config.transformer.num_styles)],
         "sampling": {"guidance": s.guidance, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p},
         "attentions": backend.specs(name),
+        "bounded": config.transformer.scale_cap <= POLY_BOUND,
         "first": {"label": label, "seed": seed, "style": style},
         "recorded": links.recorded(name) is not None,
         "thumbnails": thumbnails.describe(name),

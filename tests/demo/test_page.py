@@ -429,8 +429,10 @@ def test_visit_switches_the_model_with_its_class_seed_and_picture(visit):
 def test_things_are_found_by_name_and_drawn_by_a_click(visit):
     page = visit()
     page.locator(".vu-open").click()
+    page.locator(".vu-search input:focus").wait_for()
     page.keyboard.type("la")
-    assert page.locator(".vu-result").all_inner_texts() == ["last", "plain"]  # what begins with it first
+    page.wait_for_function("document.querySelectorAll('.vu-result').length === 2")
+    assert page.locator(".vu-result > span").all_inner_texts() == ["last", "plain"]  # what begins with it first
     page.locator(".vu-result").first.click()
     page.wait_for_function(DRAWN)
     assert page.evaluate("varMini.run().settings.label") == 2 and page.locator(".vu-search").count() == 0

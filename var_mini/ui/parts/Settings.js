@@ -30,7 +30,7 @@ export function Settings({ state, word, acts }) {
     <${Choice} label=${word('model')} value=${settings.model} options=${models.map((one) => [one.shown, one.name])} onChoose=${acts.choose} />
     <${Field} label=${word('seed')} hint=${word('seed_hint')}><input type="number" min="0" max=${MAX_SEED} step="1" value=${settings.seed ?? ''} oninput=${number}
       onkeydown=${(event) => event.key === 'Enter' && acts.draw()} /><//>
-    <${Choice} label=${word('attention')} hint=${word('attention_hint')} value=${settings.attention}
+    <${Choice} label=${word('attention')} hint=${word(settings.attention.startsWith('poly') && !model.bounded ? 'attention_breaks' : 'attention_hint')} value=${settings.attention}
       options=${model.attentions.map((spec) => [attentionName(word, spec), spec])} onChoose=${(attention) => acts.change({ attention })} />
     ${slide('guidance', 0, 10, 0.1)}${slide('temperature', 0.1, 2, 0.05)}${slide('top_k', 0, model.codes, 1)}${slide('top_p', 0, 1, 0.01)}
     <div class="vu-actions"><button type="button" class="vu-button vu-primary" onclick=${() => acts.draw()} disabled=${computing}>${word('draw')}</button>

@@ -6,11 +6,12 @@
 // `all` are the texts of words.json; `sheets(model, style, kind)` is the address of a sheet of thumbnails; `links` are { name: address }
 // of the header; `languages(code)` is called when another language is chosen; `told(run)` whenever a run is whole.
 
-import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, render } from '../vendor/preact-htm.js';
 import { milliseconds, title, wordsOf } from '../lib/format.js';
 import { offset, totalSeconds, whole } from '../lib/run.js';
 import { defaults } from '../lib/settings.js';
 import { createStore } from '../lib/store.js';
+import { useStore } from '../lib/use.js';
 import { Picture } from '../parts/Picture.js';
 import { Pyramid } from '../parts/Pyramid.js';
 import { attentionName, Choice, Settings } from '../parts/Settings.js';
@@ -52,9 +53,7 @@ function Bar({ state, word, acts }) {
 }
 
 function First({ store, acts, host }) {
-  const [state, setState] = useState(store.get());
-  useEffect(() => store.subscribe(setState), []);
-  const { model, settings, run, shown, language, panel } = state, word = wordsOf(host.all, language);
+  const state = useStore(store), { model, settings, run, shown, language, panel } = state, word = wordsOf(host.all, language);
   const named = (label) => title(model.class_names[label], host.all.names, language);
   const grouped = (group) => title(group, host.all.names, language);
   const styled = (style) => (style < model.style_names.length ? model.style_names[style] : word('style_any'));

@@ -3,6 +3,7 @@
 import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { added, bytes, mean, whole } from '../lib/run.js';
+import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { pixelsOf } from '../parts/Pyramid.js';
 import { Choice } from '../parts/Settings.js';
@@ -49,8 +50,7 @@ function Blocks({ run, word, engine }) {
 }
 
 function Numbers({ store, word, engine }) {
-  const [{ run }, setState] = useState(store.get());
-  useEffect(() => store.subscribe(setState), []);
+  const { run } = useStore(store);
   if (!run?.scales.length) return '';
   return html`<h3>${word('numbers_lead')}</h3><${Times} ...${{ run, word }} /><h3>${word('added_title')}</h3><${Added} ...${{ run, word }} />
     <h3>${word('blocks')}</h3><${Blocks} ...${{ run, word, engine }} />`;

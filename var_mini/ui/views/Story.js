@@ -4,6 +4,7 @@ import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm
 import { wordsOf } from '../lib/format.js';
 import { createRace } from '../lib/race.js';
 import { added, whole } from '../lib/run.js';
+import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { Place, placeOf } from '../parts/Map.js';
 import { pixelsOf } from '../parts/Pyramid.js';
@@ -86,8 +87,7 @@ function Sum({ run, word }) {
 }
 
 function Story({ first, word, engine, calm }) {
-  const [{ run }, setState] = useState(first.store.get());
-  useEffect(() => first.store.subscribe(setState), []);
+  const { run } = useStore(first.store);
   if (!whole(run) || run.scales.some((scale) => !scale.image)) return '';
   return html`<${Chapter} id="idea" number="1" word=${word}><${Race} ...${{ run, word, calm }} /><//>
     ${engine.candidates && html`<${Chapter} id="word" number="2" word=${word}><${Swap} ...${{ run, word, engine }} /><//>`}
