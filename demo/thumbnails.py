@@ -51,8 +51,10 @@ def sheet(name: str, style: int, every: bool) -> bytes:
     if not _has_sheets(config):
         if every:
             raise ValueError(f"model = {name}: has no sheet of all classes")
-        tiles = [_squared(to_uint8(sample.image)) for sample in samples.load_samples(config) if sample.name in config.class_names]
-        return _webp(np.concatenate(tiles, 1), lossless=True) if tiles else b""
+        own = [sample for sample in samples.load_samples(config) if sample.name in config.class_names]
+        if not own:
+            raise ValueError(f"model = {name}: has no pictures of its classes")
+        return _webp(np.concatenate([enlarge(to_uint8(sample.image), TILE) for sample in own], 1), lossless=True)
     index = json.loads((things.FOLDER / things.INDEX).read_text())
     order = [one["name"] for one in index["styles"]]
     asked = config.style_names[style] if style < len(config.style_names) else order[0]
@@ -81,10 +83,6 @@ def _pixels(style: str) -> np.ndarray:
         sheet = np.asarray(picture.convert("RGB"))
     size = things.TILE
     return sheet.reshape(sheet.shape[0] // size, size, things.COLUMNS, size, 3).swapaxes(1, 2).reshape(-1, size, size, 3)
-
-
-def _squared(pixels: np.ndarray) -> np.ndarray:
-    return enlarge(pixels, TILE)
 
 
 def _webp(pixels: np.ndarray, lossless: bool = False) -> bytes:

@@ -406,7 +406,7 @@ def test_visit_with_a_bad_seed_is_told_why_and_keeps_the_picture(visit):
     draw(page, 2)
     page.locator("#vm-settings").click()
     page.locator(".vu-settings input[type=number]").fill("-3")
-    assert page.locator("#vm-first[data-stale]").count() == 1  # the picture is not of these settings
+    assert page.locator("#vm-first[data-earlier]").count() == 1  # the picture is not of these settings
     assert "seed 2" in page.locator(".vu-facts").inner_text()
     page.locator(".vu-settings .vu-primary").click()
     page.locator(".vu-caption", has_text="must be a whole number from 0 to 4294967295").wait_for()
@@ -422,7 +422,7 @@ def test_visit_switches_the_model_with_its_class_seed_and_picture(visit):
     run = page.evaluate("varMini.run()")
     assert page.evaluate("varMini.record()") == run["settings"] | {"attention": "exact"}
     assert page.locator(".vu-settings input[type=number]").input_value() == str(run["settings"]["seed"]) == "1"
-    assert page.locator("#vm-first[data-stale]").count() == 0
+    assert page.locator("#vm-first[data-earlier]").count() == 0
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@
 // `all` are the texts of words.json; `sheets(model, style, kind)` is the address of a sheet of thumbnails; `links` are { name: address }
 // of the header; `languages(code)` is called when another language is chosen; `told(run)` whenever a run is whole.
 
-import { html, render } from '../vendor/preact-htm.js';
+import { html, render, useEffect } from '../vendor/preact-htm.js';
 import { milliseconds, title, wordsOf } from '../lib/format.js';
 import { offset, totalSeconds, whole } from '../lib/run.js';
 import { defaults } from '../lib/settings.js';
@@ -52,6 +52,20 @@ function Bar({ state, word, acts }) {
   </div>`;
 }
 
+// a panel closes at a click beside it, and gives the focus back to the button that opened it
+function usePanel(panel, acts) {
+  useEffect(() => {
+    if (!panel) return undefined;
+    const opener = document.activeElement;
+    const beside = (event) => { if (!event.target.closest('.vu-panel, .vu-bar, .vu-open')) acts.panel(''); };
+    document.addEventListener('pointerdown', beside);
+    return () => {
+      document.removeEventListener('pointerdown', beside);
+      if (document.activeElement === document.body) opener?.focus?.();
+    };
+  }, [panel]);
+}
+
 function First({ store, acts, host }) {
   const state = useStore(store), { model, settings, run, shown, language, panel } = state, word = wordsOf(host.all, language);
   const named = (label) => title(model.class_names[label], host.all.names, language);
@@ -61,6 +75,7 @@ function First({ store, acts, host }) {
   const sheets = host.sheets, stale = acts.stale();
   const facts = !run ? [] : [named(shownLabel), run.settings.style === undefined ? '' : styled(run.settings.style), word('seed_of', { seed: run.settings.seed }),
     attentionName(word, run.settings.attention ?? 'exact'), model.shown, run.recorded ? word('recorded') : run.opened ? word('opened') : ''].filter(Boolean);
+  usePanel(panel, acts);
   return html`<${Header} word=${word} language=${language} links=${host.links} languages=${host.languages} />
     <div class="vu-top"><${Things} ...${{ state, word, named, grouped, acts, sheets }} />
       ${model.style_names.length > 0 && html`<div class="vu-style"><${Choice} label=${word('style')} value=${String(settings.style)}
@@ -87,7 +102,7 @@ export function mount(root, host) {
   const acts = createActions(store, host.engine, host);
   store.subscribe(({ run, shown, attention, pinned }) => {
     Object.assign(root.dataset, { drawn: run?.scales.length ?? 0, scales: (run?.sides ?? store.get().model.patch_nums).length, shown, attention: pinned && attention ? 'shown' : '' });
-    root.toggleAttribute('data-stale', acts.stale());
+    root.toggleAttribute('data-earlier', acts.stale());
   });
   store.set({});
   render(html`<${First} store=${store} acts=${acts} host=${host} />`, root);
