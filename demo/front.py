@@ -85,7 +85,7 @@ def body(language: str = "en") -> str:
     """What stands first in the page's body; the title is there before any script has run."""
     title, sentence = escape(preview.TITLE), escape(wording.text("sentence", language))
     head = f'<header class="vu-head"><h1>{title}</h1><p>{sentence}</p></header>'
-    return f'<div id="vm-first" class="vu">{head}</div><div id="vm-story" class="vu"></div>'
+    return f'<section id="vm-first" class="vu" aria-label="{title}">{head}</section><div id="vm-story" class="vu"></div>'
 
 
 def added(language: str) -> tuple[str, str]:

@@ -6,5 +6,6 @@ import { paint } from '../lib/paint.js';
 export function Canvas({ side, rgb, label, kind = '' }) {
   const canvas = useRef(null);
   useLayoutEffect(() => { if (rgb) paint(canvas.current, side, rgb); }, [rgb, side]);
-  return html`<canvas ref=${canvas} class=${`vu-canvas ${kind}`} role="img" aria-label=${label}></canvas>`;
+  const told = label ? { role: 'img', 'aria-label': label } : { 'aria-hidden': 'true' }; // what surrounds it may tell already
+  return html`<canvas ref=${canvas} class=${`vu-canvas ${kind}`} ...${told}></canvas>`;
 }
