@@ -87,7 +87,7 @@ SHOWN = "() => vmView().dataset.attention === 'shown'"
 PLAYED = "() => { const view = vmView(); return view && Number(view.dataset.shown) === Number(view.dataset.scales); }"
 # whether the large picture and, on a wide screen, the whole pyramid can be seen without scrolling
 IN_SIGHT = """() => ['.vu-frame', ...(innerWidth > 820 ? ['.vu-pyramid'] : [])].every((selector) => {
-  const box = vmView().querySelector(selector).getBoundingClientRect();
+  const box = document.querySelector(`#vm-first ${selector}`).getBoundingClientRect();
   return box.width > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth;
 })"""
 
@@ -329,9 +329,10 @@ def _draw(page, seed: int) -> tuple[float, float]:
     }}""")
     page.locator(".vu-settings .vu-primary").click()
     page.wait_for_function("vmTimes.done !== null && vmTimes.first !== null")
-    page.locator("#vm-settings").click()
+    times = page.evaluate("[vmTimes.done - vmTimes.pressed, vmTimes.first - vmTimes.pressed].map((ms) => ms / 1000)")
+    page.locator("#vm-settings").click()  # closes the settings
     page.wait_for_function(PLAYED)
-    return tuple(page.evaluate("[vmTimes.done - vmTimes.pressed, vmTimes.first - vmTimes.pressed].map((ms) => ms / 1000)"))
+    return tuple(times)
 
 
 def _token_click(page) -> float:
