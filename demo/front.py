@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import anyio.to_thread
 from starlette.exceptions import HTTPException
@@ -31,6 +31,7 @@ FOLDER = Path(var_mini.__file__).parent / "ui"
 FILES = StaticFiles(directory=FOLDER)
 HOST = "hosts/gradio.js"
 IMPORT = re.compile(r"^import .* from '(\.[^']+)';$", re.MULTILINE)
+AS_IT_IS = "!'()*"  # what the browser's encodeURIComponent leaves, too
 SERVED = (".js", ".css", ".json")
 # Asked for again at every visit, so that a file is edited and seen; answered with 304 where it is still the same.
 FRESH = {"cache-control": "no-cache"}
@@ -73,7 +74,9 @@ def bundle() -> int:
 def head() -> str:
     """What stands first in the page's head."""
     scripts = "\n".join(f'<link rel="modulepreload" href="ui/{escape(name)}" />' for name in modules())
-    fetched = ("words.json", "data/start.json")
+    name = models.default()
+    recorded = [f"data/run.json?model={quote(name, safe=AS_IT_IS)}"] if links.recorded(name) else []
+    fetched = ("words.json", "data/start.json", *recorded)
     data = "".join(f'<link rel="preload" as="fetch" crossorigin href="ui/{name}" />' for name in fetched)
     return (
         f'<script>{EARLY}</script>\n<link rel="stylesheet" href="ui/style.css" />\n{scripts}\n{data}\n'

@@ -26,7 +26,7 @@ export function Settings({ state, word, acts }) {
   const slide = (name, from, to, step) => html`<${Slider} label=${word(name)} hint=${word(`${name}_hint`)} value=${settings[name]} ...${{ from, to, step }}
     onSlide=${(value) => acts.change({ [name]: value })} />`;
   const number = (event) => acts.change({ seed: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) });
-  return html`<div class="vu-panel vu-settings" role="dialog" aria-label=${word('settings')} onkeydown=${(event) => event.key === 'Escape' && acts.panel('')}>
+  return html`<div class="vu-panel vu-settings" role="dialog" aria-label=${word('settings')}>
     <${Choice} label=${word('model')} value=${settings.model} options=${models.map((one) => [one.shown, one.name])} onChoose=${acts.choose} />
     <${Field} label=${word('seed')} hint=${word('seed_hint')}><input type="number" min="0" max=${MAX_SEED} step="1" value=${settings.seed ?? ''} oninput=${number}
       onkeydown=${(event) => event.key === 'Enter' && acts.draw()} /><//>

@@ -1,6 +1,6 @@
 // What can be drawn: pictures to choose from, a search over all names, and the style where the model has styles.
 
-import { html, useMemo, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact-htm.js';
 
 const FOUND = 120; // most that a search shows
 
@@ -41,7 +41,8 @@ export function Things({ state, word, named, grouped, acts, sheets }) {
 
 function Search({ state, word, named, grouped, acts, sheets }) {
   const { model, settings } = state;
-  const [text, setText] = useState('');
+  const [text, setText] = useState(''), input = useRef(null);
+  useEffect(() => { input.current.focus(); }, []);
   const names = useMemo(() => model.class_names.map((name, i) => `${named(i)} ${name}`), [model]);
   const groups = useMemo(() => model.class_groups.map((group) => `${grouped(group)} ${group}`), [model]);
   const labels = useMemo(() => found(names, groups, text), [names, text]);
@@ -52,10 +53,8 @@ function Search({ state, word, named, grouped, acts, sheets }) {
     last = group;
     return heading;
   };
-  const close = (event) => { if (event.key === 'Escape') acts.panel(''); };
-  return html`<div class="vu-panel vu-search" role="dialog" aria-label=${word('things')} onkeydown=${close}>
-    <label><span>${word('search')}</span><input type="search" value=${text} oninput=${(event) => setText(event.currentTarget.value)}
-      ref=${(input) => { if (input && !input.dataset.begun) { input.dataset.begun = '1'; input.focus(); } }} /></label>
+  return html`<div class="vu-panel vu-search" role="dialog" aria-label=${word('things')}>
+    <label><span>${word('search')}</span><input type="search" value=${text} oninput=${(event) => setText(event.currentTarget.value)} ref=${input} /></label>
     <p class="vu-hint" role="status">${labels.length ? word('found', { count: labels.length }) : word('found_none')}</p>
     <div class="vu-found">${(text ? labels.slice(0, FOUND) : labels).map((label) => html`${shownGroup(label)}<button key=${label} type="button" class="vu-result"
       aria-pressed=${String(settings.class === label)} onclick=${() => { acts.panel(''); acts.draw({ class: label }); }}>

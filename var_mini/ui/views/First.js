@@ -52,15 +52,18 @@ function Bar({ state, word, acts }) {
   </div>`;
 }
 
-// a panel closes at a click beside it, and gives the focus back to the button that opened it
+// a panel closes by Escape and by a click beside it, and gives the focus back to the button that opened it
 function usePanel(panel, acts) {
   useEffect(() => {
     if (!panel) return undefined;
     const opener = document.activeElement;
     const beside = (event) => { if (!event.target.closest('.vu-panel, .vu-bar, .vu-open')) acts.panel(''); };
+    const escape = (event) => { if (event.key === 'Escape') acts.panel(''); };
     document.addEventListener('pointerdown', beside);
+    document.addEventListener('keydown', escape);
     return () => {
       document.removeEventListener('pointerdown', beside);
+      document.removeEventListener('keydown', escape);
       if (document.activeElement === document.body) opener?.focus?.();
     };
   }, [panel]);
