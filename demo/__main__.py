@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 
+from . import DEFAULT_MODEL
 from .hosting import Hosting
 
 COMMAND = "Serves the VAR Mini page: watch a transformer draw an image scale by scale."
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=COMMAND)
     parser.add_argument("--host", default="127.0.0.1", help=HOST_HELP)
     parser.add_argument("--port", default=7860, type=int, help=PORT_HELP)
-    parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=MODEL_HELP)
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help=DTYPE_HELP)
     parser.add_argument("--share", action="store_true", help=SHARE_HELP)
     parser.add_argument("--root-path", default="", help=ROOT_HELP)

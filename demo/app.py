@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import socket
 from dataclasses import replace
@@ -12,24 +14,7 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import (
-    api,
-    cost_tab,
-    draw_tab,
-    edit_tab,
-    explorer,
-    guard,
-    heap,
-    lowrank_tab,
-    masks_tab,
-    models,
-    preview,
-    tokenize_tab,
-    tour,
-    uploads,
-    waiting,
-    wording,
-)
+from . import CHAPTERS, api, explorer, front, guard, heap, models, preview, tour, uploads, waiting, wording
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
@@ -39,15 +24,10 @@ SESSIONS = 1000  # visitors of whom Gradio remembers what sessions.py leaves of 
 UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
 
 STYLE = Path(__file__).with_name("style.css")
-# In the order of a lesson; each builds its own tab, and nothing in one tab knows of another.
-TABS = {
-    "draw": draw_tab,
-    "tokenize": tokenize_tab,
-    "masks": masks_tab,
-    "lowrank": lowrank_tab,
-    "cost": cost_tab,
-    "edit": edit_tab,
-}
+TABS = {name: importlib.import_module(f".{name}_tab", __package__) for name in CHAPTERS}
+
+# the address names the tab that is open
+OPENED = "() => { window.varMini?.opened(%s); }"
 
 
 def theme() -> gr.themes.ThemeClass:
@@ -72,13 +52,12 @@ def build(default_model: str) -> gr.Blocks:
     models.offer(default_model)
     with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         api.build()  # first, or a tab's listener of the same name would take an endpoint's
-        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="vm-title", apply_default_css=False)
-        gr.Markdown(wording.shown("sentence"))
-        tour.build(list(TABS))
+        tour.build()
         with gr.Tabs(elem_id="vm-tabs"):
             for name, tab in TABS.items():
-                with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}"):
+                with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}") as chapter:
                     tab.build_tab(default_model)
+                chapter.select(None, js=OPENED % json.dumps(name), queue=False, show_progress="hidden", api_visibility="private")
         waiting.build()
     return page
 
@@ -118,7 +97,7 @@ def launch(
         state_session_capacity=SESSIONS,
         app_kwargs={
             "lifespan": door.around,
-            "middleware": [Middleware(preview.Renamed, hosting=hosting), Middleware(guard.Sentences)],
+            "middleware": [Middleware(preview.Renamed, hosting=hosting, added=front.added), Middleware(guard.Sentences)],
         },
         footer_links=[],
         theme=theme(),

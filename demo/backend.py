@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import gradio as gr
 from safetensors import SafetensorError, safe_open
 
@@ -61,6 +63,18 @@ def _lacking(spec: AttentionSpec, what: str, has: list[int]) -> str:
 
 def landmark_choices(name: str) -> list[int]:
     return stored(name)["landmarks"] or list(LANDMARKS)
+
+
+def specs(name: str) -> list[str]:
+    """The back ends that a model can be asked for, as a run's record names them."""
+    config, has = checkpoints.load_config(name), stored(name)
+    wanted = ["exact", "poly-2", "poly-4", *(f"poly-{degree}-calibrated" for degree in has["coefficients"])]
+    wanted += [*(f"landmark-{count}" for count in has["landmarks"]), "pool-2", "pool-4", "auto"]
+    offered = []
+    for spec in map(AttentionSpec.parse, wanted):
+        with contextlib.suppress(ValueError):  # a degree whose features would be too many for this head
+            offered.append(str(supported(name, config, spec)))
+    return list(dict.fromkeys(offered))
 
 
 CHOICES = {

@@ -24,13 +24,12 @@ from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
 
 from . import models, runs, wording
-from .errors import readable
 from .gallery import data_uri
 
 ROUNDS = 7  # measured runs of each side, on models that are quick
 SHOWN = 336  # pixels of a picture in the slider: 12 for each pixel of 28
 COLD = 0.3
-OTHERS = ("exact", "unguided", "cold", "nothing")  # what the other side is
+OTHERS = ("exact", "unguided", "cold")  # what the other side is
 # The range input moves the edge of the upper picture; a range works by mouse, touch and keyboard alike.
 SLIDE = """
 element.addEventListener('input', (e) => {
@@ -69,42 +68,30 @@ def other_settings(settings: runs.Settings, versus) -> runs.Settings:
         return replace(settings, sampling=replace(settings.sampling, guidance=0.0))
     if versus == "cold":
         return replace(settings, sampling=replace(settings.sampling, temperature=COLD))
-    if versus == "nothing":
-        return settings
     raise ValueError(f"compare with = {str(versus)[:40]!r}: must be one of {', '.join(OTHERS)}")
 
 
-def compare(
-    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    style=None, versus="exact", request: gr.Request = None,
-) -> tuple:  # fmt: skip
-    """(area, HTML) after a run: the same seed with the setting `versus` changed, beside it.
+def compare(settings: runs.Settings, versus, language: str) -> tuple:
+    """(area, HTML) after a run: the same seed with the setting `versus` changed, beside it; a line where both are the same.
 
-    Hides the area where both would be the same. Anything the browser sends out of range becomes a gr.Error.
+    Raises ValueError, OSError, RuntimeError or MemoryError where a run cannot be drawn.
     """
-    language = wording.language(request)
-    try:
-        settings = runs.checked(
-            name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style
-        )
-        other = other_settings(settings, versus)
-        if other == settings:
-            return gr.update(visible=False), ""
-        loaded = models.load_model(settings.name)
-        chosen, why = loaded.model.transformer.resolve(settings.attention), ""
-        if settings.attention.method == "auto":
-            _, reason = loaded.model.transformer.choose()
-            why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason))
-        why += _paragraph(_computed(loaded, chosen, language))
-        settings = replace(settings, attention=chosen)
-        if other == settings:
-            return gr.update(visible=True), _frame(why)
-        first = wording.text(f"compare_{versus}", language)
-        own = str(chosen) if versus == "exact" else _own_name(settings, versus, language)
-        left, right = _sides(loaded, (first, other), (own, settings))
-        errors = _errors(loaded.model, left, settings) if versus == "exact" else None
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        raise readable(error) from None
+    other = other_settings(settings, versus)
+    if other == settings:
+        return gr.update(visible=True), _frame(_paragraph(wording.text("compare_same", language)))
+    loaded = models.load_model(settings.name)
+    chosen, why = loaded.model.transformer.resolve(settings.attention), ""
+    if settings.attention.method == "auto":
+        _, reason = loaded.model.transformer.choose()
+        why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason))
+    why += _paragraph(_computed(loaded, chosen, language))
+    settings = replace(settings, attention=chosen)
+    if other == settings:
+        return gr.update(visible=True), _frame(why)
+    first = wording.text(f"compare_{versus}", language)
+    own = str(chosen) if versus == "exact" else _own_name(settings, versus, language)
+    left, right = _sides(loaded, (first, other), (own, settings))
+    errors = _errors(loaded.model, left, settings) if versus == "exact" else None
     verdict = _paragraph(_verdict(left, right, settings, language)) if versus == "exact" else ""
     html = _frame(
         why + verdict, _slider(left, right, language) + _difference(left, right, language) + _table(left, right, errors, language)
@@ -241,6 +228,11 @@ def size(count: int) -> str:
 
 def choices(language: str = "en") -> list[tuple[str, str]]:
     return [(wording.text(f"compare_{name}", language), name) for name in OTHERS]
+
+
+def translated(request: gr.Request = None) -> dict:
+    """The choices of `control` in the visitor's language."""
+    return gr.update(choices=choices(wording.language(request)))
 
 
 def control() -> gr.Dropdown:

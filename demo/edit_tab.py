@@ -28,8 +28,9 @@ from var_mini.view.payload import payload
 
 from . import explorer, models, runs, stale, wording
 from .errors import message, readable
+from .events import event_field
 from .gallery import data_uri
-from .tokenize_tab import ERRORS, event_field, picker_value, sample_image
+from .tokenize_tab import ERRORS, picker_value, sample_image
 
 HERE = Path(__file__).parent
 SHOWN = 336  # pixels of a picture in the result
@@ -50,7 +51,7 @@ const editor = mount(element.querySelector('.ve'), {{
   sources: {{
     draw: () => trigger('draw'),
     sample: (name) => trigger('sample', {{ name }}),
-    run: () => other('vm-explorer'),
+    run: () => window.varMini?.run(),
     picture: () => other('vm-tokenize'),
     result: () => other('vm-edit-run'),
     take: (run) => trigger('take', {{ model: run.settings.model, subject: run.subject, ids: run.scales.map((s) => s.ids) }}),

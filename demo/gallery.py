@@ -21,7 +21,7 @@ from var_mini.generation.sampling import MAX_SEED
 from var_mini.view.images import enlarge, strip, to_uint8
 from var_mini.view.payload import payload
 
-from . import gate, models, runs, wording
+from . import gate, models, runs, stale, wording
 from .errors import message, readable
 
 SEEDS = 8
@@ -49,14 +49,11 @@ def _row(title: str, figures: list[str], note: str = "") -> str:
     return f'<section class="vm-gallery"><h3>{escape(title)}</h3><div>{"".join(figures)}</div>{tail}</section>'
 
 
-def more_seeds(
-    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    style=None, request: gr.Request = None,
-) -> str:  # fmt: skip
+def more_seeds(record, request: gr.Request = None) -> str:
     """The next seeds of the same settings, drawn as one batch."""
     language = wording.language(request)
     try:
-        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style)
+        s = runs.from_record(record)
         first = min(s.seed, MAX_SEED - SEEDS + 1)
         seeds = list(range(first, first + SEEDS))
         images = models.load_model(s.name).model.sample_images(
@@ -69,14 +66,11 @@ def more_seeds(
     return _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
 
 
-def nearest(
-    name, label, seed, guidance, temperature, top_k, top_p, method="exact", polynomial="2", landmarks=64, factor=2,
-    style=None, request: gr.Request = None,
-) -> str:  # fmt: skip
+def nearest(record, request: gr.Request = None) -> str:
     """The run's image beside the training images nearest to it."""
     language = wording.language(request)
     try:
-        s = runs.checked(name, label, seed, guidance, temperature, top_k, top_p, method, polynomial, landmarks, factor, style)
+        s = runs.from_record(record)
         trace = runs.trace(s)
         found = neighbours.nearest(trace, NEAREST, datasets.load(s.config.data) if s.config.data in datasets.REGISTRY else None)
     except ERRORS as error:
@@ -162,7 +156,7 @@ def open_trace(content, request: gr.Request = None) -> dict:
         raise readable(error) from None
     colours = models.load_model(settings.name).colours
     shown = payload(Trace(settings.to_dict(), trace.steps), config, colours=colours)
-    return shown | {"opened": True, "note": wording.text("explorer_opened", language)}
+    return {"opened": True, "run": shown | {"opened": True}}
 
 
 def _fitting(trace: Trace, language: str):
@@ -188,7 +182,7 @@ def _fitting(trace: Trace, language: str):
 SAVE = """
 const words = props.words[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
 const box = element.querySelector('.vm-export'), say = box.querySelector('[role=status]');
-const shown = () => document.querySelector('#vm-explorer .vx-root').explorer?.run();
+const shown = () => window.varMini?.run();
 for (const kind of ['png', 'gif', 'trace', 'link']) {
   const button = document.createElement('button');
   button.type = 'button';
@@ -217,8 +211,12 @@ for (const kind of ['png', 'gif', 'trace', 'link']) {
 """
 
 
-def build(inputs: list, view: gr.HTML) -> gr.HTML:
-    """The buttons below the explorer and the place for what they bring, which is returned."""
+# the settings of the first screen take the place of the empty input
+SETTINGS = "() => window.varMini?.record() ?? null"
+
+
+def build(bridge: gr.HTML) -> None:
+    """The buttons for the run of the first screen, and the place for what they bring."""
     t = wording.shown
     with gr.Row(elem_classes="vm-actions"):
         more = gr.Button(t("more"), size="sm", min_width=130)
@@ -234,7 +232,8 @@ def build(inputs: list, view: gr.HTML) -> gr.HTML:
     )
     brought = gr.HTML(apply_default_css=False, elem_id="vm-gallery")
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-    more.click(more_seeds, inputs, brought, **one_at_a_time)
-    near.click(nearest, inputs, brought, **one_at_a_time)
-    opened.upload(open_trace, opened, view, **one_at_a_time)
-    return brought
+    stale.follow([], [brought])
+    record = gr.JSON(visible=False)
+    more.click(more_seeds, record, brought, js=SETTINGS, **one_at_a_time)
+    near.click(nearest, record, brought, js=SETTINGS, **one_at_a_time)
+    opened.upload(open_trace, opened, bridge, **one_at_a_time)

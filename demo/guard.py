@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from . import bodies, gate, heap, preview, sessions, visitors, wording
+from . import bodies, front, gate, heap, preview, sessions, visitors, wording
 from .bodies import Intake, RefusedError
 from .hosting import Hosting
 from .line import TIDY_EVERY, Line
@@ -31,7 +31,7 @@ from .visitors import Visitor
 
 API = "/gradio_api"
 ADDRESSES = re.compile(
-    rf"/|{preview.PATH}|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.+"
+    rf"/|{preview.PATH}|{front.PREFIX}[\w./-]+|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.+"
     rf"|{API}/(info|openapi\.json|startup-events|app_id|theme\.css|cancel|reset|upload|upload_progress|component_server)/?"
     rf"|{API}/(queue|heartbeat|run|api|call)/.+"
     rf"|{API}/file=(?!https?:).+",  # Gradio would fetch any address of the internet for whoever asks
@@ -210,6 +210,8 @@ class Door:
         path, visitor = scope["path"], scope[visitors.SCOPE]
         if path == preview.PATH:
             await preview.picture()(scope, receive, send)
+        elif path.startswith(front.PREFIX):
+            await front.serve(scope, receive, send)
         elif scope["method"] != "POST":
             with self._listening(scope):
                 await self.app(scope, receive, send)

@@ -48,10 +48,7 @@ def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr
         settings = runs.checked(name, label, seed, *sampling, *chosen)
         if settings.attention == AttentionSpec():
             return gr.update(visible=False), "", _hint(wording.text("lowrank_same", language))
-    except ValueError as error:
-        raise readable(error) from None
-    area, comparison = compare.compare(name, label, seed, *sampling, *chosen, None, "exact", request)
-    try:
+        area, comparison = compare.compare(settings, "exact", language)
         model = models.load_model(settings.name).model
         spec = model.transformer.resolve(settings.attention)
         if spec == AttentionSpec():

@@ -28,7 +28,7 @@ import torch
 from var_mini import checkpoints, validate
 from var_mini.cost.machine import machine_facts
 
-from . import memory, wording
+from . import DEFAULT_MODEL, front, memory
 
 COMMAND = "Serves the page and measures it in a real browser; prints one JSON object on the last line."
 MODEL_HELP = "model chosen at first, whose figures stand under the plain keys (default: %(default)s)"
@@ -55,30 +55,47 @@ START_LIMIT = 1800.0  # seconds that a server may take to start on a busy machin
 END_LIMIT = 120.0  # and to end
 PAGE_LIMIT_MS = 120_000
 SETTLE_MS = 500  # before a click: the page holds a stream open, so its network is never idle
-VIEWPORT = {"width": 1280, "height": 900}
 MOST_REPEATS = 100
 
-# Runs in every page before anything of it: notes when the first maps are painted, and when the pointer goes down.
+VIEWPORTS = {"1280x800": (1280, 800), "1440x900": (1440, 900), "1920x1080": (1920, 1080), "390x844": (390, 844)}
+PLAYS_S = (4.0, 9.0)  # how long the run that plays when the page opens may take
+
+# Runs in every page before anything of it: notes when the first map is painted, every scale that is shown, the largest
+# contentful paint, and when the pointer goes down.
 WATCH = """
-window.vmTimes = { painted: null, pressed: null, done: null };
+window.vmTimes = { painted: null, pressed: null, done: null, first: null, shown: [], largest: null };
 addEventListener('pointerdown', () => { vmTimes.pressed = performance.now(); }, true);
 window.vmWait = (ready) => new Promise((resolve) => {
   const look = () => (ready() ? resolve(performance.now()) : requestAnimationFrame(look));
   look();
 });
-window.vmExplorer = () => document.querySelector('#vm-explorer .vx-root')?.explorer;
-window.vmView = () => document.querySelector('#vm-explorer .vx');
-vmWait(() => Number(vmView()?.dataset.drawn) > 0).then((now) => { vmTimes.painted = now; });
+window.vmView = () => document.querySelector('#vm-first');
+window.vmRun = () => window.varMini?.run();
+vmWait(() => Number(vmView()?.dataset.shown) > 0).then((now) => { vmTimes.painted = now; });
+(function note() {
+  const shown = Number(vmView()?.dataset.shown ?? 0), last = vmTimes.shown.at(-1);
+  if (shown && last?.scale !== shown) vmTimes.shown.push({ scale: shown, at: performance.now() });
+  requestAnimationFrame(note);
+})();
+new PerformanceObserver((list) => { vmTimes.largest = list.getEntries().at(-1).startTime; })
+  .observe({ type: 'largest-contentful-paint', buffered: true });
 """
-# true once the run of a seed stands whole on the page
-DRAWN = "() => { const run = vmExplorer().run(); return run.settings.seed === %d && run.scales.length === run.sides.length; }"
+# true once the whole run of a seed has arrived on the page
+DRAWN = "() => { const run = vmRun(); return run.settings.seed === %d && run.scales.length === run.sides.length; }"
+FIRST = "() => vmRun().settings.seed === %d && Number(vmView().dataset.shown) > 0"
 SHOWN = "() => vmView().dataset.attention === 'shown'"
+PLAYED = "() => { const view = vmView(); return view && Number(view.dataset.shown) === Number(view.dataset.scales); }"
+# whether the large picture and, on a wide screen, the whole pyramid can be seen without scrolling
+IN_SIGHT = """() => ['.vu-frame', ...(innerWidth > 820 ? ['.vu-pyramid'] : [])].every((selector) => {
+  const box = document.querySelector(`#vm-first ${selector}`).getBoundingClientRect();
+  return box.width > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth;
+})"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the figures. Returns 2 after one line on stderr where something that they need is missing."""
     parser = argparse.ArgumentParser(prog="python -m demo.measure", description=COMMAND)
-    parser.add_argument("--model", default="fashion-28", help=MODEL_HELP)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=MODEL_HELP)
     parser.add_argument("--repeat", default=5, type=int, help=REPEAT_HELP)
     parser.add_argument("--memory", nargs="?", type=int, const=memory.SETTINGS, metavar="RUNS", help=MEMORY_HELP)
     options = parser.parse_args(argv)
@@ -112,12 +129,14 @@ def measure(model: str, repeat: int = 5) -> dict:
         with serve(name) as server:
             starts.append(server.start_s)
             figures, watched = _visit(browser, server.url, name, repeat)
+            figures["picture_in_first_screen"] = {size: _in_sight(browser, server.url, size, watched) for size in VIEWPORTS}
         version = browser.version
     outside = [url for url in watched.requested if not _inside(url, server.url)]
     return {
         **_median("server_start_s", starts),
         "server_first_start_s": cold,
         **figures,
+        "bundle_kb": front.bundle() / 1000,
         "outside_requests": len(outside),
         "outside_urls": sorted(set(outside)),
         "console_errors": len(watched.complaints),
@@ -217,8 +236,9 @@ def open_browser():
             browser.close()
 
 
-def _open(browser, url: str, watched: Watched):
-    page = browser.new_context(viewport=VIEWPORT, locale="en-US").new_page()
+def _open(browser, url: str, watched: Watched, size: tuple[int, int] = VIEWPORTS["1280x800"], **options):
+    viewport = {"width": size[0], "height": size[1]}
+    page = browser.new_context(viewport=viewport, locale="en-US", **options).new_page()
     page.set_default_timeout(PAGE_LIMIT_MS)
     page.on("request", lambda request: watched.requested.append(request.url))
     page.on("console", lambda entry: watched.complaints.append(entry.text) if entry.type == "error" else None)
@@ -230,32 +250,39 @@ def _open(browser, url: str, watched: Watched):
 
 def _visit(browser, url: str, model: str, repeat: int) -> tuple[dict, Watched]:
     """First paints, each by a visitor with an empty cache, then the clicks of one visitor."""
-    watched, paints = Watched(), []
-    recorded = model in checkpoints.available()
-    for _ in range(repeat + 1 if recorded else 0):
+    watched, paints, largest = Watched(), [], []
+    for _ in range(repeat + 1):
         page = _open(browser, url, watched)
-        page.wait_for_function("vmTimes.painted !== null")
+        page.wait_for_function("vmTimes.painted !== null && vmTimes.largest !== null")
         paints.append(page.evaluate("vmTimes.painted") / 1000)
+        page.wait_for_timeout(SETTLE_MS)
+        largest.append(page.evaluate("vmTimes.largest") / 1000)
         page.context.close()
-        _progress(f"first paint {paints[-1]:.3f} s")
+        _progress(f"first paint {paints[-1]:.3f} s, largest {largest[-1]:.3f} s")
     page = _open(browser, url, watched)
-    page.wait_for_function("vmView() && vmExplorer()")
+    page.wait_for_function(PLAYED)
+    plays = _plays(page.evaluate("vmTimes.shown"), page.evaluate("vmRun().sides.length"))
     page.wait_for_timeout(SETTLE_MS)
     names = [model, *(name for name in checkpoints.available() if name != model)]
-    clicks, first, tokens = {}, {}, []
+    clicks, first, begun, tokens = {}, {}, [], []
     for i, name in enumerate(names):
         if i:
             _choose(page, name)
-        first[name], *clicks[name] = [_generate(page, seed) for seed in range(1000, 1001 + repeat)]
+        times = [_draw(page, seed) for seed in range(1000, 1001 + repeat)]
+        first[name], *clicks[name] = [final for final, _ in times]
         _progress(f"{name}: first click {first[name]:.3f} s, then {statistics.median(clicks[name]):.3f} s")
         if not i:
+            begun = [scale for _, scale in times[1:]]
             _token_click(page)  # the first one warms up
             tokens = [_token_click(page) for _ in range(repeat)]
     page.wait_for_timeout(SETTLE_MS)
     page.context.close()
     figures = {
-        **(_median("first_paint_s", paints[1:]) if paints else {"first_paint_s": None}),
-        "first_paint_of_first_visitor_s": paints[0] if paints else None,
+        **_median("first_paint_s", paints[1:]),
+        "first_paint_of_first_visitor_s": paints[0],
+        **_median("lcp_s", largest[1:]),
+        "plays_on_load": plays,
+        **_median("click_to_first_scale_s", begun),
         **_median("click_to_final_s", clicks[model]),
         "click_to_final_by_model": {name: statistics.median(values) for name, values in clicks.items()},
         "click_to_final_by_model_spread": {name: _median("x", values)["x_spread"] for name, values in clicks.items()},
@@ -265,33 +292,54 @@ def _visit(browser, url: str, model: str, repeat: int) -> tuple[dict, Watched]:
     return figures, watched
 
 
+def _plays(shown: list[dict], scales: int) -> bool:
+    """Whether the scales came one after the other, at a pace that can be followed."""
+    took = (shown[-1]["at"] - shown[0]["at"]) / 1000 * scales / (scales - 1)  # the first one has its time, too
+    return [one["scale"] for one in shown] == list(range(1, scales + 1)) and PLAYS_S[0] <= took <= PLAYS_S[1]
+
+
+def _in_sight(browser, url: str, size: str, watched: Watched) -> bool:
+    """Whether the picture is seen without scrolling once the run stands there; with reduced motion it does at once."""
+    page = _open(browser, url, watched, VIEWPORTS[size], reduced_motion="reduce")
+    page.wait_for_function(PLAYED)
+    page.wait_for_timeout(SETTLE_MS)
+    seen = page.evaluate(IN_SIGHT)
+    page.context.close()
+    return seen
+
+
 def _choose(page, name: str) -> None:
-    """Chooses another model in the list, and waits until the page shows its recorded run, or its empty strip."""
-    page.evaluate("() => { window.vmBefore = vmExplorer().run(); }")
-    page.locator("#vm-tab-draw").get_by_label(wording.text("model"), exact=True).click()
-    page.get_by_role("option", name=name, exact=True).click()
-    page.wait_for_function("vmExplorer().run() !== vmBefore")
+    """Chooses another model in the settings, and waits until the page shows its recorded run."""
+    page.locator("#vm-settings").click()
+    page.locator(".vu-settings select").first.select_option(name)
+    page.keyboard.press("Escape")
+    page.wait_for_function("(name) => vmRun()?.settings.model === name", arg=name)
+    page.wait_for_function(PLAYED)
     page.wait_for_timeout(SETTLE_MS)
 
 
-def _generate(page, seed: int) -> float:
-    """Seconds from the press of Generate until the last scale of the run with this seed is on the page."""
-    number = page.locator("#vm-tab-draw input[type=number]").first
-    number.fill(str(seed))
-    number.press("Tab")
-    page.evaluate(f"() => {{ vmTimes.done = null; vmWait({DRAWN % seed}).then((now) => {{ vmTimes.done = now; }}); }}")
-    page.locator("#vm-generate").click()
-    page.wait_for_function("vmTimes.done !== null")
-    return page.evaluate("vmTimes.done - vmTimes.pressed") / 1000
+def _draw(page, seed: int) -> tuple[float, float]:
+    """Seconds from the press of Draw until the whole run with this seed has arrived, and until its first scale is shown."""
+    page.locator("#vm-settings").click()
+    page.locator(".vu-settings input[type=number]").fill(str(seed))
+    page.evaluate(f"""() => {{
+      Object.assign(vmTimes, {{ done: null, first: null }});
+      vmWait({DRAWN % seed}).then((now) => {{ vmTimes.done = now; }});
+      vmWait({FIRST % seed}).then((now) => {{ vmTimes.first = now; }});
+    }}""")
+    page.locator(".vu-settings .vu-primary").click()
+    page.wait_for_function("vmTimes.done !== null && vmTimes.first !== null")
+    times = page.evaluate("[vmTimes.done - vmTimes.pressed, vmTimes.first - vmTimes.pressed].map((ms) => ms / 1000)")
+    page.locator("#vm-settings").click()  # closes the settings
+    page.wait_for_function(PLAYED)
+    return tuple(times)
 
 
 def _token_click(page) -> float:
     """Seconds from the press on a token of the last map until its attention is drawn on the maps."""
-    frame = page.locator("#vm-explorer .vx-frame").last
-    frame.scroll_into_view_if_needed()
-    page.evaluate("() => { delete vmView().dataset.attention; vmTimes.done = null; }")
+    page.evaluate("() => { varMini.acts.leave(true); vmTimes.done = null; }")
     page.evaluate(f"() => {{ vmWait({SHOWN}).then((now) => {{ vmTimes.done = now; }}); }}")
-    box = frame.bounding_box()
+    box = page.locator("#vm-first [data-map]").last.bounding_box()
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"])
     page.wait_for_function("vmTimes.done !== null")
     return page.evaluate("vmTimes.done - vmTimes.pressed") / 1000

@@ -21,7 +21,7 @@ from var_mini.model import Model
 from var_mini.precision import device_of, dtype_of
 from var_mini.view.images import code_colours
 
-from . import wording
+from . import DEFAULT_MODEL, wording
 
 KEPT_PARAMETERS = 100_000_000  # of the models kept in memory, unless a single one has more
 QUICK_LIMIT = 50_000_000  # parameters; on a CPU a larger model would wait too long for a warm-up
@@ -46,7 +46,7 @@ class Loaded:
             self.warm.add(attention)
 
 
-_DEFAULT = ["fashion-28"]  # the model that the page was started with
+_DEFAULT = [DEFAULT_MODEL]  # the model that the page was started with
 _DTYPE = [torch.float32]  # of most weights of all models
 _LOADED: OrderedDict[str, Loaded] = OrderedDict()  # the one used last at the end
 _LOADING: dict[str, threading.Lock] = {}  # two visitors who ask at once load a model once, and wait for no other model
@@ -153,13 +153,6 @@ def model_choices(default_model: str) -> list[tuple[str, str]]:
             shown = wording.text("model_in_folder", name=checkpoints.load_config(default_model).name)
             choices.insert(0, (shown, default_model))
     return choices
-
-
-def style_choices(config: ModelConfig, language: str = "en") -> list[tuple[str, int]]:
-    """(shown name, style) of every style, "any" first; none for a model without styles."""
-    count = config.transformer.num_styles
-    own = [(config.style_name(style), style) for style in range(count)]
-    return [(wording.text("style_any", language), count), *own] if count else []
 
 
 def class_choices(config: ModelConfig) -> list[tuple[str, int]]:

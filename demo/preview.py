@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import escape
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from var_mini import checkpoints
@@ -17,6 +19,7 @@ PATH = "/preview.png"
 PICTURE = checkpoints.ASSETS / "figures" / "drawing.png"
 TITLE = "VAR Mini"
 META = re.compile(rb"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>\s*")
+BASE, BODY = re.compile(rb"<base\b[^>]*>"), re.compile(rb"<body\b[^>]*>")
 CONFIG = b"<script>window.gradio_config"  # from here on the page is data
 
 
@@ -50,17 +53,20 @@ def tags(root: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def renamed(html: bytes, root: str) -> bytes:
-    """The page with its own tags."""
+def renamed(html: bytes, root: str, first: str = "", begin: str = "") -> bytes:
+    """The page with its own tags, `first` in its head after the base address, and `begin` at the begin of its body."""
     head, mark, data = html.partition(CONFIG)
-    return META.sub(b"", head).replace(b"<head>", b"<head>\n" + tags(root), 1) + mark + data
+    head = META.sub(b"", head).replace(b"<head>", b"<head>\n" + tags(root), 1)
+    head = BASE.sub(lambda found: found[0] + b"\n" + first.encode(), head, 1)
+    top, end, body = data.partition(b"</head>")
+    return head + mark + top + end + BODY.sub(lambda found: found[0] + begin.encode(), body, 1)
 
 
 class Renamed:
-    """ASGI middleware inside of Gradio's compression."""
+    """ASGI middleware inside of Gradio's compression; `added(language)` is what comes into head and body."""
 
-    def __init__(self, app, hosting: Hosting):
-        self.app, self.hosting = app, hosting
+    def __init__(self, app, hosting: Hosting, added: Callable[[str], tuple[str, str]] = lambda _: ("", "")):
+        self.app, self.hosting, self.added = app, hosting, added
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
@@ -75,7 +81,7 @@ class Renamed:
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body", False):
-                page = renamed(b"".join(parts), root_of(scope, self.hosting))
+                page = renamed(b"".join(parts), root_of(scope, self.hosting), *self.added(wording.language(Request(scope))))
                 MutableHeaders(scope=start)["content-length"] = str(len(page))
                 await send(start)
                 await send({"type": "http.response.body", "body": page})

@@ -25,6 +25,7 @@ from var_mini.view.payload import payload
 
 from . import explorer, gate, models, runs, wording
 from .errors import message, readable
+from .events import event_field
 from .gallery import data_uri
 
 HERE = Path(__file__).parent
@@ -180,14 +181,6 @@ def _empty(name: str, config: ModelConfig, language: str) -> dict:
     needs = wording.text("published_needs", language) if name in checkpoints.OFFICIAL else ""
     shown = payload(Trace({"model": name}), config, colours=models.no_colours(config))
     return shown | {"note": needs or wording.text("tokenize_choose", language), "original": "", "errors": []}
-
-
-def event_field(event: gr.EventData, field: str):
-    """One entry of what an event of the browser carries. Raises ValueError where it carries nothing of the kind."""
-    carried = getattr(event, "_data", None)
-    if not isinstance(carried, dict) or field not in carried:
-        raise ValueError(f"event = {validate.shown(carried)}: must be a JSON object with {field!r}")
-    return carried[field]
 
 
 # -- for the browser: other codes ------------------------------------------------------------------------------------------

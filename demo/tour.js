@@ -1,17 +1,17 @@
 // The guided tour: one question a step, answered before anything moves, then the reason, then the place to look at.
 //
-//   mount(element, { words, steps, tabs, values })
+//   mount(element, { words, steps, values })
 //
 // `steps` are { name, tab, target, right }: the texts of a step are words[name + '_title'], '_look', '_question', '_a', '_b',
-// '_c', '_why' and '_try'; `target` is the selector of what to look at, in the tab of that name; `tabs` are all tabs' names in
-// order. `values` fill the braces of the texts. What the visitor has answered stays in the browser alone (localStorage).
+// '_c', '_why' and '_try'; `target` is the selector of what to look at, in the tab of that name, or on the first screen.
+// `values` fill the braces of the texts. What the visitor has answered stays in the browser alone (localStorage).
 
 const KEY = 'var-mini-tour';
 const ANSWERS = ['a', 'b', 'c'];
 const PATIENCE_MS = 5000; // a tab's content is made when the tab is first opened
 
 export function mount(root, host) {
-  const { words, steps, tabs, values } = host;
+  const { words, steps, values } = host;
   const fill = (text, more = {}) => text.replace(/\{(\w+)\}/g, (_, key) => ({ ...values, ...more })[key]);
   const state = restore();
   let shown = null; // the element that is outlined
@@ -139,16 +139,8 @@ export function mount(root, host) {
 
   // -- the place to look at
 
-  // Gradio hides tabs that do not fit behind a menu, whose entries carry no name: they stand in the order of the tabs
-  function openTab(name) {
-    const visible = document.getElementById(`vm-tab-${name}-button`);
-    if (visible) { visible.click(); return; }
-    const title = document.querySelectorAll('#vm-tabs > .tab-wrapper > [aria-hidden] > button')[tabs.indexOf(name)]?.textContent;
-    [...document.querySelectorAll('#vm-tabs > .tab-wrapper .overflow-dropdown button')].find((b) => b.textContent === title)?.click();
-  }
-
   async function find(step) {
-    const panel = `#vm-tab-${step.tab}`, until = Date.now() + PATIENCE_MS;
+    const panel = step.tab === 'first' ? '#vm-first' : `#vm-tab-${step.tab}`, until = Date.now() + PATIENCE_MS;
     const visible = (selector) => { const e = document.querySelector(selector); return e && e.getClientRects().length ? e : null; };
     while (Date.now() < until) {
       const found = visible(`${panel} ${step.target}`);
@@ -159,7 +151,7 @@ export function mount(root, host) {
   }
 
   async function show(step) {
-    openTab(step.tab);
+    if (step.tab !== 'first') window.varMini.open(step.tab);
     const found = await find(step);
     if (!found || !state.open || steps[state.step] !== step) return;
     dock(step);

@@ -20,28 +20,28 @@ TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every s
 GLUE = """
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const {{ words, values, steps, tabs }} = props;
-mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps, tabs }});
+const {{ words, values, steps }} = props;
+mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps }});
 """
 
 
 @dataclass(frozen=True)
 class Step:
     name: str
-    tab: str
+    tab: str  # or "first", the first screen
     target: str  # selector, inside the tab, of what to look at
     right: int  # index of the right answer
 
 
 STEPS = (
-    Step("input", "draw", "#vm-explorer .vx-strip", 1),
-    Step("together", "draw", "#vm-explorer .vx-more", 0),
+    Step("input", "first", ".vu-pyramid", 1),
+    Step("together", "draw", "#vm-run", 0),
     Step("mask", "masks", "#vm-masks", 2),
-    Step("codebook", "draw", "#vm-explorer .vx-strip", 0),
+    Step("codebook", "first", ".vu-pyramid", 0),
     Step("phi", "tokenize", "#vm-tokenize", 1),
-    Step("coarse", "draw", "#vm-explorer .vx-strip", 1),
-    Step("count", "draw", "#vm-explorer .vx-head", 2),
-    Step("diffusion", "draw", "#vm-explorer .vx-right", 2),
+    Step("coarse", "first", ".vu-pyramid", 1),
+    Step("count", "first", ".vu-caption", 2),
+    Step("diffusion", "first", ".vu-right", 2),
     Step("lowrank", "lowrank", "#vm-lowrank", 1),
     Step("cost", "cost", "#vm-cost", 2),
     Step("edit", "edit", "#vm-edit", 1),
@@ -51,7 +51,7 @@ STEPS = (
 def values(language: str) -> dict[str, str]:
     """What fills the braces of the texts: numbers of the published 256-pixel VAR, and names as the page shows them."""
     published = TokenizerConfig()
-    pyramid = published.pyramid
+    pyramid, word = published.pyramid, wording.WORDS
     return {
         "side": str(pyramid.side),
         "last": str(pyramid.counts[-1]),
@@ -59,23 +59,22 @@ def values(language: str) -> dict[str, str]:
         "scales": str(pyramid.num_scales),
         "ratio": f"{published.phi_ratio:g}",
         "phis": str(published.phi_count),
-        "generate": wording.text("generate", language),
-        "added": wording.text("explorer_added", language),
-        "blocks": wording.text("explorer_blocks", language),
+        "generate": word["new"][language],
+        "added": word["added_title"][language],
+        "blocks": word["blocks"][language],
         "both": wording.text("lowrank_run", language),
         **{f"tab_{name}": wording.text(f"tab_{name}", language) for name in {step.tab for step in STEPS}},
     }
 
 
-def build(tabs: list[str]) -> None:
-    """Adds the tour to the Blocks being built; `tabs` are the names of all tabs in their order."""
+def build() -> None:
+    """Adds the tour to the Blocks being built."""
     gr.HTML(
         html_template="<section></section>",
         js_on_load=GLUE.format(module=explorer.inline(SCRIPT)),
         words=wording.part("tour_"),
         values={language: values(language) for language in wording.LANGUAGES},
         steps=[asdict(step) for step in STEPS],
-        tabs=tabs,
         apply_default_css=False,
         elem_id="vm-tour",
     )

@@ -8,23 +8,29 @@ a text is used. Texts of one part share a prefix: `explorer_` goes to the explor
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import gradio as gr
 
+import var_mini
 from var_mini.view.words import EXPLORER, LANGUAGES
+
+# the words of the front end, which reads this file itself: name -> {en, zh}
+WORDS = json.loads((Path(var_mini.__file__).parent / "ui" / "words.json").read_text(encoding="utf-8"))
 
 # name: (English, Simplified Chinese)
 TEXTS: dict[str, tuple[str, str]] = {
     # -- page
-    "sentence": (
-        "Next-scale prediction: the model draws a whole token map at once, first the coarsest, then ever finer ones, and each map adds the detail that the maps before it left out.",
-        "下一尺度预测：模型一次画出一整张词元图，先最粗，再逐级变细；每张图都补上前面各图还缺的细节。",
-    ),
+    "sentence": tuple(WORDS["sentence"].values()),
     "preview_title": ("watch a transformer draw, coarse to fine", "看变换器由粗到细地作画"),
     "preview_alt": (
         "Token maps of five scales, and below each the picture decoded so far",
         "五个尺度的词元图，每张图下面是到此为止解码出的图像",
     ),
-    "tab_draw": ("Watch it draw", "看它作画"),
+    "tab_first": ("First screen", "首屏"),
+    "tab_draw": ("This run in numbers", "这次运行的数字"),
     "tab_tokenize": ("Tokenize a picture", "把图片变成词元"),
     "tab_masks": ("Masks and memory", "掩码与记忆"),
     "tab_lowrank": ("Exact or low-rank", "精确还是低秩"),
@@ -35,23 +41,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "model_in_folder": ("{name} (from a folder)", "{name}（来自文件夹）"),
     "model_published": ("{name} (published)", "{name}（官方权重）"),
     "class": ("Class", "类别"),
-    "style": ("Style", "风格"),
-    "style_any": ("any", "任意"),
     "seed": ("Seed", "随机种子"),
     "seed_empty": (
         "The field of the seed is empty: it must be a whole number from 0 to {largest}.",
         "随机种子一栏为空：须为 0 到 {largest} 的整数。",
     ),
     "guidance": ("Guidance", "引导强度"),
-    "guidance_info": ("0 switches it off", "0 表示关闭"),
     "temperature": ("Temperature", "温度"),
-    "temperature_info": ("higher is more varied", "越高越多样"),
-    "top_k": ("Top-k", "Top-k"),
-    "top_k_info": ("0 keeps all codes", "0 表示保留全部编码"),
-    "top_p": ("Top-p", "Top-p"),
-    "top_p_info": ("1 keeps all codes", "1 表示保留全部编码"),
-    "sampling": ("Sampling: guidance, temperature, top-k, top-p", "采样：引导强度、温度、top-k、top-p"),
-    "generate": ("Generate", "生成"),
     "stop": ("Stop", "停止"),
     "stopped_nothing": ("Nothing is running that could be stopped.", "没有正在进行的运行可以停止。"),
     "stale": (
@@ -88,12 +84,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "none_stored": ("none", "无"),
     # -- the explorer: its own words stand beside it, since notebooks show it, too
     **{f"explorer_{name}": pair for name, pair in EXPLORER.items()},
-    "explorer_recorded": ("A recorded run. Press Generate to draw one yourself.", "这是一次录制好的运行。点击“生成”亲自画一张。"),
-    "explorer_preparing": (
-        "Preparing {model}. The first run also loads its weights.",
-        "正在准备 {model}。第一次运行还要载入权重。",
-    ),
-    "explorer_failed": ("The run ended early: {error}", "运行提前结束：{error}"),
     # -- more seeds, nearest images, export, link
     "more": ("Eight seeds", "八个种子"),
     "more_title": ("Seeds {first} to {last} of {subject}", "{subject}：种子 {first} 到 {last}"),
@@ -108,10 +98,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This run came out of a file: that file is its trace.",
         "这次运行是从文件打开的：那个文件就是它的记录。",
     ),
-    "explorer_opened": (
-        "A run out of a file that you opened: nobody else sees it, and it need not be what its settings draw here.",
-        "这是从您打开的文件中读出的运行：别人看不到它，它也未必与其设置在此处画出的一致。",
-    ),
     "export_png": ("Save PNG", "保存 PNG"),
     "export_gif": ("Save GIF", "保存 GIF"),
     "export_trace": ("Save trace", "保存记录"),
@@ -125,7 +111,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     # -- comparison
     "compare": ("Compare with", "与之比较"),
     "compare_info": ("the same seed, one setting changed", "同一种子，只改一个设置"),
-    "compare_nothing": ("nothing", "不比较"),
+    "compare_run": ("Compare", "比较"),
     "compare_exact": ("exact attention", "精确注意力"),
     "compare_unguided": ("guidance off", "关闭引导"),
     "compare_cold": ("temperature 0.3", "温度 0.3"),
@@ -785,13 +771,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "到此为止所有词元图的编码都被放大并相加，这个和叫作 f_hat。把它平均缩小到下一张图的边长，每个待画的词元就得到一个输入向量。单独的上一张图只是对这个和的最后一次修正。",
     ),
     "tour_input_try": (
-        "press {generate}, then move the scrubber: the pictures below the maps are that sum, decoded.",
-        "点击“{generate}”，再移动滑块：词元图下面的图像就是这个和的解码结果。",
+        "press {generate}, then click the pictures below the maps one by one: each is that sum, decoded.",
+        "点击“{generate}”，再逐个点击词元图下面的图像：它们就是这个和的解码结果。",
     ),
     "tour_together_title": ("Inside one scale", "同一尺度之内"),
     "tour_together_look": (
-        "the line “{blocks}” below the strip. Opened, it is a table with one row for each scale being drawn.",
-        "这排尺度下面的“{blocks}”。展开后是一张表，每一行是一个正在画的尺度。",
+        "the table “{blocks}”, the last part of this chapter: one row for each scale being drawn.",
+        "本章最后的表“{blocks}”：每一行是一个正在画的尺度。",
     ),
     "tour_together_question": (
         "All tokens of a map are drawn in one step. Do they see each other while that happens?",
@@ -808,8 +794,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "一个尺度关注更粗的尺度，也关注自己。词元之间交换的是各自的输入，即到此为止的图像；随后所有编码同时抽取，各按自己的分布。使模型成为自回归的先后次序在尺度之间，不在尺度之内。",
     ),
     "tour_together_try": (
-        "press {generate}, open the table and read its diagonal: it is the share of attention that stays inside a scale.",
-        "点击“{generate}”，展开表格并看对角线：那就是留在本尺度之内的注意力所占的比例。",
+        "compute the table and read its diagonal: it is the share of attention that stays inside a scale.",
+        "计算这张表并看对角线：那就是留在本尺度之内的注意力所占的比例。",
     ),
     "tour_mask_title": ("Why is there no mask while drawing?", "作画时为什么没有掩码？"),
     "tour_mask_look": ("the mask of training beside the memory of inference.", "训练用的掩码，以及旁边推理时的记忆。"),
@@ -870,8 +856,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "tour_coarse_title": ("A coarse map, decoded alone", "单独解码粗尺度"),
     "tour_coarse_look": (
-        "the pictures below the first, coarse maps. Leave the scrubber where it is.",
-        "最前面几张粗图下面的图像。先不要动滑块。",
+        "the pictures below the first, coarse maps.",
+        "最前面几张粗图下面的图像。",
     ),
     "tour_coarse_question": (
         "Why do the first pictures look so poor, and not like a neat small version of the last one?",
@@ -887,11 +873,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Every scale is decoded at full size, from the sum so far. The first terms hold only the smooth overall shape, and the decoder was trained on finished sums, so an unfinished one is strange to it. A fine map alone looks worse still: a correction without what it corrects.",
         "每个尺度都从到此为止的和、按完整尺寸解码。最初几项只有平滑的整体形状，而解码器是在完整的和上训练的，没加完的和对它来说很陌生。单独的细尺度更难看：那是没有对象的修正。",
     ),
-    "tour_coarse_try": ("press “{added}” and step through the scales.", "按下“{added}”，再逐个尺度查看。"),
+    "tour_coarse_try": ("in the chapter “{tab_draw}”, look at “{added}”.", "在“{tab_draw}”一章中看“{added}”。"),
     "tour_count_title": ("More tokens, yet faster?", "词元更多，反而更快？"),
     "tour_count_look": (
-        "the line of numbers above the maps: scales and tokens of this model.",
-        "词元图上方的一行数字：这个模型的尺度数和词元数。",
+        "the sentence above the maps: tokens and steps of this model.",
+        "词元图上方的那句话：这个模型的词元数和步数。",
     ),
     "tour_count_question": (
         "For a picture of 256 pixels, a raster-order model writes {last} tokens, VAR {tokens}. How can VAR be faster?",
@@ -1037,8 +1023,12 @@ def shown(name: str):
 
 
 def language(request: gr.Request | None) -> str:
-    """The visitor's language, of LANGUAGES: Chinese where the browser puts any Chinese first, otherwise English."""
-    header = (request.headers.get("accept-language", "") if request and getattr(request, "headers", None) else "").lower()
+    """The visitor's language, of LANGUAGES: the one chosen on the page, Chinese where the browser puts any Chinese first, or English."""
+    headers = getattr(request, "headers", None) or {}
+    chosen = re.search(r"(?:^|;\s*)vm_language=(en|zh)(?:;|$)", headers.get("cookie", ""))  # by the page's own switch
+    if chosen:
+        return chosen[1]
+    header = headers.get("accept-language", "").lower()
     return "zh" if header.strip().startswith("zh") else "en"
 
 

@@ -1,5 +1,6 @@
 """Starts the page on a Hugging Face Space, which expects it on all addresses of its machine, at port 7860."""
 
+from demo import DEFAULT_MODEL
 from demo.app import launch
 from demo.hosting import Hosting
 
@@ -12,4 +13,4 @@ SPACE = Hosting(
 )
 
 if __name__ == "__main__":
-    launch("fashion-28", host="0.0.0.0", port=7860, hosting=SPACE)
+    launch(DEFAULT_MODEL, host="0.0.0.0", port=7860, hosting=SPACE)

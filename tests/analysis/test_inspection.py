@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from var_mini.analysis.inspection import attention_blocks, attention_row
+from var_mini.analysis.inspection import attention_blocks, attention_row, attention_sum
 from var_mini.config import Sampling
 
 
@@ -45,3 +45,30 @@ def test_bad_input_names_the_value(tiny, change, message):
 def test_whole_numbers_count_as_such_however_a_browser_writes_them(tiny):
     ids = torch.zeros(14, dtype=torch.long)
     assert torch.equal(attention_row(tiny, ids, 0.0, 1.0, -0.0), attention_row(tiny, ids, 0, 1, 0))
+
+
+@pytest.mark.parametrize("attention", ["exact", "poly-2"])
+def test_one_head_s_numbers_are_the_row_s_and_add_up(tiny, attention):
+    ids = torch.cat([step.token_ids[0] for step in tiny.trace(2, 6).steps])
+    row = attention_row(tiny, ids, 2, 2, 5, attention)
+    for layer in range(2):
+        for head in range(2):
+            found = attention_sum(tiny, ids, 2, 2, 5, layer, head, attention)
+            assert torch.allclose(found.weights, row[layer, head], atol=1e-6)
+            assert found.scale == pytest.approx(tiny.transformer.blocks[layer].attn.logit_scale().flatten()[head].item())
+            if attention != "exact":
+                assert found.logits is found.values is found.output is None  # there is no softmax to show
+                continue
+            shares = found.logits.double().exp()
+            assert torch.allclose((shares / shares.sum()).float(), found.weights, atol=1e-6)
+            assert found.logits.abs().max() <= found.scale * (1 + 1e-5)  # unit queries and keys
+            total = sum(share * value for share, value in zip(found.weights.double(), found.values.double()))
+            assert torch.allclose(total.float(), found.output, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "head", "message"), [(2, 0, "layer = 2: must be"), (0, 2, "head = 2"), (-1, 0, "layer"), (0, None, "head")]
+)
+def test_a_head_that_there_is_not_is_named(tiny, layer, head, message):
+    with pytest.raises(ValueError, match=message):
+        attention_sum(tiny, torch.zeros(14, dtype=torch.long), 0, 1, 0, layer, head)

@@ -49,7 +49,8 @@ def visit(browser, server):
         page.on("console", lambda entry: page.complaints.append(entry.text) if entry.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.goto(server + path.lstrip("/"))
-        page.wait_for_selector(".vx[data-scales]")
+        page.wait_for_selector("#vm-first[data-scales]")
+        page.wait_for_selector("#vm-tabs")  # Gradio is there, too
         return page
 
     yield open_page

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from demo import app, models, wording
+from demo import app, measure, models, wording
+from tests.demo.visits import DRAWN, SHOWN
 
 MODEL = "fashion-28"
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 SEVERE = ("serious", "critical")
-DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
+VIEWPORTS = {"": (1280, 800), "-1440": (1440, 900), "-1920": (1920, 1080), "-phone": (390, 844)}
 # A tab is ready when its panel holds something and nothing in it is still on its way.
 READY = """(id) => {
   const panel = document.getElementById(`vm-tab-${id}`);
@@ -74,6 +75,12 @@ def test_axe_finds_nothing_serious_in_any_tab(visit, axe_script, scheme):
         found[name] = severe(page, axe_script)
     page.locator("#vm-tour [data-act=start]").click()
     found["tour"] = severe(page, axe_script)
+    page.locator("#vm-first [data-map]").last.click(position={"x": 5, "y": 5})
+    page.locator("#vm-first[data-attention=shown]").wait_for()
+    for name in ("settings", "things"):
+        page.evaluate("(name) => varMini.acts.panel(name)", name)
+        page.wait_for_timeout(300)
+        found[name] = severe(page, axe_script)
     assert {name: lines for name, lines in found.items() if lines} == {}
     assert page.complaints == []
 
@@ -91,9 +98,7 @@ def test_axe_finds_nothing_serious_on_a_phone(visit, axe_script):
 @pytest.mark.slow
 def test_axe_sees_what_is_wrong(visit, axe_script):
     page = visit()
-    page.evaluate(
-        "document.querySelector('#vm-explorer').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')"
-    )
+    page.evaluate("document.querySelector('#vm-run').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')")
     kinds = " ".join(severe(page, axe_script))
     assert "image-alt" in kinds and "button-name" in kinds
 
@@ -143,7 +148,7 @@ LINK = "?model=fashion-28&label=3&seed=9&guidance=3&temperature=1&top_k=0&top_p=
 def test_a_plain_visit_takes_no_place_in_the_queue(visit):
     with_link = visit(path=LINK)  # comes first, so that what a plain visit must not do is seen to take place in this time
     plain = visit()
-    with_link.wait_for_function(f"document.querySelector('.vx-note').textContent !== {EN['explorer_recorded']!r}")
+    with_link.wait_for_function("window.varMini?.run()?.settings.seed === 9")
     assert any("queue/join" in url for url in with_link.requested)
     assert not any("queue/join" in url for url in plain.requested) and "?" not in plain.url
 
@@ -151,10 +156,59 @@ def test_a_plain_visit_takes_no_place_in_the_queue(visit):
 @pytest.mark.slow
 def test_a_link_is_not_lost_to_the_recorded_run(visit):
     page = visit(path=LINK)
-    done = wording.text("explorer_done", scales=5, tokens=88)
-    page.locator("#vm-explorer .vx-note", has_text=done).wait_for()
-    assert page.get_by_label(EN["seed"]).first.input_value() == "9"
-    assert "label=3" in page.url and "seed=9" in page.url and "scale=5" in page.url
+    page.wait_for_function("window.varMini?.run()?.settings.seed === 9")
+    page.wait_for_function(DRAWN)
+    assert page.evaluate("varMini.record()")["label"] == 3 and "seed 9" in page.locator(".vu-facts").inner_text()
+    assert "label=3" in page.url and "seed=9" in page.url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", VIEWPORTS.values())
+def test_the_picture_is_seen_without_scrolling_once_the_recorded_run_has_played(visit, size):
+    page = visit(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+    page.wait_for_function(SHOWN)
+    assert page.evaluate(measure.IN_SIGHT)
+    assert page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#vm-first'))") <= 0
+
+
+@pytest.mark.slow
+def test_the_recorded_run_plays_when_the_page_opens(visit):
+    page = visit(viewport={"width": 1280, "height": 800})
+    page.wait_for_function("Number(document.querySelector('#vm-first').dataset.shown) > 0")
+    seen = page.evaluate("""() => new Promise((resolve) => {
+      const view = document.querySelector('#vm-first'), shown = [], captions = new Set();
+      const look = () => {
+        if (shown.at(-1) !== view.dataset.shown) shown.push(view.dataset.shown);
+        captions.add(document.querySelector('.vu-caption').textContent);
+        if (view.dataset.shown !== view.dataset.scales) requestAnimationFrame(look);
+        else resolve([shown.map(Number), captions.size]);
+      };
+      look();
+    })""")
+    assert seen[0] == list(range(seen[0][0], 6)) and seen[1] >= len(seen[0]) - 1  # one after the other, a caption each
+
+
+@pytest.mark.slow
+def test_every_chapter_has_an_address_and_back_leads_from_one_to_the_other(visit):
+    page = visit(path="#masks", viewport={"width": 1280, "height": 800})
+    page.wait_for_function(READY, arg="masks")
+    page.locator("#vm-tab-edit-button").click()
+    page.wait_for_function("location.hash === '#edit'")
+    page.go_back()
+    page.wait_for_function("document.querySelector('#vm-tab-masks-button').getAttribute('aria-selected') === 'true'")
+    assert page.evaluate("location.hash") == "#masks"
+
+
+@pytest.mark.slow
+def test_the_story_swaps_a_token_and_runs_the_race(visit):
+    page = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    page.locator("#word .vu-primary").click()
+    page.locator(".vu-offer").nth(5).wait_for()
+    before = page.locator("#word .vu-frame canvas").evaluate("(canvas) => canvas.toDataURL()")
+    page.locator(".vu-offer").last.click()
+    assert page.locator("#word .vu-frame canvas").evaluate("(canvas) => canvas.toDataURL()") != before
+    page.locator("#idea .vu-primary").click()
+    assert "step 49 of 49" in page.locator("#idea").inner_text() and "step 5 of 5" in page.locator("#idea").inner_text()
 
 
 @pytest.mark.slow
@@ -162,20 +216,23 @@ def test_a_link_is_not_lost_to_the_recorded_run(visit):
 def test_screenshots_of_every_tab(visit):
     folder = Path(os.environ["VAR_SCREENSHOTS"])
     folder.mkdir(parents=True, exist_ok=True)
-    page = visit(viewport={"width": 1280, "height": 900})
-    page.locator("#vm-generate").click()
-    page.wait_for_function(DRAWN)
+    page = visit(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     for name in app.TABS:
         open_tab(page, name)
         page.wait_for_timeout(1000)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
-    open_tab(page, "draw")
+        page.locator("#vm-tabs").screenshot(path=folder / f"{name}.png")
+    page.locator("#vm-story").screenshot(path=folder / "story.png")
     page.locator("#vm-tour [data-act=start]").click()
     page.get_by_role("radio").first.check()
     page.locator("#vm-tour [data-act=check]").click()
-    page.screenshot(path=folder / "tour.png")
-    for scheme in ("light", "dark"):
-        phone = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-        phone.screenshot(path=folder / f"draw-phone-{scheme}.png", full_page=True)
-    wide = visit(viewport={"width": 1280, "height": 900}, color_scheme="dark")
-    wide.screenshot(path=folder / "draw-dark.png", full_page=True)
+    page.locator("#vm-tour").screenshot(path=folder / "tour.png")
+    for name, size in VIEWPORTS.items():
+        first = visit(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+        first.wait_for_function(SHOWN)
+        first.screenshot(path=folder / f"first{name}.png")
+    for name, options in (("dark", {"color_scheme": "dark"}), ("zh", {"locale": "zh-CN"})):
+        first = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce", **options)
+        first.wait_for_function(SHOWN)
+        first.locator("#vm-first [data-map]").last.click()
+        first.locator("#vm-first[data-attention=shown]").wait_for()
+        first.screenshot(path=folder / f"first-{name}.png")

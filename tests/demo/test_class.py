@@ -11,11 +11,11 @@ import pytest
 
 from demo import __main__ as command
 from demo import app, measure, models, wording
+from tests.demo.visits import DRAWN
 from var_mini.model import Model
 
 ROOT = Path(__file__).parents[2]
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
-DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,18 @@ def test_who_waits_sees_the_place_and_stop_lets_the_next_one_in(visit, tiny, mon
 
     first, second, third = visit(), visit(locale="zh-CN"), visit()
     monkeypatch.setattr(loaded.model, "generate", halting)
-    first.get_by_label(EN["seed"]).fill("31")
-    first.locator("#vm-generate").click()
-    first.wait_for_selector(".vx[data-drawn='1']")
+    first.locator("#vm-new").click()
+    first.wait_for_selector("#vm-first[data-drawn='1']")
     assert first.locator("#vm-waiting [role=status]").inner_text() == ""  # it is drawing, not waiting
-    second.locator("#vm-generate").click()
+    second.locator("#vm-new").click()
     line = second.locator("#vm-waiting [role=status]")
     line.filter(has_text=wording.text("class_place", "zh", place=1, all=1)).wait_for()
-    third.locator("#vm-generate").click()
+    third.locator("#vm-new").click()
     third.wait_for_function("document.querySelector('#vm-waiting [role=status]').textContent.includes('number 2 of 2')")
-    first.get_by_role("button", name=EN["stop"]).first.click()
+    first.locator(".vu-bar .vu-primary").click()  # it says Stop meanwhile
     go_on.set()
     monkeypatch.undo()
     for page in (second, third):
         page.wait_for_function(DRAWN)
         page.wait_for_function("document.querySelector('#vm-waiting [role=status]').textContent === ''")
-    assert first.locator(".vx-scale:not(.vx-waiting)").count() == 1
+    assert first.evaluate("varMini.run().scales.length") == 1

@@ -13,33 +13,33 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import backend, compare, draw_tab, wording
+from demo import backend, bridge, compare, draw_tab, runs, wording
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.config import Sampling
 from var_mini.view.images import to_uint8
 
-DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
+WORDS = wording.WORDS
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 
 
 @pytest.fixture
 def good(tiny):
-    """Arguments of both handlers, which share their names and order."""
+    """Arguments of `runs.checked`."""
     names = ("name", "label", "seed", "guidance", "temperature", "top_k", "top_p", "method", "polynomial", "landmarks", "factor")
     return dict(zip(names, (tiny, 2, 7, 1.0, 0.8, 5, 0.9, "poly", "2", 64, 2)))
 
 
 @pytest.mark.parametrize(("method", "name"), [("exact", "exact"), ("poly", "poly-2"), ("pool", "pool-2"), ("auto", "exact")])
 def test_draw_uses_the_chosen_back_end(tiny, good, method, name):
-    *_, run = draw_tab.draw(**good | {"method": method})
+    *_, run = bridge.stream(runs.checked(**good | {"method": method}))
     model = checkpoints.load(tiny)
     wanted = model.trace(2, 7, Sampling(1.0, 0.8, 5, 0.9), attention=name)
     assert run["scales"][-1]["ids"] == wanted.steps[-1].token_ids[0].tolist()
 
 
 def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
-    area, html = compare.compare(**good)
+    area, html = compare.compare(runs.checked(**good), "exact", "en")
     assert area["visible"] is True
     model, settings = checkpoints.load(tiny), Sampling(1.0, 0.8, 5, 0.9)
     traces = [model.trace(2, 7, settings, attention=name) for name in ("exact", "poly-2")]
@@ -59,10 +59,10 @@ def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
     assert re.search(r"poly-2 attention (takes|is) \d+\.\d times", html)
 
 
-def test_exact_hides_the_comparison_and_automatic_says_why(good):
-    area, html = compare.compare(**good | {"method": "exact"})
-    assert area["visible"] is False and html == ""
-    area, html = compare.compare(**good | {"method": "auto"})
+def test_exact_against_exact_says_that_there_is_nothing_to_compare_and_automatic_says_why(good):
+    _, html = compare.compare(runs.checked(**good | {"method": "exact"}), "exact", "en")
+    assert EN["compare_same"] in html and "<img" not in html
+    area, html = compare.compare(runs.checked(**good | {"method": "auto"}), "exact", "en")
     assert area["visible"] is True and "<img" not in html
     assert "Automatic chose exact: 14 tokens are too few" in html
 
@@ -87,11 +87,33 @@ def test_exact_hides_the_comparison_and_automatic_says_why(good):
         ({"temperature": 0}, "temperature = 0"),
     ],
 )
-def test_bad_back_ends_are_readable_errors_in_both_handlers(good, change, message):
-    for handler in (draw_tab.draw, compare.compare):
-        with pytest.raises(gr.Error) as caught:
-            list(handler(**good | change))
-        assert message in caught.value.message and not caught.value.print_exception
+def test_bad_back_ends_are_named(good, change, message):
+    with pytest.raises(ValueError) as caught:
+        runs.checked(**good | change)
+    assert message in str(caught.value)
+
+
+def test_a_model_is_offered_the_back_ends_that_it_can_compute(tiny):
+    assert backend.specs(tiny) == ["exact", "poly-2", "poly-4", "pool-2", "pool-4", "auto"]
+    found = backend.specs("fashion-28")
+    assert "landmark-64" in found and "poly-2-calibrated" in found
+    assert "poly-4" not in found  # C(16 + 4, 4) = 4845 features of a head of 16 are too many
+    for spec in found:
+        assert str(backend.supported("fashion-28", checkpoints.load_config("fashion-28"), AttentionSpec.parse(spec))) == spec
+
+
+@pytest.mark.parametrize(
+    ("record", "versus", "message"),
+    [
+        (None, "exact", "settings = None"),
+        ({"model": "/etc"}, "exact", "model = '/etc'"),
+        ({}, "faster", "compare with = 'faster'"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_a_readable_error(good, record, versus, message):
+    record = record if record != {} else runs.checked(**good).to_dict()
+    with pytest.raises(gr.Error, match=message):
+        draw_tab.compared(record, versus)
 
 
 def test_what_a_checkpoint_has_stored(tiny, tmp_path):
@@ -114,14 +136,18 @@ def test_only_the_fitting_parameter_is_shown():
     }
 
 
+def choose(page, attention: str) -> None:
+    page.locator("#vm-settings").click()
+    page.locator(".vu-settings").get_by_label(WORDS["attention"]["en"]).select_option(attention)
+    page.keyboard.press("Escape")
+
+
 @pytest.mark.slow
 def test_visit_compares_low_rank_with_exact(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     assert not page.locator(".vm-compare").is_visible()
-    page.get_by_label(EN["back_end"], exact=True).click()
-    page.get_by_role("option", name="polynomial").click()
-    page.get_by_role("combobox", name=EN["polynomial"]).wait_for()
-    page.get_by_role("button", name=EN["generate"]).click()
+    choose(page, "poly-2")
+    page.locator("#vm-compare-run").click()
     page.locator(".vm-compare table").wait_for()
     assert page.locator(".vm-slider img").count() == 2
     page.wait_for_function("[...document.querySelectorAll('.vm-slider img')].every(i => i.naturalWidth === 336)")
@@ -130,20 +156,18 @@ def test_visit_compares_low_rank_with_exact(visit, server, tiny):
         page.keyboard.press("ArrowRight")
     assert page.locator(".vm-slider").evaluate("e => e.style.getPropertyValue('--cut')") == "60%"
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    page.get_by_label(EN["back_end"], exact=True).click()
-    page.get_by_role("option", name="exact").click()
-    page.get_by_role("button", name=EN["generate"]).click()
-    page.locator(".vm-compare").wait_for(state="hidden")
-    page.wait_for_function(DRAWN)
+    choose(page, "exact")
+    page.locator("#vm-compare[data-stale]").wait_for()  # no longer of these settings
+    page.locator("#vm-compare-run").click()
+    page.get_by_text(EN["compare_same"]).wait_for()
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
 
 
 @pytest.mark.slow
 def test_a_phone_shows_the_comparison_without_sideways_scrolling(visit):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    page.get_by_label(EN["back_end"], exact=True).click()
-    page.get_by_role("option", name="pooled keys").click()
-    page.get_by_role("button", name=EN["generate"]).click()
+    choose(page, "pool-2")
+    page.locator("#vm-compare-run").click()
     page.locator(".vm-compare table").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator(".vm-slider").bounding_box()["width"] > 240

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from demo import cost_ladder, cost_tab, cost_view, models, wording
+from tests.demo.visits import DRAWN
 from var_mini import checkpoints
 from var_mini.cost import live
 from var_mini.cost.ladder import official_like
@@ -363,10 +364,10 @@ def test_stop_frees_the_worker(visit):
     page.locator("#vm-cost-measure").click()  # side 32, token by token without a cache: many seconds for a single run
     status_starts(page, EN["cost_waiting"])
     other = visit(viewport={"width": 1280, "height": 800})
-    other.get_by_role("button", name=EN["generate"]).click()
+    other.locator("#vm-new").click()
     page.locator("#vm-cost-stop").click()
     status_starts(page, "Stopped: 0 of 4")
-    other.wait_for_function("(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))")
+    other.wait_for_function(DRAWN)
     assert page.complaints == []
 
 

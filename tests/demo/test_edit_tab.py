@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from demo import edit_tab, explorer, runs, wording
+from tests.demo.visits import draw
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
 from var_mini.analysis.inspection import attention_row
@@ -295,10 +296,7 @@ def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
 @pytest.mark.slow
 def test_the_run_of_another_tab_is_edited(visit, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
-    page.get_by_label(EN["seed"], exact=True).first.fill("6")
-    page.locator("#vm-generate").click()
-    page.locator("#vm-explorer .vx[data-drawn='3']").wait_for()
-    drawn = page.evaluate("document.querySelector('#vm-explorer .vx-root').explorer.run()")
+    drawn = draw(page, 6)
     open_tab(page)
     press(page, "edit_from_picture")
     page.get_by_text(EN["edit_none"]).wait_for()

@@ -202,7 +202,7 @@ def test_a_spoilt_trace_is_an_error_or_a_whole_run(whole, tiny, data):
     content = bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
     content += data.draw(st.just(b"") | st.binary(max_size=20))
     try:
-        run = gallery.open_trace(content)
+        run = gallery.open_trace(content)["run"]
     except gr.Error as error:
         readable(error.message[: guard.LONGEST])
         assert not error.print_exception

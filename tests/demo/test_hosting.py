@@ -261,17 +261,23 @@ def test_the_command_passes_its_options_on(monkeypatch, capsys):
 
 # -- a shared link ---------------------------------------------------------------------------------------------------
 
-PAGE = '<html><head>\n<meta property="og:title" content="Gradio" />\n<meta name="twitter:creator" content="@Gradio" />\n</head>'
+TAGS = '<meta property="og:title" content="Gradio" />\n<meta name="twitter:creator" content="@Gradio" />\n'
+PAGE = f'<html><head>\n{TAGS}<base href="./">'
 DATA = '<script>window.gradio_config = "<meta property="og:title" />"</script>'
 
 
 def test_a_shared_link_shows_this_page_s_own_title_and_picture():
     async def inner(scope, receive, send):
-        await HTMLResponse(PAGE + DATA)(scope, receive, send)
+        await HTMLResponse(PAGE + DATA + "</head><body class='x'><p></body>")(scope, receive, send)
 
-    answer = ask(preview.Renamed(inner, Hosting(root_path="/sub")), headers={"host": "localhost:1"})
+    def added(language):
+        return f"<link href='{language}.css' />", "<h1>first</h1>"
+
+    answer = ask(preview.Renamed(inner, Hosting(root_path="/sub"), added), headers={"host": "localhost:1"})
     html = answer.body.decode()
-    assert html.count("og:title") == 2 and "Gradio" not in html and html.endswith(DATA)  # one of them is data
+    assert html.count("og:title") == 2 and "Gradio" not in html  # one of them is data
+    assert "<base href=\"./\">\n<link href='en.css' />" in html
+    assert html.endswith(f"{DATA}</head><body class='x'><h1>first</h1><p></body>")
     assert '<meta property="og:image" content="http://localhost:1/sub/preview.png" />' in html
     assert int(answer.headers["content-length"]) == len(answer.body)
     assert preview.root_of({"headers": []}, Hosting(root_path="https://page.example/x/")) == "https://page.example/x"

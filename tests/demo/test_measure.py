@@ -16,7 +16,8 @@ from var_mini import checkpoints
 
 TIME = {"type": "number", "exclusiveMinimum": 0}
 SPREAD = {"type": "number", "minimum": 0}
-TIMES = ("server_start_s", "first_paint_s", "click_to_final_s", "token_click_s")
+TIMES = ("server_start_s", "first_paint_s", "lcp_s", "click_to_first_scale_s", "click_to_final_s", "token_click_s")
+IN_SIGHT = {size: {"const": True} for size in measure.VIEWPORTS}
 BY_MODEL = {"type": "object", "minProperties": 1, "additionalProperties": TIME}
 SCHEMA = {
     "type": "object",
@@ -25,6 +26,9 @@ SCHEMA = {
         **dict.fromkeys([f"{name}_spread" for name in TIMES], SPREAD),
         "click_to_final_by_model": BY_MODEL,
         "first_click_to_final_by_model": BY_MODEL,
+        "picture_in_first_screen": {"type": "object", "properties": IN_SIGHT, "required": list(IN_SIGHT)},
+        "plays_on_load": {"const": True},
+        "bundle_kb": {"type": "number", "exclusiveMinimum": 0, "maximum": 400},
         "outside_requests": {"const": 0},
         "console_errors": {"const": 0},
         "outside_urls": {"const": []},

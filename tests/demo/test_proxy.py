@@ -13,13 +13,13 @@ import pytest
 from demo import app, visitors, wording
 from demo.hosting import Hosting
 from tests.demo.conftest import PATIENCE_MS
+from tests.demo.visits import DRAWN as DONE
 from tests.demo.wire import API, ROOT, Wire
 
 gradio_client = pytest.importorskip("gradio_client")
 
 PREFIX = "/var-mini"
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
-DONE = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-explorer .vx'))"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
 
 
@@ -42,8 +42,8 @@ def test_below_a_path_a_visit_asks_for_nothing_outside_of_it(page, browser):
     base = page.local_url.rstrip("/") + PREFIX
     try:
         visit.goto(f"{base}/")
-        visit.wait_for_selector(".vx[data-scales]")
-        visit.locator("#vm-generate").click()
+        visit.wait_for_selector("#vm-first[data-scales]")
+        visit.locator("#vm-new").click()
         visit.wait_for_function(DONE)
         assert visit.get_attribute('meta[property="og:image"]', "content") == f"{base}/preview.png"
     finally:

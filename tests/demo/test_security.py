@@ -298,7 +298,7 @@ def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
     settings = runs.checked(tiny, 1, 4242, 0, 1, 0, 1)
     forged_run = Trace(settings.to_dict(), list(runs.draw(runs.checked(tiny, 2, 1, 0, 1, 0, 1))))
     assert not torch.equal(forged_run.image, checkpoints.load(tiny).trace(1, 4242, settings.sampling).image)
-    shown = gallery.open_trace(forged_run.to_bytes())
+    shown = gallery.open_trace(forged_run.to_bytes())["run"]
     ids = [step.token_ids[0].tolist() for step in forged_run.steps]
     assert shown["opened"] is True and [scale["ids"] for scale in shown["scales"]] == ids
     # everybody else gets what these settings draw
@@ -320,12 +320,14 @@ def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
 
 def test_of_a_visitor_the_choices_are_remembered_and_little_else(wire):
     """Another model has other classes: Gradio refuses one that its choices do not have."""
-    choose, draw = (next(i for i, one in wire.page.fns.items() if one.api_name == name) for name in ("choose_model", "draw"))
-    session, settings = uuid.uuid4().hex, checkpoints.load_config("emoji-16").sampling
-    data = ["emoji-16", 11, 1, settings.guidance, settings.temperature, settings.top_k, settings.top_p, "exact", "2", 64, 2, None]
-    assert wire.call(draw, data, session_hash=session)["status"] == 500
-    assert wire.call(choose, ["emoji-16"], session_hash=session)["status"] == 200
-    assert wire.call(draw, data, session_hash=session)["status"] == 200
+    how = ["exact", "2", 64, 2]
+    names = {(one.api_name, len(one.inputs)): i for i, one in wire.page.fns.items()}
+    (choose,) = [i for (name, count), i in names.items() if str(name).startswith("choose_model") and count == 1 + len(how)]
+    (toggle,) = [i for (name, _), i in names.items() if name == "toggle"]
+    session = uuid.uuid4().hex
+    assert wire.call(toggle, ["emoji-16", 11, 1, *how], session_hash=session)["status"] == 500
+    assert wire.call(choose, ["emoji-16", *how], session_hash=session)["status"] == 200
+    assert wire.call(toggle, ["emoji-16", 11, 1, *how], session_hash=session)["status"] == 200
     kept = wire.page.app.state_holder.session_data
     assert session in kept and not any(state.config_values for state in kept.values())
 

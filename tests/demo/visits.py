@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+# the whole run of the first screen has arrived; and all of its scales have been shown
+DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-first'))"
+SHOWN = "(e => e && e.dataset.shown === e.dataset.scales)(document.querySelector('#vm-first'))"
+RUN = "window.varMini.run()"
+
+
+class Event:
+    """What Gradio hands to a listener of an event that the browser triggered."""
+
+    def __init__(self, data):
+        self._data = data
+
+
+def draw(page, seed: int) -> dict:
+    """Draws with a seed as a visitor does, in the settings; returns the run once it has arrived whole."""
+    if not page.locator(".vu-settings").count():
+        page.locator("#vm-settings").click()
+    page.locator(".vu-settings input[type=number]").fill(str(seed))
+    page.locator(".vu-settings .vu-primary").click()
+    page.wait_for_function(f"{RUN}?.settings.seed === {seed} && {DRAWN}")
+    page.locator("#vm-settings").click()
+    return page.evaluate(RUN)
+
 
 def open_tab(page, name: str) -> None:
     """Opens a tab by its name, out of the menu of further tabs where the row has no room for it."""

@@ -8,12 +8,14 @@ to exact attention, they are those of exact attention.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import torch
 
 from .. import validate
 from ..attention import AttentionSpec
+from ..attention.exact import ExactState
 from ..generation.settings import conditions, styles_per_image
 from ..model import Model
 
@@ -61,6 +63,51 @@ def attention_blocks(
 
     _replay(model, ids, label, style, attention, pyramid.num_scales, look)
     return found.permute(1, 2, 0, 3)
+
+
+@dataclass(frozen=True)
+class AttentionSum:
+    """What one head computes for one token: sum over n keys of softmax(s q.k) v, all float32 on the CPU."""
+
+    weights: torch.Tensor  # (n,)
+    scale: float  # s of the head
+    logits: torch.Tensor | None = None  # (n,), s q.k; None, as the other two, where attention is an approximation
+    values: torch.Tensor | None = None  # (n, head_dim)
+    output: torch.Tensor | None = None  # (head_dim,)
+
+
+def attention_sum(
+    model: Model,
+    ids: torch.Tensor,
+    label: int,
+    scale: int,
+    token: int,
+    layer: int,
+    head: int,
+    attention: str | AttentionSpec = "exact",
+    style: int | None = None,
+) -> AttentionSum:
+    """One layer and head of `attention_row`, with the numbers that it comes from. Arguments and errors as there."""
+    t = model.config.transformer
+    scale = validate.integer("scale", scale, 0, model.config.pyramid.num_scales - 1)
+    token = validate.integer("token", token, 0, model.config.pyramid.counts[scale] - 1)
+    layer, head = validate.integer("layer", layer, 0, t.depth - 1), validate.integer("head", head, 0, t.heads - 1)
+    found = []
+
+    def look(index, at, state, q):
+        if (index, at) != (scale, layer):
+            return
+        weights = state.weights(q)[0, head, token].float().cpu()
+        s = float(model.transformer.blocks[layer].attn.logit_scale().flatten()[head])
+        if not isinstance(state, ExactState):
+            found.append(AttentionSum(weights, s))
+            return
+        query = (q[0, head, token] * state.scale.flatten()[head]).float()
+        keys, values = (part[0, head, : state.length].float() for part in (state.keys, state.values))
+        found.append(AttentionSum(weights, s, (keys @ query).cpu(), values.cpu(), state.attend(q)[0, head, token].float().cpu()))
+
+    _replay(model, ids, label, style, attention, scale + 1, look)
+    return found[0]
 
 
 @torch.inference_mode()

@@ -94,7 +94,7 @@ export function mount(root, host) {
     facts.textContent = fill(words.facts, values);
     root.dataset.drawn = run.scales.length;
     root.dataset.scales = run.sides.length;
-    go(Math.min(run.scale || run.scales.length, run.scales.length) - 1, true); // a link may name a scale to stop at
+    go(run.scales.length - 1, true);
     if (root.querySelector('.vx-more').open) askBlocks(); else table();
   }
 

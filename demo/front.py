@@ -1,0 +1,178 @@
+"""The front end's files and data, read-only under /ui, and what makes the page begin with it, before Gradio is there.
+
+The page comes with a head that loads var_mini/ui/hosts/gradio.js and a body that begins with the place of the first screen;
+`preview.Renamed` puts both in. Nothing here computes with a model: recorded runs and pictures are read from files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from urllib.parse import parse_qs, quote
+
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+import var_mini
+from var_mini import checkpoints, validate
+from var_mini.attention.choose import POLY_BOUND
+
+from . import CHAPTERS, backend, links, models, preview, thumbnails, wording
+from .bodies import RefusedError
+
+PREFIX = "/ui/"
+FOLDER = Path(var_mini.__file__).parent / "ui"
+FILES = StaticFiles(directory=FOLDER)
+HOST = "hosts/gradio.js"
+IMPORT = re.compile(r"^import .* from '(\.[^']+)';$", re.MULTILINE)
+AS_IT_IS = "!'()*"  # what the browser's encodeURIComponent leaves, too
+SERVED = (".js", ".css", ".json")
+# Asked for again at every visit, so that a file is edited and seen; answered with 304 where it is still the same.
+FRESH = {"cache-control": "no-cache"}
+
+# Runs before anything else of the page: a language that was chosen here becomes the browser's for Gradio, too, and the theme
+# is known before the first paint.
+EARLY = """
+(() => {
+  const chosen = /(?:^|; )vm_language=(en|zh)/.exec(document.cookie)?.[1];
+  if (chosen) {
+    const code = chosen === 'zh' ? 'zh-CN' : 'en';
+    Object.defineProperty(navigator, 'language', { get: () => code });
+    Object.defineProperty(navigator, 'languages', { get: () => [code] });
+  }
+  const asked = new URLSearchParams(location.search).get('__theme');
+  const dark = asked ? asked === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  document.documentElement.dataset.vmTheme = dark ? 'dark' : 'light';
+})();
+"""
+
+
+@lru_cache(maxsize=1)
+def modules() -> list[str]:
+    """The scripts that the page imports, so that the browser asks for all at once and not for one after the other."""
+    found, left = [], [FOLDER / HOST]
+    while left:
+        path = left.pop()
+        if path in found:
+            continue
+        found.append(path)
+        left += [(path.parent / name).resolve() for name in IMPORT.findall(path.read_text(encoding="utf-8"))]
+    return sorted(path.relative_to(FOLDER).as_posix() for path in found)
+
+
+def bundle() -> int:
+    """Bytes of all that a visitor's browser loads of the front end, unpacked, without pictures and runs."""
+    return sum((FOLDER / name).stat().st_size for name in [*modules(), "style.css", "words.json"])
+
+
+def head() -> str:
+    """What stands first in the page's head."""
+    scripts = "\n".join(f'<link rel="modulepreload" href="ui/{escape(name)}" />' for name in modules())
+    name = models.default()
+    recorded = [f"data/run.json?model={quote(name, safe=AS_IT_IS)}"] if links.recorded(name) else []
+    fetched = ("words.json", "data/start.json", *recorded)
+    data = "".join(f'<link rel="preload" as="fetch" crossorigin href="ui/{name}" />' for name in fetched)
+    return (
+        f'<script>{EARLY}</script>\n<link rel="stylesheet" href="ui/style.css" />\n{scripts}\n{data}\n'
+        f'<script type="module" src="ui/{HOST}"></script>\n'
+    )
+
+
+def body(language: str = "en") -> str:
+    """What stands first in the page's body; the title is there before any script has run."""
+    title, sentence = escape(preview.TITLE), escape(wording.text("sentence", language))
+    head = f'<header class="vu-head"><h1>{title}</h1><p>{sentence}</p></header>'
+    return f'<section id="vm-first" class="vu" aria-label="{title}">{head}</section><div id="vm-story" class="vu"></div>'
+
+
+def added(language: str) -> tuple[str, str]:
+    """What the page is given for its head and its body."""
+    return head(), body(language)
+
+
+async def _answer(scope, receive, send) -> None:
+    path = scope["path"].removeprefix(PREFIX)
+    if path.startswith("data/"):
+        query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin1")).items()}
+        response = await anyio.to_thread.run_sync(_data, path.removeprefix("data/"), query)
+    elif not path.endswith(SERVED):
+        raise HTTPException(404)
+    else:
+        response = await FILES.get_response(path, scope)
+        response.headers.update(FRESH)
+    await response(scope, receive, send)
+
+
+_PACKED = GZipMiddleware(_answer)
+
+
+async def serve(scope, receive, send) -> None:
+    """Answers a request below PREFIX. Raises RefusedError where there is nothing."""
+    if scope["method"] not in ("GET", "HEAD"):
+        raise RefusedError(404, "class_no_page")
+    try:
+        await _PACKED(scope, receive, send)
+    except (HTTPException, ValueError, OSError):
+        raise RefusedError(404, "class_no_page") from None
+
+
+def _data(name: str, query: dict[str, str]) -> Response:
+    """Raises ValueError for what there is not."""
+    if name == "licences.txt":
+        return Response(licences(), media_type="text/plain; charset=utf-8", headers=FRESH)
+    if name == "start.json":
+        return _json({"model": models.default(), "models": [describe(one) for one in models.offered()], "chapters": CHAPTERS})
+    model = validate.one_of("model", query.get("model"), models.offered())
+    if name == "run.json":
+        run = links.recorded(model)
+        if run is None:
+            raise ValueError(f"model = {model}: has no recorded run")
+        return _json(run | {"recorded": True})
+    style = int(query.get("style", 0))
+    picture = thumbnails.sheet(model, style, validate.one_of("data", name, ("first.webp", "all.webp")) == "all.webp")
+    return Response(picture, media_type="image/webp", headers={"cache-control": "max-age=3600"})
+
+
+def _json(value: dict) -> Response:
+    return Response(json.dumps(value, separators=(",", ":")), media_type="application/json", headers=FRESH)
+
+
+def licences() -> str:
+    """Whose work the page shows, and under which licences."""
+    notes = [checkpoints.ASSETS / folder / "README.md" for folder in ("things", "samples")]
+    own = Path(var_mini.__file__).parents[1] / "LICENSE"
+    texts = [path.read_text(encoding="utf-8") for path in [own, *notes, FOLDER / "vendor" / "README.md"] if path.is_file()]
+    return ("\n" + 80 * "-" + "\n\n").join(texts)
+
+
+@lru_cache(maxsize=16)
+def describe(name: str) -> dict:
+    """What the front end must know of a model before it is loaded."""
+    config = models.offered_config(name)
+    t, s = config.tokenizer, config.sampling
+    label, seed, style = links.first_choice(name)
+    return {
+        "name": name,
+        "shown": wording.text("model_published", name=name) if name in checkpoints.OFFICIAL else config.name,
+        "patch_nums": list(config.pyramid.patch_nums),
+        "size": t.image_size,
+        "codes": t.vocab_size,
+        "layers": config.transformer.depth,
+        "heads": config.transformer.heads,
+        "tokens": config.pyramid.tokens,
+        "class_names": [config.class_name(i) for i in range(config.transformer.num_classes)],
+        "class_groups": list(config.class_groups),
+        "style_names": [config.style_name(i) for i in range(config.transformer.num_styles)],
+        "sampling": {"guidance": s.guidance, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p},
+        "attentions": backend.specs(name),
+        "bounded": config.transformer.scale_cap <= POLY_BOUND,
+        "first": {"label": label, "seed": seed, "style": style},
+        "recorded": links.recorded(name) is not None,
+        "thumbnails": thumbnails.describe(name),
+    }

@@ -1,0 +1,124 @@
+"""The front end's logic by Node's own test runner, its vendored module, and what the server gives of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import front, links, models, thumbnails
+from tests.demo.asgi import ask
+from var_mini import checkpoints, samples, things
+from var_mini.view.images import to_uint8
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_logic_by_node_s_runner():
+    done = subprocess.run(["node", "--test", str(HERE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert int(re.search(r"# pass (\d+)", done.stdout)[1]) >= 18
+
+
+def test_the_vendored_module_is_the_pinned_one():
+    readme = (front.FOLDER / "vendor" / "README.md").read_text()
+    (pinned,) = re.findall(r"`([0-9a-f]{64})`", readme)
+    assert hashlib.sha256((front.FOLDER / "vendor" / "preact-htm.js").read_bytes()).hexdigest() == pinned
+
+
+def test_the_page_preloads_exactly_what_it_imports():
+    """Every import of every preloaded script is preloaded, too, and each is imported by one; the bundle stays small."""
+    names = front.modules()
+    imported = {front.HOST}
+    for name in names:
+        path = front.FOLDER / name
+        for found in re.findall(r"\bfrom '(\.[^']+)'", path.read_text()):
+            imported.add((path.parent / found).resolve().relative_to(front.FOLDER).as_posix())
+    assert set(names) == imported and all(f'href="ui/{name}"' in front.head() for name in names)
+    assert front.bundle() <= 400_000
+
+
+def get(path: str, query: str = "", method: str = "GET"):
+    async def app(scope, receive, send):
+        scope |= {"method": method, "query_string": query.encode()}
+        try:
+            await front.serve(scope, receive, send)
+        except front.RefusedError as refused:
+            await front.Response(status_code=refused.status)(scope, receive, send)
+
+    return ask(app, path=path)
+
+
+@pytest.mark.parametrize("name", ["style.css", "words.json", "hosts/gradio.js", "vendor/preact-htm.js"])
+def test_files_are_served_as_they_are(name):
+    answer = get(f"/ui/{name}")
+    assert answer.status == 200 and answer.body == (front.FOLDER / name).read_bytes()
+    assert answer.headers["cache-control"] == "no-cache" and "etag" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/ui/", ""),
+        ("/ui/lib", ""),
+        ("/ui/missing.js", ""),
+        ("/ui/../view/payload.py", ""),
+        ("/ui/..%2fview%2fexplorer.js", ""),
+        ("/ui/vendor/README.md", ""),
+        ("/ui//etc/passwd", ""),
+        ("/ui/data/", ""),
+        ("/ui/data/missing.json", "model=fashion-28"),
+        ("/ui/data/run.json", ""),
+        ("/ui/data/run.json", "model=/etc"),
+        ("/ui/data/first.webp", "model=fashion-28&style=x"),
+        ("/ui/data/first.webp", "model=fashion-28&style=9"),
+        ("/ui/data/all.webp", "model=fashion-28"),
+    ],
+)
+def test_nothing_else_is_served(path, query):
+    assert get(path, query).status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_it_is_read_only(method):
+    assert get("/ui/style.css", method=method).status == 404
+
+
+def test_the_recorded_run_and_the_models_are_told():
+    assert json.loads(get("/ui/data/run.json", "model=fashion-28").body) == links.recorded("fashion-28") | {"recorded": True}
+    told = json.loads(get("/ui/data/start.json").body)
+    assert [one["name"] for one in told["models"]] == models.offered() and told["model"] == models.default()
+
+
+def test_thumbnails_are_pictures_of_the_data_set():
+    sheet = np.asarray(Image.open(io.BytesIO(get("/ui/data/first.webp", "model=fashion-28").body)).convert("RGB"))
+    shown = thumbnails.describe("fashion-28")["first"]
+    names = checkpoints.load_config("fashion-28").class_names
+    assert len(shown) == 10 and sheet.shape == (64, 640, 3)
+    for place, sample in enumerate(samples.load_samples(checkpoints.load_config("fashion-28"))):
+        assert names[shown[place]] == sample.name
+        own = to_uint8(sample.image)
+        assert np.array_equal(sheet[:, 64 * place : 64 * place + 64], own[np.arange(64) * 28 // 64][:, np.arange(64) * 28 // 64])
+
+
+def test_a_style_that_lacks_a_thing_borrows_its_picture():
+    data, name = things.read_things(), "work/things-64"
+    config = checkpoints.load_config(name)
+    style = config.style_names.index("fxemoji")
+    sheet = np.asarray(Image.open(io.BytesIO(thumbnails.sheet(name, style, True))).convert("RGB"), np.float64)
+    assert sheet.shape == (-(-1004 // 32) * 32, 32 * 32, 3)
+    for label in (0, 500, 1003):
+        has = ((data.thing == label) & (data.style == style)).nonzero().flatten()
+        index = int(has[0]) if len(has) else int((data.thing == label).nonzero()[0, 0])
+        wanted = data.images[index].permute(1, 2, 0).double().reshape(32, 2, 32, 2, 3).mean((1, 3)).numpy()
+        row, column = divmod(label, 32)
+        assert np.abs(sheet[32 * row : 32 * row + 32, 32 * column : 32 * column + 32] - wanted).mean() < 6  # the sheet is lossy

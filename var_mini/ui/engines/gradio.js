@@ -1,0 +1,85 @@
+// The engine that asks the running Gradio server, through the one component of the page that is its bridge (demo/draw_tab.py):
+// a draw is an event that waits in the page's own queue, its scales come back as the component's value; small questions about a
+// run are server functions.
+
+import { toRecord } from '../lib/settings.js';
+import { bytes, locate } from '../lib/run.js';
+import { recordedEngine } from './recorded.js';
+
+const floats = (text) => new Float32Array(bytes(text).buffer);
+
+export function gradioEngine(base) {
+  let linked, count = 0;
+  const bridge = new Promise((resolve) => { linked = resolve; });
+  const waiting = new Map(); // number of a draw -> { resolve, reject, onScale }
+  const get = async (path) => {
+    const answer = await fetch(new URL(path, base));
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return answer.json();
+  };
+  const recorded = recordedEngine((name) => get(`data/run.json?model=${encodeURIComponent(name)}`));
+  const ask = async (name, query) => {
+    const answer = await (await bridge).server[name](query);
+    if (answer.error) throw new Error(answer.error);
+    return answer;
+  };
+  // runs that do not follow from their settings here are sent along
+  const about = (run, rest) => ({ settings: run.settings, ids: run.edited || run.opened ? run.scales.map((s) => s.ids) : null, ...rest });
+
+  function got(value) {
+    const asked = value && waiting.get(value.number);
+    if (!asked) return;
+    if (value.error) asked.reject(new Error(value.error));
+    else if (value.run.scales.length === value.run.sides.length) asked.resolve(value.run);
+    else asked.onScale(value.run.scales.at(-1), value.run.scales.length - 1, value.run);
+  }
+
+  return {
+    // the component, once Gradio has made it: { props, trigger, watch, server }; `opened(run)` takes runs that came out of a file
+    connect(component, opened) {
+      component.watch('value', () => (component.props.value?.opened ? opened(component.props.value.run) : got(component.props.value)));
+      linked(component);
+    },
+    // the queue refused the event or it broke off: Gradio has already said why
+    failed(text) { waiting.forEach(({ reject }) => reject(new Error(text))); },
+    models: async () => (await get('data/start.json')).models,
+    start: () => get('data/start.json'),
+    recorded: recorded.recorded,
+    load: async (name) => recorded.load(name), // the server loads a model when it is first asked to draw
+    async draw(settings, { onScale = () => {}, signal } = {}) {
+      const { trigger } = await bridge, number = ++count;
+      signal?.throwIfAborted();
+      const stopped = () => { trigger('stop'); waiting.get(number)?.reject(new DOMException('stopped', 'AbortError')); };
+      signal?.addEventListener('abort', stopped);
+      try {
+        return await new Promise((resolve, reject) => {
+          waiting.set(number, { resolve, reject, onScale });
+          trigger('draw', { number, settings: toRecord(settings) });
+        });
+      } finally {
+        waiting.delete(number);
+        signal?.removeEventListener('abort', stopped);
+      }
+    },
+    // beyond what every engine tells: `values`, dim numbers a key, and `output`, where attention is exact
+    async attention(run, { layer, head, token }) {
+      const { scale: level, index } = locate(run.sides, token);
+      const answer = await ask('attention', about(run, { scale: level, token: index, layer, head })), exact = Boolean(answer.logits);
+      const logits = exact ? floats(answer.logits) : [];
+      return { weights: floats(answer.weights), logits, dots: Array.from(logits, (value) => value / answer.scale), scale: answer.scale, level, exact,
+        ...(exact ? { dim: answer.dim, values: floats(answer.values), output: floats(answer.output) } : {}) };
+    },
+    blocks: (run) => ask('blocks', about(run)),
+    async code(run, token) {
+      const answer = await ask('code', { model: run.settings.model, code: run.scales[token.scale].ids[token.index] });
+      return { vector: Array.from(floats(answer.vector)), side: answer.side, patch: bytes(answer.patch) };
+    },
+    // other codes for a token, with the whole picture that each of them makes
+    async candidates(run, token) {
+      const query = { model: run.settings.model, ids: run.scales.map((scale) => scale.ids), scale: token.scale, token: token.index };
+      const { codes, images } = await ask('candidates', query);
+      return { codes: codes.slice(0, images.length), images: images.map(bytes) };
+    },
+    close() {},
+  };
+}

@@ -1,0 +1,23 @@
+// Texts and numbers as they are shown.
+
+export const fill = (text, values = {}) => text.replace(/\{(\w+)\}/g, (whole, key) => (key in values ? values[key] : whole));
+
+// A share of 1 in percent; nothing that is there is shown as nothing.
+export const percent = (share) => (share > 0 && share < 0.001 ? '< 0.1' : (100 * share).toFixed(share >= 0.0995 ? 0 : 1)) + ' %';
+
+export const milliseconds = (seconds) => (seconds >= 0.1 ? (1000 * seconds).toFixed(0) : (1000 * seconds).toFixed(1));
+
+export const signed = (value, digits = 2) => (value < 0 ? '\u2212' : '') + Math.abs(value).toFixed(digits);
+
+// The texts of one language out of { name: { en, zh } }; `word(name, values)` fills the braces.
+export function wordsOf(all, language) {
+  return (name, values) => {
+    if (!all[name]) throw new Error(`words.json has no ${name}`);
+    return fill(all[name][language] ?? all[name].en, values);
+  };
+}
+
+// A name of the data set as a reader writes it: 'red-heart' -> 'red heart'. `names` translates those that it has.
+export function title(name, names, language) {
+  return names[name]?.[language] ?? name.replaceAll('-', ' ');
+}

@@ -1,0 +1,51 @@
+// What a run depends on: { model, class, style, seed, guidance, temperature, top_k, top_p, attention }, and how a link says it.
+
+export const NUMBERS = ['seed', 'guidance', 'temperature', 'top_k', 'top_p'];
+export const MAX_SEED = 2 ** 32 - 1;
+const OWN = ['class', 'style', ...NUMBERS, 'attention'];
+
+// the settings that a model is first shown with: those of its recorded run, by its own sampling
+export function defaults(model) {
+  return { model: model.name, class: model.first.label, style: model.style_names.length ? model.first.style : null, seed: model.first.seed,
+    ...model.sampling, attention: 'exact' };
+}
+
+// the record that the server keeps of a run <-> settings
+export const toRecord = ({ class: label, style, ...rest }) => ({ ...rest, label, ...(style === null ? {} : { style }) });
+export const fromRecord = ({ label, style = null, model, seed, guidance, temperature, top_k, top_p, attention = 'exact' }) =>
+  ({ model, class: label, style, seed, guidance, temperature, top_k, top_p, attention });
+
+export const same = (a, b) => a.model === b.model && OWN.every((name) => a[name] === b[name]);
+
+export const toQuery = (settings) => new URLSearchParams(toRecord(settings)).toString();
+
+// Settings of a link, null where it names none. Throws an Error that says what is wrong with it.
+export function fromQuery(query, models) {
+  const given = new URLSearchParams(query);
+  if (!given.has('model')) return null;
+  const model = models.find((one) => one.name === given.get('model'));
+  if (!model) throw new Error(`link: model = ${given.get('model').slice(0, 60)}: must be one of ${models.map((one) => one.name).join(', ')}`);
+  const settings = defaults(model);
+  const whole = (name, from, to) => {
+    const value = Number(given.get(name));
+    if (!given.get(name) || !Number.isInteger(value) || value < from || value > to) {
+      throw new Error(`link: ${name === 'label' ? 'class' : name} = ${given.get(name).slice(0, 40)}: must be a whole number from ${from} to ${to}`);
+    }
+    return value;
+  };
+  if (given.has('label')) settings.class = whole('label', 0, model.class_names.length - 1);
+  if (given.has('style') && model.style_names.length) settings.style = whole('style', 0, model.style_names.length);
+  for (const name of NUMBERS.filter((one) => given.has(one))) {
+    if (name === 'seed') { settings.seed = whole('seed', 0, MAX_SEED); continue; }
+    settings[name] = Number(given.get(name));
+    if (given.get(name) === '' || !Number.isFinite(settings[name])) throw new Error(`link: ${name} = ${given.get(name).slice(0, 40)}: must be a number`);
+  }
+  if (given.has('attention')) settings.attention = given.get('attention');
+  return settings;
+}
+
+// a seed for another picture
+export const otherSeed = (seed, random = Math.random) => {
+  const next = Math.floor(random() * 10000);
+  return next === seed ? next + 1 : next;
+};

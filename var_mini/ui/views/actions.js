@@ -1,0 +1,124 @@
+// What can be done on the first screen: each function changes the one state, and asks the engine for what it needs.
+
+import { createPlayer, FIRST_MS, SCALE_MS } from '../lib/player.js';
+import { defaults, fromRecord, otherSeed, same, toQuery } from '../lib/settings.js';
+import { offset, whole } from '../lib/run.js';
+
+export function createActions(store, engine, { calm = false, told = () => {} } = {}) {
+  let asking = null, attending = 0;
+  const player = createPlayer((shown, playing) => store.set({ shown, playing }));
+  const get = store.get;
+
+  // a run, or more of one, takes the place of what was shown
+  function take(run) {
+    store.set({ run });
+    player.offer(run.scales.length, run.sides.length);
+    if (whole(run)) told(run);
+  }
+
+  function play(pace) {
+    const { run } = get();
+    forget();
+    if (!run) return;
+    player.offer(run.scales.length, run.sides.length);
+    if (calm) player.go(run.scales.length); // reduced motion: the end at once
+    else player.start(pace);
+  }
+
+  const forget = () => store.set({ token: null, pinned: false, attention: null, code: null, attentionError: '' });
+
+  async function draw(change = {}) {
+    const settings = { ...get().settings, ...change };
+    asking?.abort();
+    const mine = new AbortController();
+    asking = mine;
+    store.set({ settings, computing: true, problem: '', notice: '' });
+    let begun = false;
+    const show = (run) => {
+      if (mine !== asking) return;
+      if (begun) { take(run); return; }
+      begun = true; // the old picture stays until there is something of the new one
+      forget();
+      store.set({ run, shown: 0 });
+      player.offer(run.scales.length, run.sides.length);
+      if (!calm) player.start(SCALE_MS);
+    };
+    try {
+      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), signal: mine.signal });
+      if (mine !== asking) return;
+      show(run);
+      if (calm) player.go(run.scales.length);
+    } catch (error) {
+      if (mine === asking && error.name !== 'AbortError') store.set({ problem: String(error.message || error) });
+    } finally {
+      if (mine === asking) {
+        asking = null;
+        store.set({ computing: false });
+      }
+    }
+  }
+
+  // the run that stands there at first: the recorded one, or none
+  async function begin(total = FIRST_MS) {
+    const { model } = get();
+    if (!model.recorded) return;
+    const run = await engine.recorded(model.name);
+    if (get().model !== model || get().run) return;
+    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name } });
+    play(total / run.sides.length);
+  }
+
+  async function attend() {
+    const { run, token, layer, head } = get(), mine = ++attending;
+    if (!whole(run)) { store.set({ attention: null, attentionError: '' }); return; }
+    store.set({ attentionError: '' });
+    const keep = (change) => { if (mine === attending && get().run === run) store.set(change); };
+    engine.code?.(run, token).then((code) => keep({ code }), () => {});
+    try {
+      keep({ attention: await engine.attention(run, { layer, head, token: offset(run.sides, token.scale) + token.index }) });
+    } catch (error) { keep({ attention: null, attentionError: String(error.message || error) }); }
+  }
+
+  const equal = (a, b) => a && b && a.scale === b.scale && a.index === b.index;
+
+  return {
+    draw,
+    play: () => (get().playing ? player.stop() : play(SCALE_MS)),
+    go: (count) => { player.go(count); },
+    dice: () => draw({ seed: otherSeed(get().settings.seed) }),
+    stop: () => { asking?.abort(); },
+    change: (change) => store.set({ settings: { ...get().settings, ...change } }),
+    reset: () => store.set({ settings: { ...get().settings, ...get().model.sampling, attention: 'exact' } }),
+    panel: (name) => store.set({ panel: get().panel === name ? '' : name }),
+    hover: (token) => { if (!get().pinned && !equal(get().token, token)) store.set({ token, code: null }); },
+    leave: (always) => { if (always || !get().pinned) forget(); },
+    pin(token) {
+      if (get().pinned && equal(get().token, token)) { forget(); return; }
+      store.set({ token, pinned: true, attention: null, code: null });
+      attend();
+    },
+    look(layer, head) {
+      store.set({ layer, head });
+      attend();
+    },
+    // another model, and its recorded run
+    async choose(name) {
+      const model = get().models.find((one) => one.name === name);
+      asking?.abort();
+      player.go(0);
+      forget();
+      store.set({ model, settings: defaults(model), run: null, shown: 0, problem: '', layer: 0, head: 0, panel: get().panel });
+      await begin(FIRST_MS / 2);
+    },
+    begin,
+    // a run from elsewhere: a file that was opened
+    put(run) {
+      const model = get().models.find((one) => one.name === run.settings.model);
+      player.go(0);
+      store.set({ model, run, settings: fromRecord(run.settings), problem: '' });
+      play(SCALE_MS);
+    },
+    stale: () => Boolean(get().run) && !same(fromRecord(get().run.settings), get().settings),
+    link: () => `?${toQuery(get().settings)}`,
+  };
+}
