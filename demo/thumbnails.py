@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from var_mini import checkpoints, samples, things, validate
+from var_mini import checkpoints, validate
+from var_mini.data import samples, things
 from var_mini.view.images import enlarge, to_uint8
 
 # Of the thousand things those that are offered at first: easy to know, and unlike each other.

@@ -16,7 +16,8 @@ from PIL import Image
 
 from demo import front, links, models, thumbnails
 from tests.demo.asgi import ask
-from var_mini import checkpoints, samples, things
+from var_mini import checkpoints
+from var_mini.data import samples, things
 from var_mini.view.images import to_uint8
 
 HERE = Path(__file__).parent
