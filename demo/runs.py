@@ -84,9 +84,9 @@ def from_record(record) -> Settings:
         raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
     config = models.offered_config(record.get("model"))
     found = Settings.from_dict(record, config)
-    for name in ("label", "seed", "style"):
+    for name, called in (("label", "class"), ("seed", "seed"), ("style", "style")):
         if isinstance(getattr(found, name), tuple):
-            raise ValueError(f"{name} = {validate.shown(record[name])}: must be one number, for a run of this page is one image")
+            raise ValueError(f"{called} = {validate.shown(record[name])}: must be one number, for a run of this page is one image")
     return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
 
 
