@@ -86,7 +86,8 @@ def from_record(record) -> Settings:
     found = Settings.from_dict(record, config)
     for name, called in (("label", "class"), ("seed", "seed"), ("style", "style")):
         if isinstance(getattr(found, name), tuple):
-            raise ValueError(f"{called} = {validate.shown(record[name])}: must be one number, for a run of this page is one image")
+            told = validate.shown(record[name])
+            raise ValueError(f"{called} = {told}: must be one number, for a run of this page is one image")
     return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
 
 
