@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import CHAPTERS, api, explorer, front, guard, heap, models, preview, tour, uploads, waiting, wording
+from . import CHAPTERS, api, explorer, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
@@ -58,6 +58,7 @@ def build(default_model: str) -> gr.Blocks:
                 with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}") as chapter:
                     tab.build_tab(default_model)
                 chapter.select(None, js=OPENED % json.dumps(name), queue=False, show_progress="hidden", api_visibility="private")
+        limits.build()
         waiting.build()
     return page
 

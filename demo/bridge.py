@@ -1,4 +1,4 @@
-"""The component that links the first screen (var_mini/ui) with this server: its draws, and its questions about a run.
+"""The component that links the front end (var_mini/ui) with this server: its draws, and its questions about runs and limits.
 
 A draw is an event, {number, settings}, that waits in the page's queue; the component's value then is {number, run} with ever
 more scales, or {number, error}. Everything else that the browser asks is a server function, which passes the gate.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import gradio as gr
 import torch
@@ -16,6 +16,7 @@ import torch
 from var_mini import validate
 from var_mini.analysis.inspection import attention_sum
 from var_mini.generation import Trace
+from var_mini.theory import sliders
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
@@ -103,6 +104,26 @@ def _patch(model, number: int) -> dict:
     return {"side": side, "patch": _base64(to_uint8(image[:, begin : begin + side, begin : begin + side]))}
 
 
+# -- an experiment of the chapter on limits ------------------------------------------------------------------------------------
+
+
+def experiment(query) -> dict:
+    """One of the experiments with a slider, {name, value} -> what `sliders.run` gives, which names its keys; or {error}."""
+    try:
+        if not isinstance(query, dict):
+            raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
+        name = validate.one_of("name", query.get("name"), sliders.SLIDERS)
+        slider = sliders.SLIDERS[name]
+        return _experiment(name, validate.number(name, query.get("value"), slider.low, slider.high))
+    except ERRORS as error:
+        return {"error": message(error)}
+
+
+@lru_cache(maxsize=64)  # the four sliders have 48 places together
+def _experiment(name: str, value: float) -> dict:
+    return sliders.run(name, value)
+
+
 def _floats(values: torch.Tensor | None) -> str | None:
     return None if values is None else _base64(values.numpy().astype("<f4"))
 
@@ -117,7 +138,7 @@ def build() -> gr.HTML:
         None,
         html_template="<i></i>",
         js_on_load=SCRIPT,
-        server_functions=[gate.served(one) for one in (attention, explorer.blocks, code, tokenize_tab.candidates)],
+        server_functions=[gate.served(one) for one in (attention, explorer.blocks, code, tokenize_tab.candidates, experiment)],
         apply_default_css=False,
         elem_id="vm-bridge",
     )

@@ -116,6 +116,7 @@ def test_every_listener_survives_anything(wire, unforeseen, data):
 @given(data=st.data())
 def test_every_server_function_survives_anything(wire, tiny, data):
     good = {"settings": runs.checked(tiny, 0, 5, 0, 1, 0, 1).to_dict(), "scale": 0, "token": 0, "kind": "png"}
+    good |= {"name": "norm", "value": 1}
     for number, block in wire.page.blocks.items():
         for function in getattr(block, "server_fns", []):
             query = data.draw(

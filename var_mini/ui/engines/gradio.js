@@ -80,6 +80,8 @@ export function gradioEngine(base) {
       const { codes, images } = await ask('candidates', query);
       return { codes: codes.slice(0, images.length), images: images.map(bytes) };
     },
+    // one of the experiments of the chapter on limits, at one place of its slider
+    experiment: (name, value) => ask('experiment', { name, value }),
     close() {},
   };
 }

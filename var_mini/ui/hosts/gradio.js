@@ -4,6 +4,7 @@ import { fromQuery, toRecord } from '../lib/settings.js';
 import { wordsOf } from '../lib/format.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mount } from '../views/First.js';
+import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
 import { mountStory } from '../views/Story.js';
 import * as chapters from './chapters.js';
@@ -70,4 +71,10 @@ export async function connect(component) {
 export async function numbers(element) {
   const first = await ready;
   mountNumbers(element.querySelector('.vu-run'), first, { engine, all: first.all, language });
+}
+
+// the chapter on limits
+export async function limits(element, sliders) {
+  const { all } = await ready;
+  mountLimits(element.querySelector('.vu'), { engine, sliders, all, language });
 }

@@ -9,6 +9,17 @@ export const milliseconds = (seconds) => (seconds >= 0.1 ? (1000 * seconds).toFi
 
 export const signed = (value, digits = 2) => (value < 0 ? '\u2212' : '') + Math.abs(value).toFixed(digits);
 
+const RAISED = { '-': '\u207b', 0: '\u2070', 1: '\u00b9', 2: '\u00b2', 3: '\u00b3', 4: '\u2074', 5: '\u2075', 6: '\u2076', 7: '\u2077', 8: '\u2078', 9: '\u2079' };
+
+// a power of ten, and a number from 0 on with two digits, as a power where zeros would have to be counted
+export const power = (exponent) => `10${[...String(exponent)].map((c) => RAISED[c]).join('')}`;
+
+export function short(value) {
+  if (value === 0 || (value >= 0.001 && value < 1000)) return String(Number(value.toPrecision(2)));
+  const [digits, exponent] = value.toExponential(1).split('e');
+  return `${digits}\u2009\u00d7\u2009${power(Number(exponent))}`;
+}
+
 // The texts of one language out of { name: { en, zh } }; `word(name, values)` fills the braces.
 export function wordsOf(all, language) {
   return (name, values) => {

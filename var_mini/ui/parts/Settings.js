@@ -10,7 +10,7 @@ export function Choice({ label, hint, value, options, onChoose }) {
     ${options.map(([text, one]) => html`<option key=${one} value=${one} selected=${one === value}>${text}</option>`)}</select><//>`;
 }
 
-function Slider({ label, hint, value, from, to, step, onSlide }) {
+export function Slider({ label, hint, value, from, to, step, onSlide }) {
   return html`<${Field} label=${label} hint=${hint}><output>${value}</output><input type="range" min=${from} max=${to} step=${step} value=${value}
     oninput=${(event) => onSlide(Number(event.currentTarget.value))} /><//>`;
 }

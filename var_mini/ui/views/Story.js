@@ -11,8 +11,8 @@ import { pixelsOf } from '../parts/Pyramid.js';
 
 const GREY = 128;
 
-function Chapter({ id, number, word, children }) {
-  return html`<section class="vu-chapter" id=${id} aria-label=${word(`${id}_title`)}><h2><span>${number}</span>${word(`${id}_title`)}</h2><div class="vu-chapter-body">${children}</div></section>`;
+export function Chapter({ id, number, word, children }) {
+  return html`<section class="vu-chapter" id=${id} aria-label=${word(`${id}_title`)}><h2>${number && html`<span>${number}</span>`}${word(`${id}_title`)}</h2><div class="vu-chapter-body">${children}</div></section>`;
 }
 
 // 1: the finished picture uncovered token by token, beside the same picture scale by scale, a step each at a time
