@@ -145,9 +145,9 @@ def test_no_file_is_too_long_to_read_at_once():
 
 
 def test_a_file_that_is_too_long_is_seen(tmp_path):
-    lengths = {"demo/words/a.json": 401, "demo/b.js": 400, "demo/vendor/c.js": 401, "notebooks/sources/d.py": 401, "README.md": 401}
+    lengths = {"demo/words/a.json": 401, "demo/b.js": 400, "demo/vendor/c.js": 401, "notebooks/sources/d.py": 401, "A.md": 401}
     for name, lines in lengths.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}\n" * lines)
-    assert too_long(tmp_path) == ["README.md", "demo/words/a.json"]
+    assert too_long(tmp_path) == ["A.md", "demo/words/a.json"]
