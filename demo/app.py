@@ -1,4 +1,4 @@
-"""Assembles the page from its tabs and serves it. Looks live here, words in wording.py, behaviour in the tabs."""
+"""Assembles the page from its tabs and serves it. Looks live here, words in words/, behaviour in the tabs."""
 
 from __future__ import annotations
 

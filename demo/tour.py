@@ -1,6 +1,6 @@
 """The guided tour: about ten steps through the tabs, each with a question to answer before anything moves.
 
-The steps stand here, their words in wording.py (`tour_<name>_...`), what happens in the browser in tour.js. The server
+The steps stand here, their words in words/tour.json (`tour_<name>_...`), what happens in the browser in tour.js. The server
 learns nothing of the answers: they stay in the visitor's browser.
 """
 

@@ -1,4 +1,7 @@
-"""The house: which room of var_mini may import which. Imports inside functions and under TYPE_CHECKING count."""
+"""The house: which room of var_mini may import which, and how long a file may be.
+
+Imports inside functions and under TYPE_CHECKING count.
+"""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -6,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).parents[1] / "var_mini"
+ROOT = Path(__file__).parents[1]
+HOUSE = ROOT / "var_mini"
 MOST_LOOSE = 12  # files that lie in no room
+MOST_LINES = 400  # of a file that somebody reads or changes
+WRITTEN = ("*.py", "*.js", "*.mjs", "*.css", "*.md", "words.json", "words/*.json")
 
 # A room is a folder of var_mini, or a file that lies loose in it. Each may import itself and the rooms beside it here, all of
 # which stand above it in the table: so arrows run one way.
@@ -121,3 +127,27 @@ def test_what_is_forbidden_is_seen(tmp_path):
         "var_mini.view.images -> demo.app",
         "var_mini.view.images -> gradio.themes",
     ]
+
+
+def too_long(root: Path) -> list[str]:
+    """The files of the project, by their paths, that have more than MOST_LINES lines.
+
+    Not those of others (vendor), nor the lessons' sources: a lesson is read from its top, and one file makes its notebook.
+    """
+    folders = ("var_mini", "demo", "notebooks", "tests", "docs")
+    files = {path for folder in folders for kind in WRITTEN for path in (root / folder).rglob(kind)} | {*root.glob("*.md")}
+    own = [path for path in files if not {"vendor", "sources"} & {*path.relative_to(root).parts}]
+    return sorted(p.relative_to(root).as_posix() for p in own if len(p.read_text(encoding="utf-8").splitlines()) > MOST_LINES)
+
+
+def test_no_file_is_too_long_to_read_at_once():
+    assert too_long(ROOT) == []
+
+
+def test_a_file_that_is_too_long_is_seen(tmp_path):
+    lengths = {"demo/words/a.json": 401, "demo/b.js": 400, "demo/vendor/c.js": 401, "notebooks/sources/d.py": 401, "A.md": 401}
+    for name, lines in lengths.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n" * lines)
+    assert too_long(tmp_path) == ["A.md", "demo/words/a.json"]

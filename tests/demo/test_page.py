@@ -1,4 +1,4 @@
-"""The page: its handlers as plain functions, its command, its words.
+"""The page: its handlers as plain functions, its command.
 
 A tiny untrained model stands in for the shipped ones, so these tests need no weights and run in seconds.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from pathlib import Path
 
 import gradio as gr
@@ -262,53 +261,3 @@ def test_command_names_an_unknown_model_and_exits_with_2(capsys, monkeypatch):
     monkeypatch.setattr(command, "check_address", lambda *_: None)
     assert command.main(["--model", "no-such-model"]) == 2
     assert "model = 'no-such-model': must be one of" in capsys.readouterr().err
-
-
-# -- words ---------------------------------------------------------------------------------------------------------
-
-
-def test_both_languages_have_every_text_with_the_same_braces():
-    for name, pair in wording.TEXTS.items():
-        english, chinese = (sorted(re.findall(r"\{(\w+)\}", text)) for text in pair)
-        assert english == chinese and all(pair), name
-
-
-def test_every_word_of_the_front_end_is_in_both_languages_and_used():
-    ui = Path(bridge.__file__).parents[1] / "var_mini" / "ui"
-    scripts = "".join(path.read_text() for path in ui.rglob("*.js") if "vendor" not in path.parts)
-    assembled = re.findall(r"[`'](\w*_)\$\{", scripts)  # word(`link_${key}`)
-    endings = tuple(re.findall(r"`\$\{\w+\}(_\w+)`", scripts))  # word(`${id}_title`)
-    for name, text in wording.WORDS.items():
-        if name == "names":
-            assert all(set(pair) == {"en", "zh"} and all(pair.values()) for pair in text.values())
-            continue
-        english, chinese = (sorted(set(re.findall(r"\{(\w+)\}", text[code]))) for code in ("en", "zh"))
-        assert set(text) == {"en", "zh"} and english == chinese and all(text.values()), name
-        used = re.search(rf"['`]{name}['`]", scripts) or name.startswith(tuple(assembled))
-        assert used or name.endswith(endings), name
-    asked = {name for name in re.findall(r"\bword\('(\w+)'", scripts)}
-    assert asked <= set(wording.WORDS)
-
-
-def test_every_text_is_used_and_every_used_text_exists():
-    """In Python by its whole name, in a script without its prefix; or by a name that is put together from a part of it."""
-    page = Path(bridge.__file__).parent
-    sources = "".join(path.read_text() for path in page.glob("*.py") if path.name != "wording.py")
-    scripts = "".join(path.read_text() for folder in (page, explorer.VIEW) for path in folder.glob("*.js")) + sources
-    assembled = re.findall(r'f"(\w+_)\{', sources)  # wording.text(f"edit_{name}")
-    prefixes = set(re.findall(r'wording\.part\("(\w+)"\)', sources))
-    for name in wording.TEXTS:
-        prefix = next((p for p in prefixes if name.startswith(p)), None)
-        rest = name.removeprefix(prefix or "")
-        pieces = [rest, *(rest.partition("_")[::2] if "_" in rest else ())]
-        in_script = prefix and any(re.search(rf"\b_?{piece}\b", scripts) for piece in pieces)
-        in_python = re.search(rf"[\"']{name}[\"']", sources) or name.startswith(tuple(assembled)) or name.endswith("_info")
-        assert in_script or in_python, name
-
-
-@pytest.mark.parametrize(
-    ("header", "code"), [("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("en-US,zh;q=0.5", "en"), ("", "en"), ("fr", "en")]
-)
-def test_the_language_follows_the_browser(header, code):
-    request = type("Request", (), {"headers": {"accept-language": header}})
-    assert wording.language(request) == code and wording.language(None) == "en"
