@@ -200,6 +200,19 @@ def test_every_chapter_has_an_address_and_back_leads_from_one_to_the_other(visit
 
 
 @pytest.mark.slow
+def test_the_chapter_on_limits_has_an_address_and_its_sliders_are_moved_by_keyboard(visit):
+    page = visit(path="#limits", viewport={"width": 1280, "height": 800})
+    shown = "(name) => document.querySelector(`[aria-labelledby=limits-${name}]`)?.dataset.shown"
+    page.wait_for_function(f"() => ({shown})('dimension') === '3'")
+    assert page.evaluate("location.hash") == "#limits"
+    page.locator("#limits input[type=range]").last.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => ({shown})('dimension') === '4'")
+    assert page.locator("#limits .vu-switches svg").first.get_attribute("aria-label") == "alone: 16 of 16"
+    assert page.locator("#limits .vu-chart").count() == 3 and page.complaints == []
+
+
+@pytest.mark.slow
 def test_the_story_swaps_a_token_and_runs_the_race(visit):
     page = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page.locator("#word .vu-primary").click()

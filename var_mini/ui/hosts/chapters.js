@@ -3,6 +3,7 @@
 const PATIENCE_MS = 20000; // Gradio's tabs are made a while after the page
 
 let tabs = []; // their names in their order
+let made = false; // Gradio has opened a tab
 
 // Gradio hides tabs that do not fit behind a menu, whose entries carry no name: they stand in the order of the tabs
 export function open(name) {
@@ -14,8 +15,11 @@ export function open(name) {
 
 const asked = () => decodeURIComponent(location.hash.slice(1));
 
-// a tab was opened, by whatever
+// a tab was opened, by whatever; the first one by Gradio itself as soon as it is made, which is no visitor's choice
 export function opened(name) {
+  const itself = !made && name === tabs[0];
+  made = true;
+  if (itself) return;
   if (asked() === name || (!asked() && name === tabs[0])) return; // the first one needs no name
   history.pushState(null, '', `${location.pathname}${location.search}#${name}`);
 }
