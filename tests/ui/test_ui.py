@@ -112,7 +112,7 @@ def test_thumbnails_are_pictures_of_the_data_set():
 
 
 def test_a_style_that_lacks_a_thing_borrows_its_picture():
-    data, name = things.read_things(), "work/things-64"
+    data, name = things.read_things(), "things-64"
     config = checkpoints.load_config(name)
     style = config.style_names.index("fxemoji")
     sheet = np.asarray(Image.open(io.BytesIO(thumbnails.sheet(name, style, True))).convert("RGB"), np.float64)
