@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from var_mini import checkpoints
+from var_mini.attention import AttentionSpec
+from var_mini.generation import RunSettings
 
 from .line import TIDY_EVERY
 
@@ -36,15 +39,14 @@ def grown(url: str, process_id: int, count: int, progress: Callable[[str], None]
     """
     names = checkpoints.available()
     kinds = [(name, attention) for attention in ATTENTION for name in names if _can(name, attention)]
-    # the listener that the button Generate starts; the configuration names it
     listeners = json.loads(_ask(url, "GET", "/config"))["dependencies"]
-    choose, draw = (next(one["id"] for one in listeners if one["api_name"] == name) for name in ("choose_model", "draw"))
+    draw = next(one["id"] for one in listeners if one["api_name"] == "draw")  # that of the first screen
     readings = {"start_bytes": resident(process_id)}
     progress(f"start: {readings['start_bytes'] / 1e6:.0f} MB")
     for i in range(count):
         name, attention = kinds[i % len(kinds)]
         classes = checkpoints.load_config(name).transformer.num_classes
-        _run(url, (choose, draw) if i % 2 else None, name, i % classes, 1_000_000 + i, attention)
+        _run(url, draw if i % 2 else None, name, i % classes, 1_000_000 + i, attention)
         if i + 1 == len(kinds):
             readings["every_kind_once_bytes"] = resident(process_id)
         if (i + 1) % 25 == 0:
@@ -66,22 +68,20 @@ def _can(name: str, attention: str) -> bool:
     return not attention.startswith("landmark") or int(attention.rpartition("-")[2]) in stored(name)["landmarks"]
 
 
-def _run(url: str, listeners: tuple[int, int] | None, name: str, label: int, seed: int, attention: str) -> None:
-    """One run, by the page's listeners of the model and of Generate, or else as a program. RuntimeError where it fails."""
-    if listeners is None:
+def _run(url: str, listener: int | None, name: str, label: int, seed: int, attention: str) -> None:
+    """One run, by the first screen's listener, or else as a program. RuntimeError where it fails."""
+    if listener is None:
         event = json.loads(_ask(url, "POST", f"{API}/call/generate", {"data": [name, label, seed, -1, -1, -1, -1, attention]}))
         stream, done = _ask(url, "GET", f"{API}/call/generate/{event['event_id']}"), b"event: complete"
     else:
         config, session = checkpoints.load_config(name), uuid.uuid4().hex
-        own, style = config.sampling, config.transformer.num_styles or None
-        method, _, number = attention.partition("-")
-        parameters = [number if method == "poly" else "2", int(number) if method == "landmark" else 64, 2]
-        data = [name, label, seed, own.guidance, own.temperature, own.top_k, own.top_p, method, *parameters, style]
-        choose, draw = listeners
-        _ask(url, "POST", f"{API}/run/predict", {"fn_index": choose, "data": [name], "session_hash": session})
-        _ask(url, "POST", f"{API}/queue/join", {"fn_index": draw, "data": data, "session_hash": session})
+        style = config.transformer.num_styles or None
+        settings = RunSettings(name, label, seed, config.sampling, AttentionSpec.parse(attention), style).to_dict()
+        asked = {"number": seed, "settings": settings}
+        body = {"fn_index": listener, "data": [], "event_data": asked, "session_hash": session}
+        _ask(url, "POST", f"{API}/queue/join", body)
         stream, done = _ask(url, "GET", f"{API}/queue/data?session_hash={session}"), b'"success":true'
-    if done not in stream:
+    if done not in stream or re.search(rb'"error": ?"', stream):
         raise RuntimeError(f"a run of {name} with {attention} attention failed: {stream[-300:]!r}")
 
 
