@@ -43,6 +43,7 @@ def axe_script() -> str:
 
 def open_tab(page, name: str) -> None:
     """Opens a tab; in a narrow window those that do not fit are behind a menu."""
+    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
     button = page.locator(f"#vm-tab-{name}-button")
     if button.count():
         button.click()

@@ -311,6 +311,7 @@ def test_without_trained_models_there_is_no_ladder(monkeypatch):
 
 
 def open_tab(page):
+    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
     button = page.locator("#vm-tab-cost-button")
     page.wait_for_timeout(300)  # tabs that do not fit move into a menu
     if button.count() and button.is_visible():

@@ -198,6 +198,7 @@ def test_checked_ids_are_tensors_of_every_scale(tiny):
 
 
 def open_tab(page) -> None:
+    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
     name = EN["tab_edit"]
     if not page.get_by_role("tab", name=name).is_visible():  # on a phone, behind three dots
         page.locator("#vm-tabs .overflow-menu > button").first.click()

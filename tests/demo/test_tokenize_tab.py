@@ -233,6 +233,7 @@ def test_bad_uploads_get_a_sentence(tiny, change, message):
 def open_tab(page) -> None:
     name = EN["tab_tokenize"]
     page.locator("#vm-first[data-scales]").wait_for()
+    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
     if not page.get_by_role("tab", name=name).is_visible():  # on a phone, behind three dots
         page.locator("#vm-tabs .overflow-menu > button").first.click()
         page.locator("#vm-tabs .overflow-dropdown button", has_text=name).click()
