@@ -168,7 +168,7 @@ def _model(page, model: Model, seeds: int, blank: float, root: str) -> dict:
     config, name = model.config, model.config.name
     loaded = page.evaluate("(name) => check.load(name)", name)
     by_attention, memory = {}, 0.0
-    for attention in ATTENTIONS if model.transformer.calibrated("landmarks") else ATTENTIONS[:2]:
+    for attention in ATTENTIONS if model.transformer.calibration.landmarks else ATTENTIONS[:2]:
         found, ids = Found(), {}
         for seed in range(seeds):
             settings = _settings(model, seed, {"attention": attention})
