@@ -28,7 +28,7 @@ lab: .venv/.demo
 notebooks: .venv/.dev
 	$(BIN)/python -m notebooks.build
 
-# everything, as CI does: about a quarter of an hour on two cores
+# everything, as CI does: some twenty minutes on two cores
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile --durations 25
 
