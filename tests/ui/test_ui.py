@@ -10,10 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import gradio
 import numpy as np
 import pytest
 from PIL import Image
 
+import demo
 from demo import front, links, models, thumbnails
 from tests.demo.asgi import ask
 from var_mini import checkpoints
@@ -123,3 +125,14 @@ def test_a_style_that_lacks_a_thing_borrows_its_picture():
         wanted = data.images[index].permute(1, 2, 0).double().reshape(32, 2, 32, 2, 3).mean((1, 3)).numpy()
         row, column = divmod(label, 32)
         assert np.abs(sheet[32 * row : 32 * row + 32, 32 * column : 32 * column + 32] - wanted).mean() < 6  # the sheet is lossy
+
+
+def test_what_floats_over_the_page_lies_above_gradio_s_own_layers():
+    """Gradio's labels are layers up to --layer-5: at the same height the later one in the page catches the click."""
+    sheets = (Path(gradio.__file__).parent / "templates/frontend").rglob("*.css")
+    highest = max(int(layer) for sheet in sheets for layer in re.findall(r"--layer-5:\s*(\d+)", sheet.read_text()))
+    own = (Path(demo.__file__).parent / "style.css").read_text() + (front.FOLDER / "style.css").read_text()
+    floating = re.findall(r"([^{}]*)\{([^}]*position: (?:fixed|sticky; bottom)[^}]*)\}", own)
+    assert {selector.split()[-1] for selector, _ in floating} == {".vt-dock", "#vm-waiting", ".vu-bar", ".vu-panel"}
+    for selector, rules in floating:
+        assert int(re.search(r"z-index: (\d+)", rules)[1]) > highest, selector
