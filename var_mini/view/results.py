@@ -1,4 +1,4 @@
-"""Tables of the README and of assets/results, made from the stored JSON of the commands, so that none is typed by hand."""
+"""Tables of the docs and of assets/results, made from the stored JSON of the commands, so that none is typed by hand."""
 
 from __future__ import annotations
 
@@ -201,13 +201,30 @@ def peers_table(folder: Path | str) -> str:
     )
 
 
+def live_table(folder: Path | str) -> str:
+    """The models drawn in a browser beside torch, one thread each: times, and runs with the very ids of torch."""
+    lines = ["| model | attention | equal runs | browser | torch | loaded in | at most |", "| --- |" + " --- |" * 6]
+    stored = _stored(folder, "live")
+    for name, model in stored["models"].items():
+        for attention, run in model["attention"].items():
+            equal = f"{run['ids_equal']} of {run['runs']}" + (f" and {run['near_ties']} near ties" if run["near_ties"] else "")
+            cells = [f"`{name}`", f"`{attention}`", equal, _milliseconds(run["seconds"]), _milliseconds(run["torch_seconds"])]
+            lines.append("| " + " | ".join([*cells, _milliseconds(model["load_s"]), f"{model['memory_mb']:.0f} MB"]) + " |")
+    machine = stored["machine"]
+    lines += [
+        "",
+        f"`python -m demo.live --check --json`, on {machine['processor']}, torch {machine['torch']}, {machine['date']}.",
+    ]
+    return "\n".join(lines)
+
+
 def all_tables(folder: Path | str) -> list[str]:
-    """Every table of the README and of assets/results/README.md."""
+    """Every table of the docs and of assets/results/README.md."""
     emoji = [table(folder, EMOJI, EMOJI_QUALITY, EMOJI_SPEED), guidance_table(folder, EMOJI[0]), ladder_table(folder)]
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
-    return [table(folder, FASHION), *emoji, *errors, *scaling, memory, raster, peers]
+    return [table(folder, FASHION), *emoji, *errors, *scaling, memory, raster, peers, live_table(folder)]
 
 
 def _stored(folder: Path | str, name: str) -> dict:
