@@ -9,6 +9,6 @@ os.environ["GRADIO_RUN_HISTORY"] = "False"  # and keeps no record of runs in the
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 
-DEFAULT_MODEL = "fashion-28"  # the model that the page opens with unless another is asked for
+DEFAULT_MODEL = "things-64"  # the model that the page opens with unless another is asked for
 # The tabs below the first screen, in the order of a lesson; demo/NAME_tab.py builds each, and nothing in one knows of another.
 CHAPTERS = ("draw", "tokenize", "masks", "lowrank", "cost", "edit")

@@ -7,6 +7,9 @@ import torch
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints
+from var_mini import data as datasets
+from var_mini.analysis import sampling_choice
+from var_mini.analysis.distances import relative_frechet
 from var_mini.analysis.evaluation_pairs import has_trained_relative
 from var_mini.analysis.inspection import attention_row
 from var_mini.config import ModelConfig
@@ -162,3 +165,35 @@ def test_relatives_are_the_same_drawing_in_another_set():
     data = ImageData("d", ("a", "b"), blank, labels, torch.cat([blank, blank[:1]]), torch.tensor([0, 1, 0]))
     data.style_names, data.train_styles, data.test_styles = styles, torch.tensor([0, 2]), torch.tensor([1, 1, 2])
     assert has_trained_relative(data).tolist() == [True, False, False]
+
+
+def test_sampling_is_chosen_by_what_the_judge_recognises(monkeypatch):
+    """Of drawn training pairs, the same for every setting; the Frechet distance is to training pictures."""
+    colour = ModelConfig(
+        "c",
+        replace(TINY_TOKENIZER, image_channels=3, stem=4),
+        replace(TINY_TRANSFORMER, num_styles=2),
+        THINGS,
+        style_names=STYLES,
+    )
+    model, judge = awake(Model.build(colour)), Judge(3, 2).eval()
+    side = colour.tokenizer.image_size
+    pictures = torch.randint(256, (120, 3, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    things, styles = torch.arange(120) % 3, torch.arange(120) % 2
+    data = ImageData(
+        "c", THINGS, pictures, things, pictures[:0], things[:0], style_names=STYLES, train_styles=styles, test_styles=styles[:0]
+    )
+    monkeypatch.setattr(checkpoints, "load", lambda name: model)
+    monkeypatch.setattr(datasets, "load", lambda name: data)
+    monkeypatch.setattr(sampling_choice, "load_judge", lambda data: judge)
+    monkeypatch.setattr(sampling_choice, "GUIDANCE", (0.0, 2.0))
+    monkeypatch.setattr(sampling_choice, "TOP_P", (0.5,))
+    plain, guided = sampling_choice.measure_settings("c", 100)
+    asked = data.train_conditions[torch.randperm(120, generator=torch.Generator().manual_seed(1))[:100]]
+    images = model.sample_images(
+        asked[:, 0].tolist(), list(range(100)), Sampling(guidance=2.0, top_p=0.5), style=asked[:, 1].tolist()
+    )
+    seen, real = judge.judge(images * 2 - 1), judge.judge(datasets.to_unit(pictures))
+    assert guided["style_accuracy"] == pytest.approx((seen.style == asked[:, 1]).float().mean().item(), abs=0.011)
+    assert guided["frechet_to_training"] == pytest.approx(relative_frechet(seen.features, real.features), rel=1e-2)
+    assert plain["guidance"] == 0.0 and plain["frechet_to_training"] != guided["frechet_to_training"]

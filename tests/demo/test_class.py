@@ -21,8 +21,8 @@ EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 @pytest.mark.parametrize(
     ("arguments", "launched"),
     [
-        ([], ("fashion-28", "127.0.0.1", 7860, False)),
-        (["--share", "--port", "8123"], ("fashion-28", "127.0.0.1", 8123, True)),
+        ([], ("things-64", "127.0.0.1", 7860, False)),
+        (["--share", "--port", "8123"], ("things-64", "127.0.0.1", 8123, True)),
         (["--host", "0.0.0.0", "--model", "fashion-28-bounded"], ("fashion-28-bounded", "0.0.0.0", 7860, False)),
     ],
 )
