@@ -30,6 +30,7 @@ PREFIX = "/ui/"
 FOLDER = Path(var_mini.__file__).parent / "ui"
 FILES = StaticFiles(directory=FOLDER)
 HOST = "hosts/gradio.js"
+MODULE = f"import(new URL('ui/{HOST}', document.baseURI))"  # how a component of the page comes to it
 IMPORT = re.compile(r"^import .* from '(\.[^']+)';$", re.MULTILINE)
 AS_IT_IS = "!'()*"  # what the browser's encodeURIComponent leaves, too
 SERVED = (".js", ".css", ".json")
@@ -159,7 +160,7 @@ def describe(name: str) -> dict:
     label, seed, style = links.first_choice(name)
     return {
         "name": name,
-        "shown": wording.text("model_published", name=name) if name in checkpoints.OFFICIAL else config.name,
+        "shown": models.shown(name),
         "patch_nums": list(config.pyramid.patch_nums),
         "size": t.image_size,
         "codes": t.vocab_size,

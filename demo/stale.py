@@ -30,4 +30,9 @@ def follow(controls: list, results: list[gr.HTML]) -> None:
     for control in controls:
         control.input(None, js=mark, **quiet)
     for result in results:
-        result.change(None, js=CLEAR % json.dumps(result.elem_id), **quiet)
+        result.change(None, js=clear(result), **quiet)
+
+
+def clear(result: gr.HTML) -> str:
+    """The script that takes the mark away."""
+    return CLEAR % json.dumps(result.elem_id)

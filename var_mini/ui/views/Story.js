@@ -1,9 +1,10 @@
-// The first three chapters: text beside a live view of the same run as the first screen. Each has an address of its own: #idea ...
+// The first three chapters: text beside a live view of the same run as the first screen. Others follow below them, see lib/story.js.
 
 import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
 import { wordsOf } from '../lib/format.js';
 import { createRace } from '../lib/race.js';
 import { added, whole } from '../lib/run.js';
+import { nextOf, numberOf } from '../lib/story.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { Place, placeOf } from '../parts/Map.js';
@@ -11,8 +12,24 @@ import { pixelsOf } from '../parts/Pyramid.js';
 
 const GREY = 128;
 
-export function Chapter({ id, number, word, children }) {
-  return html`<section class="vu-chapter" id=${id} aria-label=${word(`${id}_title`)}><h2>${number && html`<span>${number}</span>`}${word(`${id}_title`)}</h2><div class="vu-chapter-body">${children}</div></section>`;
+const HERE = ['idea', 'word', 'sum'];
+
+const Name = ({ id, word }) => html`<b>${numberOf(id)}</b> ${word(`${id}_title`)}`;
+
+export function Next({ id, there, word }) {
+  const next = nextOf(id, there);
+  return next ? html`<p class="vu-next"><a href=${`#${next}`}>${word('next')} <${Name} id=${next} word=${word} /> <span aria-hidden="true">\u2192</span></a></p>` : '';
+}
+
+// one that stands `apart`, in a tab, is found by the tab's name, and ends below
+export function Chapter({ id, there, word, apart = false, children }) {
+  const number = numberOf(id);
+  return html`<section class="vu-chapter" id=${apart ? undefined : id} aria-label=${word(`${id}_title`)}><h2>${number > 0 && html`<span>${number}</span>`}${word(`${id}_title`)}</h2>
+    <div class="vu-chapter-body">${children}</div>${!apart && html`<${Next} ...${{ id, there, word }} />`}</section>`;
+}
+
+function Contents({ there, word }) {
+  return html`<nav class="vu-contents" aria-label=${word('contents')}><ol>${there.map((id) => html`<li key=${id}><a href=${`#${id}`}><${Name} id=${id} word=${word} /></a></li>`)}</ol></nav>`;
 }
 
 // 1: the finished picture uncovered token by token, beside the same picture scale by scale, a step each at a time
@@ -86,14 +103,20 @@ function Sum({ run, word }) {
       <p class="vu-hint">${word('sum_note')}</p></div>`;
 }
 
-function Story({ first, word, engine, calm }) {
-  const { run } = useStore(first.store);
-  if (!whole(run) || run.scales.some((scale) => !scale.image)) return '';
-  return html`<${Chapter} id="idea" number="1" word=${word}><${Race} ...${{ run, word, calm }} /><//>
-    ${engine.candidates && html`<${Chapter} id="word" number="2" word=${word}><${Swap} ...${{ run, word, engine }} /><//>`}
-    <${Chapter} id="sum" number="3" word=${word}><${Sum} ...${{ run, word }} /><//>`;
+function Story({ first, word, engine, calm, there }) {
+  const { run } = useStore(first.store), own = (engine.candidates ? there : there.filter((id) => id !== 'word'));
+  const ready = whole(run) && run.scales.every((scale) => scale.image), part = { there: own, word };
+  return html`<${Contents} there=${own} word=${word} />${ready && html`<${Chapter} id="idea" ...${part}><${Race} ...${{ run, word, calm }} /><//>
+    ${engine.candidates && html`<${Chapter} id="word" ...${part}><${Swap} ...${{ run, word, engine }} /><//>`}
+    <${Chapter} id="sum" ...${part}><${Sum} ...${{ run, word }} /><//>`}`;
 }
 
-export function mountStory(root, first, { engine, all, language, calm }) {
-  render(html`<${Story} first=${first} engine=${engine} calm=${calm} word=${wordsOf(all, language)} />`, root);
+// `there`: the chapters that the page has, with those that others mount
+export function mountStory(root, first, { engine, all, language, calm, there = HERE }) {
+  render(html`<${Story} first=${first} engine=${engine} calm=${calm} there=${there} word=${wordsOf(all, language)} />`, root);
+}
+
+// the end of a chapter that stands apart
+export function mountFoot(root, { id, all, language }) {
+  render(html`<${Next} id=${id} word=${wordsOf(all, language)} />`, root);
 }
