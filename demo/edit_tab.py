@@ -34,6 +34,8 @@ SHOWN = 336  # pixels of a picture in the result
 STRIPE = 12  # pixels from stripe to stripe over the masked part
 VEIL = np.array([230, 159, 0], np.uint8)  # colour of the stripes, of Okabe and Ito
 
+DEPENDS = ("model", "style", "guidance", "temperature", "top_k", "top_p")  # of the first screen's settings
+
 SCRIPT = """
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
@@ -187,7 +189,8 @@ def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None)
             yield shown | {"note": _note(config, inside, len(steps), language)}, gr.skip()
     except ERRORS as error:
         raise readable(error) from None
-    yield gr.skip(), result(before.image[0], trace.image[0], mask, settings.subject, language)
+    shown = result(before.image[0], trace.image[0], mask, settings.subject, language)
+    yield gr.skip(), stale.of(settings.to_dict(), shown, *DEPENDS)
 
 
 def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: str) -> str:

@@ -17,7 +17,7 @@ from var_mini.generation.sampling import MAX_SEED
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import Mark, Series, line_chart, number
 
-from . import models, runs, wording
+from . import models, runs, stale, wording
 from .errors import readable
 
 BOUNDS = tuple(2.0 ** (j / 2) for j in range(-4, 9))  # 0.25 to 16
@@ -58,7 +58,8 @@ def curves(record, source, layer, bound, degree, count, request: gr.Request = No
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
     note = _on_what(vectors, source, config, layer, int(label), int(seed), language)
-    return f'<div class="vm-limits"><div>{"".join(charts)}</div><p class="vm-limits-note">{escape(note)}</p></div>'
+    shown = f'<div class="vm-limits"><div>{"".join(charts)}</div><p class="vm-limits-note">{escape(note)}</p></div>'
+    return stale.of(record, shown, "model", *(("label", "seed") if source == "model" else ()))
 
 
 # -- what is measured on ---------------------------------------------------------------------------------------------

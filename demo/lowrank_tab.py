@@ -45,7 +45,8 @@ def toggle(record, request: gr.Request = None) -> tuple:
         errors = measured_errors(model, settings, spec)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
-    return area, comparison, heat(errors, spec, wording.text("lowrank_heat_measured", language), language, measured=True)
+    table = heat(errors, spec, wording.text("lowrank_heat_measured", language), language)
+    return area, stale.of(record, comparison), stale.of(record, table)
 
 
 def measured_errors(model, settings: runs.Settings, spec: AttentionSpec) -> np.ndarray:
@@ -66,7 +67,7 @@ def recorded(record, request: gr.Request = None) -> str:
     errors = _stored(config, name, spec)
     if errors is None:
         return _hint(wording.text("lowrank_heat_none", language))
-    return heat(errors, spec, wording.text("lowrank_heat_recorded", language), language)
+    return stale.of(record, heat(errors, spec, wording.text("lowrank_heat_recorded", language), language), "model", "attention")
 
 
 def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray | None:
@@ -80,8 +81,8 @@ def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray |
 # -- the heat table --------------------------------------------------------------------------------------------------
 
 
-def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str, measured: bool = False) -> str:
-    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all; `measured` on a run of the visitor's.
+def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str) -> str:
+    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all.
 
     Values are text; colours are cividis, from the least to the largest error of both tables.
     """
@@ -90,8 +91,7 @@ def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str, meas
     ends = low, max(max(values.max() for _, values in tables), low * NARROWEST)
     body = "".join(_table(wording.text(name, language), values, ends, language) for name, values in tables)
     title = escape(wording.text("lowrank_heat_title", language, name=spec))
-    mark = " data-measured" if measured else ""
-    return f'<section class="vm-heat"{mark}><h2>{title}</h2><p>{escape(note)}</p><div>{body}</div></section>'
+    return f'<section class="vm-heat"><h2>{title}</h2><p>{escape(note)}</p><div>{body}</div></section>'
 
 
 def _hint(text: str) -> str:

@@ -15,9 +15,8 @@ const base = new URL('../', import.meta.url);
 const engine = gradioEngine(base);
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const LINKS = { paper: 'https://arxiv.org/abs/2404.02905', lowrank: 'https://arxiv.org/abs/2501.04377', licences: new URL('data/licences.txt', base).href };
-// where results of the settings stand, and what shows that there are any
-const RESULTS = { 'vm-compare': 'figure, table', 'vm-gallery': 'figure', 'vm-lowrank-compare': 'figure, table',
-  'vm-lowrank-heat': '[data-measured]', 'vm-lowrank-limits': 'svg', 'vm-edit-run': '.vx[data-drawn]:not([data-drawn="0"])', 'vm-edit-result': 'figure' };
+// where results stand that say, as demo/stale.py writes it, which settings they are of; those of low rank are of the kind set beside the exact one
+const RESULTS = ['vm-compare', 'vm-gallery', 'vm-lowrank-compare', 'vm-lowrank-heat', 'vm-lowrank-limits', 'vm-edit-result'];
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
 
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
@@ -37,17 +36,30 @@ function languages(code) {
 
 const sheets = (model, style, kind) => new URL(`data/${kind}.webp?model=${encodeURIComponent(model.name)}&style=${style ?? 0}`, base).href;
 
-// results further down belong to the settings that they were asked with
-function follow(store, text) {
+const recordOf = ({ model, settings }, low) => toRecord(low ? { ...settings, attention: lowRank(model, settings) } : settings);
+
+// Marks results further down that are of other settings than the first screen has now. `renewed` is told that one was replaced.
+function createJudge(store, text) {
+  const judge = (id) => {
+    const result = document.getElementById(id), told = result?.querySelector('[data-settings]');
+    if (!told) return;
+    const now = recordOf(store.get(), id.startsWith('vm-lowrank'));
+    const other = Object.entries(JSON.parse(told.dataset.settings)).some(([name, value]) => (now[name] ?? null) !== value);
+    if (other) Object.assign(result.dataset, { stale: text, other: '' });
+    else if ('other' in result.dataset) { delete result.dataset.stale; delete result.dataset.other; } // what a control of its own marked stays
+  };
   let last = store.get().settings;
   store.subscribe(({ settings }) => {
     if (settings === last) return;
     last = settings;
-    for (const [id, sign] of Object.entries(RESULTS)) {
-      const result = document.getElementById(id);
-      if (result?.querySelector(sign)) result.dataset.stale = text;
-    }
+    RESULTS.forEach(judge);
   });
+  return (id) => {
+    const { dataset } = document.getElementById(id);
+    delete dataset.stale;
+    delete dataset.other;
+    judge(id);
+  };
 }
 
 // the page is there, though its first run may still be drawn
@@ -58,9 +70,8 @@ const made = (async () => {
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY });
   let asked = null, problem = '';
   try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
-  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => toRecord(first.store.get().settings), store: first.store, acts: first.acts,
-    failed: () => engine.failed(wordsOf(all, language)('failed')) };
-  follow(first.store, wordsOf(all, language)('stale_result'));
+  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), store: first.store, acts: first.acts,
+    renewed: createJudge(first.store, wordsOf(all, language)('stale_result')), failed: () => engine.failed(wordsOf(all, language)('failed')) };
   chapters.begin(names);
   return { first, asked, problem };
 })();
@@ -83,9 +94,9 @@ export async function chapter(element, props, tell) {
   let last = null, told = null;
   mountHead(element.querySelector('.vu'), { store, acts }, { name, wants, all, language });
   const look = () => {
-    const { model, settings } = store.get();
-    if (settings !== last) props.value = toRecord(wants.includes('low_rank') ? { ...settings, attention: lowRank(model, settings) } : settings);
-    last = settings;
+    const state = store.get();
+    if (state.settings !== last) props.value = recordOf(state, wants.includes('low_rank'));
+    last = state.settings;
     const followed = JSON.stringify(follows.map((one) => props.value[one]));
     if (followed === told || !element.getClientRects().length) return;
     told = followed;
