@@ -64,10 +64,10 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, chapters: names }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
+  const [{ model, models, chapters: names, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
-  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY });
+  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
   let asked = null, problem = '';
   try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
   window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), store: first.store, acts: first.acts,
