@@ -233,6 +233,12 @@ def build_tab(default_model: str) -> None:
     t, config = wording.shown, checkpoints.load_config(default_model)
     wants = ("model", "class", "style", "seed", "guidance")
     head = chapter.head("edit", default_model, wants, follows=("model",))
+    with gr.Row(elem_classes="vm-controls"):
+        own = _first_label(config)
+        label = gr.Dropdown(
+            models.class_choices(config), value=own, label=t("edit_class"), scale=3, min_width=150, elem_id="vm-edit-class"
+        )
+        seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
     board = gr.HTML(
         _nothing(default_model, config),
         html_template='<div class="ve"></div>',
@@ -242,12 +248,6 @@ def build_tab(default_model: str) -> None:
         apply_default_css=False,
         elem_id="vm-edit",
     )
-    with gr.Row(elem_classes="vm-controls"):
-        own = _first_label(config)
-        label = gr.Dropdown(
-            models.class_choices(config), value=own, label=t("edit_class"), scale=3, min_width=150, elem_id="vm-edit-class"
-        )
-        seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
     shown = gr.HTML(apply_default_css=False, elem_id="vm-edit-result")
     empty = payload(Trace({}), config, colours=models.no_colours(config)) | {"note": ""}  # out of sight until something is drawn
     view = explorer.component(empty, "vm-edit-run")
