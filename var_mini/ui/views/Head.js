@@ -25,6 +25,7 @@ function Shared({ store, acts, wants, word, all, language }) {
   const { model, models, settings } = useSettings(store);
   const classes = useMemo(() => model.class_names.map((name, i) => [[model.class_groups[i], name].filter(Boolean)
     .map((part) => title(part, all.names, language)).join(' \u00b7 '), String(i)]), [model, language]);
+  const drawn = wants.includes('low_rank') && wants.includes('class'); // a chapter that only counts breaks nothing
   const attention = lowRank(model, settings), breaks = attention.startsWith('poly') && !model.bounded, better = breaks && boundedLike(model, models);
   const number = (name) => (event) => acts.change({ [name]: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) });
   const controls = {
@@ -39,7 +40,7 @@ function Shared({ store, acts, wants, word, all, language }) {
   };
   return html`<div class="vu-shared" role="group" aria-label=${word('shared')}>${wants.map((name) => html`<div key=${name} data-setting=${name}>${controls[name]()}</div>`)}</div>
     <p class="vu-hint">${word('shared_note')}</p>
-    ${wants.includes('low_rank') && breaks && html`<p class="vu-warning"><span>${word('shared_breaks', { model: model.shown })}</span>
+    ${drawn && breaks && html`<p class="vu-warning"><span>${word('shared_breaks', { model: model.shown })}</span>
       ${better && html`<button type="button" class="vu-button" onclick=${() => acts.choose(better.name)}>${word('shared_bounded', { model: better.shown })}</button>`}</p>`}`;
 }
 
