@@ -43,6 +43,7 @@ const other = (id) => document.querySelector(`#${{id}} .vx-root`)?.explorer?.run
 const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
 const editor = mount(element.querySelector('.ve'), {{
   words: props.words[language],
+  named: (name) => window.varMini?.named(name) ?? name,
   plan: async (query) => {{
     const answer = await server.plan(query);
     if (answer.error) throw new Error(answer.error);

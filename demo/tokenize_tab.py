@@ -37,6 +37,7 @@ PICK_SCRIPT = """
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const picker = mount(element.querySelector('.vp'), {{
   words: props.words[language],
+  named: (name) => window.varMini?.named(name) ?? name,
   sample: (name) => trigger('sample', {{ name }}),
   drawing: (image) => trigger('drawing', {{ image }}),
 }});

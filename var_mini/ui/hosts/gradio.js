@@ -1,7 +1,7 @@
 // The first screen on the Gradio page: it stands there before Gradio does, and is linked to it as soon as its bridge is made.
 
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
-import { wordsOf } from '../lib/format.js';
+import { title, wordsOf } from '../lib/format.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mount } from '../views/First.js';
@@ -70,7 +70,7 @@ const made = (async () => {
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
   let asked = null, problem = '';
   try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
-  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), store: first.store, acts: first.acts,
+  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), named: (name) => title(name, all.names, language), store: first.store, acts: first.acts,
     renewed: createJudge(first.store, wordsOf(all, language)('stale_result')), failed: () => engine.failed(wordsOf(all, language)('failed')) };
   chapters.begin(names);
   return { first, asked, problem };
