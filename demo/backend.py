@@ -1,10 +1,9 @@
-"""The choice of an attention back end on the page: its controls, and the checked spec behind them."""
+"""Which attention back ends a model can compute, and the checked spec of one that is asked for."""
 
 from __future__ import annotations
 
 import contextlib
 
-import gradio as gr
 from safetensors import SafetensorError, safe_open
 
 from var_mini import checkpoints, validate
@@ -13,9 +12,6 @@ from var_mini.attention.spec import METHODS
 from var_mini.config import ModelConfig
 
 from . import wording
-
-LANDMARKS = (16, 32, 64)  # on offer where a model has none stored; the run then says why it cannot use them
-PARAMETERS = {"poly": "polynomial", "landmark": "landmarks", "pool": "factor"}  # method -> its only parameter
 
 
 def stored(name: str) -> dict[str, list[int]]:
@@ -61,10 +57,6 @@ def _lacking(spec: AttentionSpec, what: str, has: list[int]) -> str:
     return wording.text("not_stored", name=spec, what=wording.text(what), stored=listed)
 
 
-def landmark_choices(name: str) -> list[int]:
-    return stored(name)["landmarks"] or list(LANDMARKS)
-
-
 def specs(name: str) -> list[str]:
     """The back ends that a model can be asked for, as a run's record names them."""
     config, has = checkpoints.load_config(name), stored(name)
@@ -75,55 +67,3 @@ def specs(name: str) -> list[str]:
         with contextlib.suppress(ValueError):  # a degree whose features would be too many for this head
             offered.append(str(supported(name, config, spec)))
     return list(dict.fromkeys(offered))
-
-
-CHOICES = {
-    "method": {
-        "exact": "back_end_exact",
-        "poly": "back_end_poly",
-        "landmark": "back_end_landmark",
-        "pool": "back_end_pool",
-        "auto": "back_end_auto",
-    },
-    "polynomial": {
-        "2": "polynomial_2",
-        "2-calibrated": "polynomial_2_calibrated",
-        "4": "polynomial_4",
-        "4-calibrated": "polynomial_4_calibrated",
-    },
-    "factor": {2: "factor_2", 4: "factor_4"},
-}
-
-
-def choices(control: str, language: str = "en") -> list[tuple]:
-    """(shown name, value) of a control in one language."""
-    return [(wording.text(name, language), value) for value, name in CHOICES[control].items()]
-
-
-def controls(name: str, first: str = "exact") -> list[gr.Dropdown]:
-    """The back end, `first` at first, and its parameters, in the order of `checked`; only the fitting parameter is visible."""
-    numbers = landmark_choices(name)
-    offers = {
-        "method": (choices("method"), first, "back_end"),
-        "polynomial": (choices("polynomial"), "2", "polynomial"),
-        "landmarks": ([(str(m), m) for m in numbers], numbers[-1], "landmarks"),
-        "factor": (choices("factor"), 2, "factor"),
-    }
-    return [
-        gr.Dropdown(
-            offered,
-            value=value,
-            label=wording.shown(label),
-            info=wording.shown(f"{label}_info"),
-            visible=control in ("method", PARAMETERS.get(first)),
-            filterable=False,
-            scale=2,
-            min_width=170,
-        )
-        for control, (offered, value, label) in offers.items()
-    ]
-
-
-def visibility(method) -> list:
-    """Shows the parameter of the chosen method and hides the others."""
-    return [gr.update(visible=PARAMETERS.get(str(method)) == name) for name in PARAMETERS.values()]

@@ -20,14 +20,13 @@ from var_mini.theory import sliders
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, gate, guard, models, runs, tokenize_tab, wording
+from . import explorer, front, gate, guard, models, runs, tokenize_tab, wording
 from .errors import message, readable
 from .events import event_field
 
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
-MODULE = "import(new URL('ui/hosts/gradio.js', document.baseURI))"
 # the names of the events must stand here in quotes, or the component does not know them
-SCRIPT = MODULE + ".then((host) => host.connect({ props, trigger, watch, server, events: ['draw', 'stop'] }));"
+SCRIPT = front.MODULE + ".then((host) => host.connect({ props, trigger, watch, server, events: ['draw', 'stop'] }));"
 # a draw that the queue refuses ends without a value
 FAILED = "() => { window.varMini?.failed(); }"
 

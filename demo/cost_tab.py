@@ -14,7 +14,7 @@ from var_mini import validate
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
-from . import cost_ladder, cost_view, wording
+from . import chapter, cost_ladder, cost_view, wording
 from .errors import message, readable
 
 SECONDS = 20.0  # of one measurement: others wait for the worker
@@ -208,6 +208,7 @@ def build_tab(default_model: str) -> None:
     t, (first_what, first_dim) = wording.shown, FIRST
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Column(elem_id="vm-cost"):
+        chapter.head("cost", default_model)
         gr.Markdown(f"### {t('cost_measured')}")
         gr.Markdown(t("cost_measured_intro"))
         with gr.Row(elem_classes="vm-controls"):
@@ -249,6 +250,7 @@ def build_tab(default_model: str) -> None:
             gpu_dim = gr.Radio(list(cost_view.ROOFLINE_HEAD_DIMS), value=first_dim, label=t("cost_head_dim"))
         model = gr.HTML(elem_id="vm-cost-modelled", elem_classes="vm-cost-part", apply_default_css=False)
         cost_ladder.build()
+        chapter.foot("cost")
 
     asked = [what, head_dim, sides, methods]
     prepared = run_button.click(prepare, asked, status, **quiet)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import bridge, compare, gallery, runs, stale, wording
+from . import bridge, compare, front, gallery, runs, stale, wording
 from .errors import readable
 
-NUMBERS = bridge.MODULE + ".then((host) => host.numbers(element));"
+NUMBERS = front.MODULE + ".then((host) => host.numbers(element));"
 
 
 def compared(record, versus, request: gr.Request = None) -> tuple:
     """As `compare.compare`, of the settings that the first screen shows; what is wrong with them becomes a gr.Error."""
     try:
-        return compare.compare(runs.from_record(record), versus, wording.language(request))
+        area, html = compare.compare(runs.from_record(record), versus, wording.language(request))
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
+    return area, stale.of(record, html)
 
 
 def build_tab(default_model: str) -> None:

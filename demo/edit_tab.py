@@ -7,7 +7,6 @@ along with the mask.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -18,15 +17,13 @@ from PIL import Image
 
 from var_mini import checkpoints, validate
 from var_mini.analysis.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
-from var_mini.attention import AttentionSpec
-from var_mini.config import ModelConfig, Sampling
+from var_mini.config import ModelConfig
 from var_mini.data import samples
 from var_mini.generation import Trace
-from var_mini.generation.settings import checked_style
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, models, runs, stale, wording
+from . import chapter, explorer, models, runs, stale, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
@@ -37,12 +34,16 @@ SHOWN = 336  # pixels of a picture in the result
 STRIPE = 12  # pixels from stripe to stripe over the masked part
 VEIL = np.array([230, 159, 0], np.uint8)  # colour of the stripes, of Okabe and Ito
 
+DEPENDS = ("model", "style", "guidance", "temperature", "top_k", "top_p")  # of the first screen's settings
+
 SCRIPT = """
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const other = (id) => document.querySelector(`#${{id}} .vx-root`)?.explorer?.run();
+const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
 const editor = mount(element.querySelector('.ve'), {{
   words: props.words[language],
+  named: (name) => window.varMini?.named(name) ?? name,
   plan: async (query) => {{
     const answer = await server.plan(query);
     if (answer.error) throw new Error(answer.error);
@@ -51,16 +52,15 @@ const editor = mount(element.querySelector('.ve'), {{
   sources: {{
     draw: () => trigger('draw'),
     sample: (name) => trigger('sample', {{ name }}),
-    run: () => window.varMini?.run(),
-    picture: () => other('vm-tokenize'),
-    result: () => other('vm-edit-run'),
+    run: () => mine(window.varMini?.run()),
+    picture: () => mine(other('vm-tokenize')),
+    result: () => mine(other('vm-edit-run')),
     take: (run) => trigger('take', {{ model: run.settings.model, subject: run.subject, ids: run.scales.map((s) => s.ids) }}),
   }},
   redraw: (query) => trigger('redraw', query),
 }});
 watch('value', () => editor.show(props.value));
 editor.show(props.value);
-trigger('first');
 """
 
 
@@ -84,69 +84,52 @@ def _of_ids(name: str, ids: list[torch.Tensor], subject: str) -> dict:
     return start(name, picture_of_ids(models.load_model(name).model, ids), subject)
 
 
-def start_first(name):
-    """What stands on the tab when it is first opened: a sample where the model has any, otherwise nothing is drawn unasked."""
-    try:
-        found = samples.load_samples(models.offered_config(name))
-        if not found:
-            return gr.skip()
-        return _tokenized(name, found[-1])
-    except ERRORS as error:
-        raise readable(error) from None
-
-
 def _tokenized(name: str, sample: samples.Sample) -> dict:
     return start(name, tokenize_picture(models.load_model(name).model, sample.image), sample.name)
 
 
-def start_drawn(name, label, seed) -> dict:
-    """A picture drawn by the model itself."""
+def start_drawn(record) -> dict:
+    """A picture drawn by the model itself, by the settings of the first screen."""
     try:
-        s = models.offered_config(name).sampling
-        settings = runs.checked(name, label, seed, s.guidance, s.temperature, s.top_k, s.top_p)
-        return start(name, runs.trace(settings), settings.config.class_name(settings.label))
+        settings = runs.from_record(record)
+        return start(settings.name, runs.trace(settings), settings.subject)
     except ERRORS as error:
         raise readable(error) from None
 
 
-def start_sample(name, event: gr.EventData) -> dict:
+def start_sample(record, event: gr.EventData) -> dict:
     """A sample that was clicked."""
     try:
-        chosen = event_field(event, "name")
-        return _tokenized(name, samples.Sample(chosen, sample_image(models.offered_config(name), chosen)))
+        chosen, (name, config, _) = event_field(event, "name"), runs.model_and_attention(record)
+        return _tokenized(name, samples.Sample(chosen, sample_image(config, chosen)))
     except ERRORS as error:
         raise readable(error) from None
 
 
-def start_taken(current, event: gr.EventData) -> tuple:
-    """A picture that another explorer of the page shows, by its model and token maps; the controls follow its model."""
+def start_taken(event: gr.EventData) -> dict:
+    """A picture that another explorer of the page shows, by its model and token maps."""
     try:
         name, subject = event_field(event, "model"), event_field(event, "subject")
-        config = models.offered_config(name)
-        taken = _of_ids(name, runs.checked_ids(config, event_field(event, "ids")), str(subject)[:80])
-        return (taken, *[gr.skip()] * 4) if name == current else (taken, name, *_controls(config))
+        ids = runs.checked_ids(models.offered_config(name), event_field(event, "ids"))
+        return _of_ids(name, ids, str(subject)[:80])
     except ERRORS as error:
         raise readable(error) from None
 
 
-def choose_model(name) -> tuple:
-    """What changes with the model: its start picture, its classes and its guidance."""
+def follow(record, request: gr.Request = None) -> tuple:
+    """What changes with the model: its start picture, a sample where it has any, and its classes."""
     try:
-        config = models.offered_config(name)
-        first = start_first(name) if samples.load_samples(config) else _nothing(name, config)
-        return first, *_controls(config)
+        name, config, _ = runs.model_and_attention(record)
+        found = samples.load_samples(config)
+        first = _tokenized(name, found[-1]) if found else _nothing(name, config)
+        choices = models.class_choices(config, wording.language(request))
     except ERRORS as error:
         raise readable(error) from None
-
-
-def _controls(config: ModelConfig) -> tuple:
-    classes, label = models.class_choices(config), _first_label(config)
-    # the same class inside the mask: a new middle for the picture is the plainest edit
-    return gr.update(choices=classes, value=label), gr.update(choices=classes, value=label), config.sampling.guidance
+    return first, gr.update(choices=choices, value=_first_label(config))  # the same class: a new middle is the plainest edit
 
 
 def _first_label(config: ModelConfig) -> int:
-    """The class of the picture that `start_first` shows."""
+    """The class of the picture that stands there first."""
     found = samples.load_samples(config)
     return config.class_names.index(found[-1].name) if found and found[-1].name in config.class_names else 0
 
@@ -180,24 +163,26 @@ def plan(query) -> dict:
     return {"scales": [where.int().tolist() for where in inside]}
 
 
-def redraw(label, seed, guidance, event: gr.EventData, request: gr.Request = None) -> Iterator[tuple]:
-    """Yields the edited run so far, as the explorer shows it, and at its end the picture before and after."""
+def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None) -> Iterator[tuple]:
+    """Yields the edited run so far, as the explorer shows it, and at its end the picture before and after.
+
+    `label` is drawn inside the mask, from `seed`, with the record's style and sampling.
+    """
     language = wording.language(request)
     try:
         name = event_field(event, "model")
         config = models.offered_config(name)
         ids = runs.checked_ids(config, event_field(event, "ids"))
         mask = checked_mask(config, event_field(event, "mask"))
-        own = config.sampling
-        sampling = Sampling(guidance, own.temperature, own.top_k, own.top_p)
-        label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        style = checked_style(config, None)
-        settings = runs.Settings(name, label, runs.checked_seed(seed), sampling, AttentionSpec(), style)
+        if not isinstance(record, dict):
+            raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
+        own = {"model": name, "label": label, "seed": runs.checked_seed(seed), "attention": "exact"}
+        settings = runs.from_record(record | own)
         loaded = models.load_model(name)
         before = picture_of_ids(loaded.model, ids)
         steps, inside = [], masks_per_scale(mask, config.pyramid.patch_nums)
         trace = Trace(settings.to_dict(), steps)
-        for step in edit(loaded.model, ids, mask, label, settings.seed, sampling):
+        for step in edit(loaded.model, ids, mask, settings.label, settings.seed, settings.sampling, style=settings.style):
             steps.append(step)
             shown = payload(trace, config, colours=loaded.colours) | {"edited": True}
             for scale, where in zip(shown["scales"], inside):
@@ -205,7 +190,8 @@ def redraw(label, seed, guidance, event: gr.EventData, request: gr.Request = Non
             yield shown | {"note": _note(config, inside, len(steps), language)}, gr.skip()
     except ERRORS as error:
         raise readable(error) from None
-    yield gr.skip(), result(before.image[0], trace.image[0], mask, config.class_name(label), language)
+    shown = result(before.image[0], trace.image[0], mask, settings.subject, language)
+    yield gr.skip(), stale.of(settings.to_dict(), shown, *DEPENDS)
 
 
 def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: str) -> str:
@@ -246,17 +232,14 @@ def result(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, subjec
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
-    classes, own = models.class_choices(config), _first_label(config)
-    gr.Markdown(t("edit_explain"))
-    drop = partial(gr.Dropdown, scale=3, min_width=150)
+    wants = ("model", "class", "style", "seed", "guidance")
+    head = chapter.head("edit", default_model, wants, follows=("model",))
     with gr.Row(elem_classes="vm-controls"):
-        model = drop(models.model_choices(default_model), value=default_model, label=t("model"), elem_id="vm-edit-model")
-        first_label = drop(classes, value=own, label=t("edit_first_class"), elem_id="vm-edit-first")
-        first_seed = gr.Number(0, label=t("edit_first_seed"), scale=2, min_width=90)
-    with gr.Row(elem_classes="vm-controls"):
-        label = drop(classes, value=own, label=t("edit_class"), elem_id="vm-edit-class")
+        own = _first_label(config)
+        label = gr.Dropdown(
+            models.class_choices(config), value=own, label=t("edit_class"), scale=3, min_width=150, elem_id="vm-edit-class"
+        )
         seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
-        guidance = gr.Slider(0, 10, config.sampling.guidance, step=0.1, label=t("guidance"), scale=3, min_width=150)
     board = gr.HTML(
         _nothing(default_model, config),
         html_template='<div class="ve"></div>',
@@ -269,12 +252,13 @@ def build_tab(default_model: str) -> None:
     shown = gr.HTML(apply_default_css=False, elem_id="vm-edit-result")
     empty = payload(Trace({}), config, colours=models.no_colours(config)) | {"note": ""}  # out of sight until something is drawn
     view = explorer.component(empty, "vm-edit-run")
+    gr.Markdown(t("edit_explain"))
+    chapter.foot("edit")
 
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
-    board.first(start_first, model, board, **options)
-    board.draw(start_drawn, [model, first_label, first_seed], board, **options)
-    board.sample(start_sample, model, board, trigger_mode="always_last", **options)
-    board.take(start_taken, model, [board, model, first_label, label, guidance], **options)
-    board.redraw(redraw, [label, seed, guidance], [view, shown], **options)
-    stale.follow([model, label, seed, guidance], [view, shown])
-    model.input(choose_model, model, [board, first_label, label, guidance], **options)
+    head.follow(follow, head, [board, label], **options)
+    board.draw(start_drawn, head, board, **options)
+    board.sample(start_sample, head, board, trigger_mode="always_last", **options)
+    board.take(start_taken, None, board, **options)
+    board.redraw(redraw, [head, label, seed], [view, shown], **options)
+    stale.follow([label, seed], [view, shown])

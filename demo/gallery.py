@@ -63,7 +63,8 @@ def more_seeds(record, request: gr.Request = None) -> str:
         raise readable(error) from None
     subject = s.subject
     figures = [_figure(to_uint8(image), f"{subject}, {seed}", str(seed)) for image, seed in zip(images, seeds)]
-    return _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
+    row = _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
+    return stale.of(record, row)
 
 
 def nearest(record, request: gr.Request = None) -> str:
@@ -79,7 +80,7 @@ def nearest(record, request: gr.Request = None) -> str:
     figures = [_figure(to_uint8(trace.image[0]), drawn, drawn)]
     for image, distance, name in zip(found.images[0], found.distances[0], found.names[0]):
         figures.append(_figure(to_uint8(image.float() / 255), name, f"{name}, {distance:.2f}"))
-    return _row(wording.text("nearest_title", language), figures, wording.text("nearest_note", language))
+    return stale.of(record, _row(wording.text("nearest_title", language), figures, wording.text("nearest_note", language)))
 
 
 # -- exports ---------------------------------------------------------------------------------------------------------

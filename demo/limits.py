@@ -6,9 +6,9 @@ import gradio as gr
 
 from var_mini.theory.sliders import SLIDERS
 
-from . import bridge
+from . import front
 
-SCRIPT = bridge.MODULE + ".then((host) => host.limits(element, props.sliders));"
+SCRIPT = front.MODULE + ".then((host) => host.limits(element, props.sliders));"
 
 
 def ranges() -> dict[str, dict[str, float]]:

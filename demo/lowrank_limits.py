@@ -17,7 +17,7 @@ from var_mini.generation.sampling import MAX_SEED
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import Mark, Series, line_chart, number
 
-from . import models, runs, wording
+from . import models, runs, stale, wording
 from .errors import readable
 
 BOUNDS = tuple(2.0 ** (j / 2) for j in range(-4, 9))  # 0.25 to 16
@@ -32,14 +32,14 @@ SMALLEST_BOUND, LARGEST_BOUND = BOUNDS[0], BOUNDS[-1]
 UNIFORM, TWO, FOUR, FIT_TWO, FIT_FOUR, LANDMARKS, OTHER = 6, 0, 3, 5, 4, 2, 1
 
 
-def curves(name, label, seed, source, layer, bound, degree, count, request: gr.Request = None) -> str:
-    """The four charts for a sample and the places of the sliders. Anything forged becomes a gr.Error."""
+def curves(record, source, layer, bound, degree, count, request: gr.Request = None) -> str:
+    """The four charts for a record's run and the places of the sliders. Anything forged becomes a gr.Error."""
     language = wording.language(request)
     try:
-        config = models.offered_config(name)
+        name, config, _ = runs.model_and_attention(record)
         validate.one_of("measured on", source, SOURCES)
-        label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-        seed = runs.checked_seed(seed)
+        label = validate.integer("class", record.get("label"), 0, config.transformer.num_classes - 1)
+        seed = runs.checked_seed(record.get("seed"))
         layer = validate.integer("layer", layer, 1, config.transformer.depth)
         bound = validate.number("bound s", bound, SMALLEST_BOUND, LARGEST_BOUND)
         degree = validate.integer("degree", degree, DEGREES[0], DEGREES[-1])
@@ -58,7 +58,8 @@ def curves(name, label, seed, source, layer, bound, degree, count, request: gr.R
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
     note = _on_what(vectors, source, config, layer, int(label), int(seed), language)
-    return f'<div class="vm-limits"><div>{"".join(charts)}</div><p class="vm-limits-note">{escape(note)}</p></div>'
+    shown = f'<div class="vm-limits"><div>{"".join(charts)}</div><p class="vm-limits-note">{escape(note)}</p></div>'
+    return stale.of(record, shown, "model", *(("label", "seed") if source == "model" else ()))
 
 
 # -- what is measured on ---------------------------------------------------------------------------------------------

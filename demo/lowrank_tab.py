@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 
 import gradio as gr
@@ -13,39 +14,27 @@ import torch
 from var_mini import checkpoints
 from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import AttentionSpec
-from var_mini.attention.choose import POLY_BOUND
 from var_mini.config import ModelConfig
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import number
 
-from . import backend, compare, links, lowrank_limits, models, runs, stale, wording
+from . import backend, chapter, compare, lowrank_limits, models, runs, stale, wording
 from .errors import readable
 
 RECORDED = checkpoints.ASSETS / "results"
 LEAST = 1e-6  # an error below it has the colour of none
 NARROWEST = 10.0  # the colours span at least this ratio of errors, so that equal errors do not look different
 EVEN_CONTRAST = 0.179  # relative luminance on which black and white text stand out equally (WCAG 2)
-FIRST_BACK_END = "poly"
-BOUNDED = "fashion-28-bounded"  # a shipped model in the regime where the toggle works
 
 
-def first_model(default_model: str) -> str:
-    """The model that the tab opens with: the page's own, unless it is a shipped one whose logits low rank cannot follow."""
-    bounded = checkpoints.load_config(default_model).transformer.scale_cap <= POLY_BOUND
-    return default_model if bounded or default_model not in checkpoints.available() else BOUNDED
-
-
-def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr.Request = None) -> tuple:
-    """(area, comparison, heat table) of the same run with exact attention and with the chosen one, by the model's own sampling.
+def toggle(record, request: gr.Request = None) -> tuple:
+    """(area, comparison, heat table) of the run of a record with exact attention and with its own.
 
     Anything the browser sends out of range becomes a gr.Error.
     """
     language = wording.language(request)
-    chosen = method, polynomial, landmarks, factor
     try:
-        s = models.offered_config(name).sampling
-        sampling = s.guidance, s.temperature, s.top_k, s.top_p
-        settings = runs.checked(name, label, seed, *sampling, *chosen)
+        settings = runs.from_record(record)
         if settings.attention == AttentionSpec():
             return gr.update(visible=False), "", _hint(wording.text("lowrank_same", language))
         area, comparison = compare.compare(settings, "exact", language)
@@ -56,28 +45,29 @@ def toggle(name, label, seed, method, polynomial, landmarks, factor, request: gr
         errors = measured_errors(model, settings, spec)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         raise readable(error) from None
-    return area, comparison, heat(errors, spec, wording.text("lowrank_heat_measured", language), language)
+    table = heat(errors, spec, wording.text("lowrank_heat_measured", language), language)
+    return area, stale.of(record, comparison), stale.of(record, table)
 
 
 def measured_errors(model, settings: runs.Settings, spec: AttentionSpec) -> np.ndarray:
     """Relative errors (layers, heads, scales) on the tokens that exact attention draws with these settings."""
-    exact = runs.Settings(settings.name, settings.label, settings.seed, settings.sampling, AttentionSpec(), settings.style)
+    exact = replace(settings, attention=AttentionSpec())
     ids = torch.cat([step.token_ids for step in runs.trace(exact).steps], 1)
     return np.array(output_errors(model, collect_qkv(model, ids, settings.condition), spec)[0])
 
 
-def recorded(name, method, polynomial, landmarks, factor, request: gr.Request = None) -> str:
-    """The heat table that is stored for a model and a back end, or a line that says how to get one. Runs no model."""
+def recorded(record, request: gr.Request = None) -> str:
+    """The heat table that is stored for a record's model and attention, or a line that says how to get one. Runs no model."""
     language = wording.language(request)
     try:
-        config = models.offered_config(name)
-        spec = backend.checked(name, config, method, polynomial, landmarks, factor)
+        name, config, spec = runs.model_and_attention(record)
+        backend.supported(name, config, spec)
     except ValueError as error:
         return _hint(str(error))
     errors = _stored(config, name, spec)
     if errors is None:
         return _hint(wording.text("lowrank_heat_none", language))
-    return heat(errors, spec, wording.text("lowrank_heat_recorded", language), language)
+    return stale.of(record, heat(errors, spec, wording.text("lowrank_heat_recorded", language), language), "model", "attention")
 
 
 def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray | None:
@@ -135,84 +125,52 @@ def _cell(value: float, low: float, high: float) -> str:
 # -- components ------------------------------------------------------------------------------------------------------
 
 
-def choose_model(name, method, polynomial, landmarks, factor, request: gr.Request = None) -> tuple:
-    """What changes with the model: classes, seed, landmarks on offer, layers, the stored heat table; no comparison."""
+def follow(record, layer, request: gr.Request = None) -> tuple:
+    """What changes with model and attention: layers, the comparison, which goes, and the stored heat table."""
     try:
-        config = models.offered_config(name)
+        depth = runs.model_and_attention(record)[1].transformer.depth
     except ValueError as error:
         raise readable(error) from None
-    numbers = backend.landmark_choices(name)
-    label, seed, _ = links.first_choice(name)
-    return (
-        gr.update(choices=models.class_choices(config), value=label),
-        seed,
-        gr.update(choices=[(str(m), m) for m in numbers], value=numbers[-1]),
-        gr.update(maximum=config.transformer.depth, value=1),
-        gr.update(visible=False),
-        recorded(name, method, polynomial, numbers[-1], factor, request),
-    )
+    kept = layer if isinstance(layer, int | float) and 1 <= layer <= depth else 1
+    return gr.update(maximum=depth, value=kept), gr.update(visible=False), recorded(record, request)
 
 
 def source_choices(language: str = "en") -> list[tuple[str, str]]:
     return [(wording.text(f"lowrank_source_{name}", language), name) for name in lowrank_limits.SOURCES]
 
 
-def open_page(request: gr.Request = None) -> list:
-    """Names of choices and the stored heat table in the visitor's language."""
-    language, name = wording.language(request), first_model(models.default())
-    choices = [gr.update(choices=backend.choices(control, language)) for control in ("method", "polynomial", "factor")]
-    heat_table = recorded(name, FIRST_BACK_END, "2", backend.landmark_choices(name)[-1], 2, request)
-    return [*choices, gr.update(choices=source_choices(language)), heat_table]
-
-
-def open_tab(shown, name, label, seed, source, layer, bound, degree, count, request: gr.Request = None):
-    """The first curves, on vectors that need no model, when a visitor comes to this tab; later visits keep what is shown."""
-    if shown or source != "unit":
-        return gr.skip()
-    return lowrank_limits.curves(name, label, seed, source, layer, bound, degree, count, request)
+def open_page(request: gr.Request = None) -> dict:
+    """Names of choices in the visitor's language."""
+    return gr.update(choices=source_choices(wording.language(request)))
 
 
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
-    first, t = first_model(default_model), wording.shown
-    config = checkpoints.load_config(first)
-    tab = gr.context.Context.block  # the gr.Tab around this: its curves wait until somebody comes to see them
-    first_label, first_seed, _ = links.first_choice(first)
+    t, config = wording.shown, checkpoints.load_config(default_model)
     with gr.Column(elem_id="vm-lowrank"):
-        gr.Markdown(t("lowrank_lead"))
-        with gr.Row(elem_classes="vm-controls"):
-            offered = models.model_choices(default_model)
-            model = gr.Dropdown(offered, value=first, label=t("model"), scale=3, min_width=200)
-            label = gr.Dropdown(models.class_choices(config), value=first_label, label=t("class"), scale=3, min_width=150)
-            seed = gr.Number(first_seed, label=t("seed"), scale=2, min_width=90)
-            run = gr.Button(t("lowrank_run"), variant="primary", scale=2, min_width=120, elem_id="vm-lowrank-run")
-        with gr.Row(elem_classes="vm-controls"):
-            chosen = backend.controls(first, FIRST_BACK_END)
+        wants = ("model", "class", "style", "seed", "low_rank")
+        head = chapter.head("lowrank", default_model, wants, follows=("model", "attention"))
+        run = gr.Button(t("lowrank_run"), variant="primary", elem_id="vm-lowrank-run")
         area = compare.build_area("vm-lowrank-compare")
         heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat")
         gr.Markdown(t("lowrank_breaks"), elem_classes="vm-heading")
         gr.Markdown(t("lowrank_breaks_lead"))
         source, sliders = _limit_controls(config)
         charts = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits")
+        chapter.foot("lowrank")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, **quiet}
-    inputs, sample = [model, label, seed, *chosen], [model, label, seed, source, *sliders]
-    chosen[0].change(backend.visibility, chosen[0], chosen[1:], queue=False, **quiet)
-    for control in chosen:
-        control.input(recorded, [model, *chosen], heat_table, queue=False, trigger_mode="always_last", **quiet)
-    ran = run.click(toggle, inputs, [*area, heat_table], **(one_at_a_time | {"show_progress": "minimal"}))
-    ran.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
+    sample = [head, source, *sliders]
+    followed = head.follow(follow, [head, sliders[0]], [sliders[0], area[0], heat_table], queue=False, **quiet)
+    ran = run.click(toggle, head, [*area, heat_table], **(one_at_a_time | {"show_progress": "minimal"}))
+    drawn = [one.success(lowrank_limits.curves, sample, charts, **one_at_a_time) for one in (followed, ran)]
     changes = [control.input for control in (source, *sliders)]
-    gr.on(changes, lowrank_limits.curves, sample, charts, trigger_mode="always_last", **one_at_a_time)
-    stale.follow([model, label, seed, *chosen], [area[1]])
-    stale.follow([label, seed], [heat_table, charts])
-    stale.follow([model, source, *sliders], [charts])
-    outputs = [label, seed, chosen[2], sliders[0], area[0], heat_table]
-    changed = model.input(choose_model, [model, *chosen], outputs, queue=False, **quiet)
-    changed.success(lowrank_limits.curves, sample, charts, **one_at_a_time)
-    named = [chosen[0], chosen[1], chosen[3], source, heat_table]
-    gr.context.Context.root_block.load(open_page, None, named, queue=False, **quiet)
-    tab.select(open_tab, [charts, *sample], charts, **one_at_a_time)
+    drawn.append(gr.on(changes, lowrank_limits.curves, sample, charts, trigger_mode="always_last", **one_at_a_time))
+    stale.follow([], [area[1], heat_table])
+    stale.follow([source, *sliders], [charts])
+    for one in drawn:
+        one.success(None, js=stale.clear(charts), queue=False, **quiet)  # curves that are the same as before do not change
+    gr.context.Context.root_block.load(open_page, None, source, queue=False, **quiet)
 
 
 def _limit_controls(config: ModelConfig) -> tuple[gr.Radio, list]:

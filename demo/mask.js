@@ -1,6 +1,6 @@
 // The board of the edit tab: a picture, and a mask brushed on it at the grid of the last token map.
 //
-//   const editor = mount(element, { words, plan(query), sources, redraw(query) });
+//   const editor = mount(element, { words, named(name), plan(query), sources, redraw(query) });
 //   editor.show(start);   // as edit_tab.start makes it: { model, subject, sides, ids, image, samples }
 //
 // `plan({ model, mask })` returns the promise of { scales }: which tokens of every scale are drawn anew. `sources` bring start
@@ -65,9 +65,9 @@ export function mount(root, host) {
     const same = start && next.sides.join() === start.sides.join();
     start = next;
     side = next.sides[next.sides.length - 1];
-    title.textContent = next.subject ? fill(words.start_of, { subject: next.subject }) : words.start;
-    samples.replaceChildren(...next.samples.map(({ name, image }) => make('button', { type: 'button', title: name, onclick: () => sources.sample(name) },
-      make('img', { src: image, alt: '' }), make('span', {}, name))));
+    title.textContent = next.subject ? fill(words.start_of, { subject: host.named(next.subject) }) : words.start;
+    samples.replaceChildren(...next.samples.map(({ name, image }) => make('button', { type: 'button', title: host.named(name), onclick: () => sources.sample(name) },
+      make('img', { src: image, alt: '' }), make('span', {}, host.named(name)))));
     picture.hidden = !next.image;
     if (next.image) picture.src = next.image;
     picture.alt = next.subject;

@@ -141,21 +141,18 @@ def default() -> str:
     return _DEFAULT[0]
 
 
-def model_choices(default_model: str) -> list[tuple[str, str]]:
-    """(shown name, value) of every model on offer: the shipped ones, published ones that are here, and the one asked for."""
-    there = published()
-    choices = [(name, name) for name in checkpoints.available()]
-    choices += [(wording.text("model_published", name=name.replace("var_", "VAR-")), name) for name in there]
-    if default_model not in dict(choices).values():
-        if default_model in checkpoints.OFFICIAL:
-            choices.insert(0, (wording.text("model_published", name=default_model.replace("var_", "VAR-")), default_model))
-        else:
-            shown = wording.text("model_in_folder", name=checkpoints.load_config(default_model).name)
-            choices.insert(0, (shown, default_model))
-    return choices
+def shown(name: str) -> str:
+    """What a model is called on the page."""
+    if name in checkpoints.OFFICIAL:
+        return wording.text("model_published", name=name.replace("var_", "VAR-"))
+    own = checkpoints.load_config(name).name
+    return own if name in checkpoints.available() else wording.text("model_in_folder", name=own)
 
 
-def class_choices(config: ModelConfig) -> list[tuple[str, int]]:
+def class_choices(config: ModelConfig, language: str = "en") -> list[tuple[str, int]]:
     """(shown name, label) of every class, with its group in front where classes have groups."""
-    groups = [f"{group} · " for group in config.class_groups] or [""] * config.transformer.num_classes
-    return [(groups[i] + config.class_name(i), i) for i in range(config.transformer.num_classes)]
+    names = wording.WORDS["names"]
+    shown = [names.get(name, {}).get(language, name) for name in config.class_names]
+    shown = shown or [config.class_name(i) for i in range(config.transformer.num_classes)]
+    groups = [f"{names.get(group, {}).get(language, group)} \u00b7 " for group in config.class_groups] or [""] * len(shown)
+    return [(group + name, label) for label, (group, name) in enumerate(zip(groups, shown))]

@@ -1,6 +1,6 @@
 // Pictures to take apart: samples as buttons, and a canvas to draw on by mouse, finger or keyboard.
 //
-//   const picker = mount(element, { words, sample(name), drawing(dataUri) });
+//   const picker = mount(element, { words, named(name), sample(name), drawing(dataUri) });
 //   picker.show({ size, channels, samples: [{ name, image }] });
 
 const GREYS = { white: '#ffffff', light: '#aaaaaa', dark: '#555555', black: '#000000' };
@@ -46,8 +46,8 @@ export function mount(root, host) {
 
   function show(value) {
     if (!value || !value.size) return;
-    samples.replaceChildren(...value.samples.map(({ name, image }) => make('button', { type: 'button', title: name,
-      onclick: () => host.sample(name) }, make('img', { src: image, alt: '' }), make('span', {}, name))));
+    samples.replaceChildren(...value.samples.map(({ name, image }) => make('button', { type: 'button', title: host.named(name),
+      onclick: () => host.sample(name) }, make('img', { src: image, alt: '' }), make('span', {}, host.named(name)))));
     left.hidden = value.samples.length === 0;
     const next = `${value.size} ${value.channels}`;
     if (next === kind) return;

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 
 from var_mini import checkpoints, validate
+from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import RunSettings, ScaleStep, Trace
 from var_mini.generation.sampling import MAX_SEED
@@ -89,6 +90,14 @@ def from_record(record) -> Settings:
             told = validate.shown(record[name])
             raise ValueError(f"{called} = {told}: must be one number, for a run of this page is one image")
     return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
+
+
+def model_and_attention(record) -> tuple[str, ModelConfig, AttentionSpec]:
+    """What a record says of these two, whatever the rest of it is. Raises ValueError."""
+    if not isinstance(record, dict):
+        raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
+    config = models.offered_config(record.get("model"))
+    return record["model"], config, AttentionSpec.parse(record.get("attention"))
 
 
 def checked_ids(config: ModelConfig, ids) -> list[torch.Tensor]:

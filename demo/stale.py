@@ -1,8 +1,13 @@
-"""Marks a result that no longer belongs to what the controls say, until a new one takes its place."""
+"""Marks a result that no longer belongs to what the controls say, until a new one takes its place.
+
+What depends on the settings of the first screen says which they were (`of`), and the page compares them with those it has now
+(var_mini/ui/hosts/gradio.js): a result that arrives late is marked, too. Controls of a chapter's own mark when they are moved.
+"""
 
 from __future__ import annotations
 
 import json
+from html import escape
 
 import gradio as gr
 
@@ -19,7 +24,7 @@ MARK = """
   return values;
 }
 """
-CLEAR = "() => { delete document.getElementById(%s)?.dataset.stale; }"
+CLEAR = "() => { window.varMini?.renewed(%s); }"
 
 
 def follow(controls: list, results: list[gr.HTML]) -> None:
@@ -30,4 +35,15 @@ def follow(controls: list, results: list[gr.HTML]) -> None:
     for control in controls:
         control.input(None, js=mark, **quiet)
     for result in results:
-        result.change(None, js=CLEAR % json.dumps(result.elem_id), **quiet)
+        result.change(None, js=clear(result), **quiet)
+
+
+def of(record: dict, html: str, *names: str) -> str:
+    """A result with the settings that it depends on, all of the record where none are named."""
+    told = {name: record.get(name) for name in names or record}
+    return f'<div data-settings="{escape(json.dumps(told))}">{html}</div>'
+
+
+def clear(result: gr.HTML) -> str:
+    """The script that takes the mark away."""
+    return CLEAR % json.dumps(result.elem_id)

@@ -23,7 +23,7 @@ from var_mini.generation import Trace
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import explorer, gate, models, runs, wording
+from . import chapter, explorer, gate, models, runs, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
@@ -37,12 +37,12 @@ PICK_SCRIPT = """
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const picker = mount(element.querySelector('.vp'), {{
   words: props.words[language],
+  named: (name) => window.varMini?.named(name) ?? name,
   sample: (name) => trigger('sample', {{ name }}),
   drawing: (image) => trigger('drawing', {{ image }}),
 }});
 watch('value', () => picker.show(props.value));
 picker.show(props.value);
-trigger('first');
 """
 TOKENS_SCRIPT = """
 {explorer}
@@ -108,33 +108,21 @@ def sample_image(config: ModelConfig, name: object) -> torch.Tensor:
 # -- handlers --------------------------------------------------------------------------------------------------------------
 
 
-def take_first(name, request: gr.Request = None) -> dict:
-    """What stands on the tab when it is first opened: the first sample, or what there is to do where the model has none."""
-    language = wording.language(request)
-    try:
-        config = models.offered_config(name)
-        found = samples.load_samples(config)
-        if not found:
-            return _empty(name, config, language)
-        return take_apart(name, found[0].image, found[0].name, "", language)
-    except ERRORS as error:
-        raise readable(error) from None
-
-
-def take_sample(name, event: gr.EventData, request: gr.Request = None) -> dict:
+def take_sample(record, event: gr.EventData, request: gr.Request = None) -> dict:
     """A sample that was clicked."""
     try:
-        chosen = event_field(event, "name")
-        return take_apart(name, sample_image(models.offered_config(name), chosen), chosen, "", wording.language(request))
+        chosen, (name, config, _) = event_field(event, "name"), runs.model_and_attention(record)
+        return take_apart(name, sample_image(config, chosen), chosen, "", wording.language(request))
     except ERRORS as error:
         raise readable(error) from None
 
 
-def take_drawing(name, event: gr.EventData, request: gr.Request = None) -> dict:
+def take_drawing(record, event: gr.EventData, request: gr.Request = None) -> dict:
     """What a visitor drew, as a data URI."""
     language = wording.language(request)
     try:
-        t = models.offered_config(name).tokenizer
+        name, config, _ = runs.model_and_attention(record)
+        t = config.tokenizer
         content = pictures.from_data_uri(event_field(event, "image"))
         picture = pictures.read_picture(content, t.image_size, t.image_channels)
         return take_apart(name, picture.image, wording.text("tokenize_drawing", language), "", language)
@@ -142,13 +130,14 @@ def take_drawing(name, event: gr.EventData, request: gr.Request = None) -> dict:
         raise readable(error) from None
 
 
-def take_upload(content, name, fit="crop", invert="auto", request: gr.Request = None):
+def take_upload(content, record, fit="crop", invert="auto", request: gr.Request = None):
     """A file that a visitor opened; nothing happens where none was."""
     language = wording.language(request)
     if content is None:
         return gr.skip()
     try:
-        t = models.offered_config(name).tokenizer
+        name, config, _ = runs.model_and_attention(record)
+        t = config.tokenizer
         picture = pictures.read_picture(content, t.image_size, t.image_channels, fit, invert)
         subject = wording.text("tokenize_upload", language)
         return take_apart(name, picture.image, subject, remark(picture, fit, language), language)
@@ -167,14 +156,16 @@ def remark(picture: pictures.Picture, fit: str, language: str) -> str:
     return " ".join(parts)
 
 
-def choose_model(name, request: gr.Request = None) -> tuple:
-    """What changes with the model: samples and canvas, whether inverting makes sense, the picture shown."""
+def follow(record, request: gr.Request = None) -> tuple:
+    """What changes with the model: samples and canvas, whether inverting makes sense, and the first sample taken apart."""
+    language = wording.language(request)
     try:
-        offered = picker_value(name)
-        config = models.offered_config(name)
+        name, config, _ = runs.model_and_attention(record)
+        found = samples.load_samples(config)
+        first = take_apart(name, found[0].image, found[0].name, "", language) if found else _empty(name, config, language)
+        return picker_value(name), gr.update(visible=config.tokenizer.image_channels == 1), first
     except ERRORS as error:
         raise readable(error) from None
-    return offered, gr.update(visible=config.tokenizer.image_channels == 1), take_first(name, request)
 
 
 def _empty(name: str, config: ModelConfig, language: str) -> dict:
@@ -265,12 +256,8 @@ def original_image(config: ModelConfig, code: object) -> torch.Tensor:
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
-    gr.Markdown(t("tokenize_explain"))
+    head = chapter.head("tokenize", default_model, ("model",), follows=("model",))
     with gr.Row(elem_classes="vm-controls"):
-        model = gr.Dropdown(
-            models.model_choices(default_model), value=default_model, label=t("model"), scale=3, min_width=200,
-            elem_id="vm-tokenize-model",
-        )  # fmt: skip
         choice = partial(gr.Dropdown, filterable=False, scale=2, min_width=150)
         fit = choice([(t(f"tokenize_fit_{f}"), f) for f in pictures.FITS], value="crop", label=t("tokenize_fit"))
         invert = choice(
@@ -298,11 +285,11 @@ def build_tab(default_model: str) -> None:
         apply_default_css=False,
         elem_id="vm-tokenize",
     )
+    gr.Markdown(t("tokenize_explain"))
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
-    picker.first(take_first, model, tokens, **options)
-    picker.sample(take_sample, model, tokens, trigger_mode="always_last", **options)
-    picker.drawing(take_drawing, model, tokens, trigger_mode="always_last", **options)
-    upload.upload(take_upload, [upload, model, fit, invert], tokens, **options)
+    picker.sample(take_sample, head, tokens, trigger_mode="always_last", **options)
+    picker.drawing(take_drawing, head, tokens, trigger_mode="always_last", **options)
+    upload.upload(take_upload, [upload, head, fit, invert], tokens, **options)
     for control in (fit, invert):
-        control.input(take_upload, [upload, model, fit, invert], tokens, **options)
-    model.input(choose_model, model, [picker, invert, tokens], **options)
+        control.input(take_upload, [upload, head, fit, invert], tokens, **options)
+    head.follow(follow, head, [picker, invert, tokens], **options)

@@ -124,18 +124,6 @@ def test_what_a_checkpoint_has_stored(tiny, tmp_path):
     assert backend.checked("fashion-28", config, "poly", "2-calibrated", 0, 0) == AttentionSpec("poly", calibrated=True)
 
 
-def test_only_the_fitting_parameter_is_shown():
-    shown = {
-        method: [update["visible"] for update in backend.visibility(method)] for method in ("exact", "poly", "landmark", "pool")
-    }
-    assert shown == {
-        "exact": [False, False, False],
-        "poly": [True, False, False],
-        "landmark": [False, True, False],
-        "pool": [False, False, True],
-    }
-
-
 def choose(page, attention: str) -> None:
     page.locator("#vm-settings").click()
     page.locator(".vu-settings").get_by_label(WORDS["attention"]["en"]).select_option(attention)

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import edit_tab, explorer, runs, wording
-from tests.demo.visits import draw
+from demo import edit_tab, explorer, models, runs, wording
+from tests.demo.visits import draw, record
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
 from var_mini.analysis.inspection import attention_row
@@ -38,12 +38,13 @@ def event(data) -> gr.EventData:
 
 
 def redraw(label, seed, guidance, data) -> list[tuple]:
-    return list(edit_tab.redraw(label, seed, guidance, event(data)))
+    name = data["model"] if isinstance(data, dict) and data.get("model") in models.offered() else "fashion-28"
+    return list(edit_tab.redraw(record(name, guidance=guidance), label, seed, event(data)))
 
 
 @pytest.fixture(scope="module")
 def start(tiny) -> dict:
-    return edit_tab.start_drawn(tiny, 0, 1)
+    return edit_tab.start_drawn(record(tiny, 0, 1))
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +64,8 @@ def test_a_drawn_start_is_the_library_s_picture(tiny, start):
 
 def test_a_start_taken_from_another_explorer_has_its_tokens(tiny, start):
     data = {"model": tiny, "subject": "mine", "ids": start["ids"]}
-    taken, *controls = edit_tab.start_taken(tiny, event(data))
+    taken = edit_tab.start_taken(event(data))
     assert taken["ids"] == start["ids"] and taken["subject"] == "mine" and taken["image"] == start["image"]
-    assert len(controls) == 4 and all(isinstance(control, dict) and "value" not in control for control in controls)  # unchanged
-    _, name, first, label, guidance = edit_tab.start_taken("fashion-28", event(data))
-    assert name == tiny and (first["value"], label["value"]) == (0, 0) and guidance == 1.5 and len(label["choices"]) == 3
 
 
 def test_samples_are_start_pictures(tiny, monkeypatch):
@@ -75,11 +73,11 @@ def test_samples_are_start_pictures(tiny, monkeypatch):
     monkeypatch.setattr(samples, "load_samples", lambda config: [samples.Sample("last", image)])
     model = checkpoints.load(tiny)
     wanted = [ids[0].tolist() for ids in model.tokenizer.tokenize(image[None] * 2 - 1).token_ids]
-    assert edit_tab.start_sample(tiny, event({"name": "last"}))["ids"] == wanted == edit_tab.start_first(tiny)["ids"]
-    first, label, *_ = edit_tab.choose_model(tiny)
-    assert first["subject"] == "last" and label["value"] == 2  # the sample's own class
+    assert edit_tab.start_sample(record(tiny), event({"name": "last"}))["ids"] == wanted
+    first, label = edit_tab.follow(record(tiny))
+    assert first["ids"] == wanted and first["subject"] == "last" and label["value"] == 2  # the sample's own class
     with pytest.raises(gr.Error, match="sample = 'x': must be one of last"):
-        edit_tab.start_sample(tiny, event({"name": "x"}))
+        edit_tab.start_sample(record(tiny), event({"name": "x"}))
 
 
 def test_redraw_streams_what_the_library_edits(tiny, start, asked):
@@ -171,8 +169,8 @@ def test_bad_redraws_get_a_sentence(asked, label, seed, guidance, change, messag
 def test_forged_events_get_a_sentence(tiny, data):
     for call in (
         lambda: redraw(0, 0, 1, data),
-        lambda: edit_tab.start_taken(tiny, event(data)),
-        lambda: edit_tab.start_sample(tiny, event(data)),
+        lambda: edit_tab.start_taken(event(data)),
+        lambda: edit_tab.start_sample(record(tiny), event(data)),
     ):
         with pytest.raises(gr.Error) as caught:
             call()
@@ -181,12 +179,12 @@ def test_forged_events_get_a_sentence(tiny, data):
 
 
 def test_bad_starts_get_a_sentence(tiny):
-    wrong = ((tiny, 9, 0), "class = 9"), ((tiny, 0, None), "The field of the seed is empty"), (("/etc", 0, 0), "model = '/etc'")
-    for values, message in wrong:
+    wrong = ({"label": 9}, "class = 9"), ({"seed": None}, "seed = None"), ({"model": "/etc"}, "model = '/etc'")
+    for change, message in wrong:
         with pytest.raises(gr.Error, match=message):
-            edit_tab.start_drawn(*values)
-    with pytest.raises(gr.Error, match="model = 3"):
-        edit_tab.choose_model(3)
+            edit_tab.start_drawn(record(tiny) | change)
+    with pytest.raises(gr.Error, match="settings = 3: must be a JSON object"):
+        edit_tab.follow(3)
 
 
 def test_checked_ids_are_tensors_of_every_scale(tiny):
@@ -255,7 +253,7 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     wait_for_mask(page, "000111000")
     assert page.locator("#vm-edit .ve-plan small").all_inner_texts() == ["0 of 1", "4 of 4", "3 of 9"]  # half of each of the four
     press(page, "edit_redraw")
-    run, start = shown_run(page), edit_tab.start_drawn(tiny, 0, 0)
+    run, start = shown_run(page), edit_tab.start_drawn(record(tiny))
     check(run, start["ids"], "000111000", tiny, 0)
     assert page.locator("#vm-edit-run .vx-given").count() == 1 + 0 + 6
     assert page.locator("#vm-edit-run .vx-redrawn").all_inner_texts()[-1] == "3 of 9 drawn anew"
@@ -285,7 +283,7 @@ def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
     wait_for_mask(page, "000010001")
     assert "Marked: 2 of 9." in page.locator("#vm-edit .ve-board").get_attribute("aria-label")
     page.locator("#vm-edit .ve-redraw").press("Enter")
-    check(shown_run(page), edit_tab.start_drawn(tiny, 0, 0)["ids"], "000010001", tiny, 0)
+    check(shown_run(page), edit_tab.start_drawn(record(tiny))["ids"], "000010001", tiny, 0)
     board = page.locator("#vm-edit .ve-board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from html import unescape
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from demo import lowrank_limits, lowrank_tab, wording
-from tests.demo.visits import open_tab, overflow
+from tests.demo.visits import open_tab, overflow, record
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.training.qkv import collect_qkv
@@ -46,7 +47,7 @@ def softmax_errors(model, label: int, seed: int, terms) -> np.ndarray:
 
 
 def test_the_toggle_compares_and_measures_every_head(tiny):
-    area, comparison, heat = lowrank_tab.toggle(tiny, 2, 7, "poly", "2", 64, 2)
+    area, comparison, heat = lowrank_tab.toggle(record(tiny, 2, 7, attention="poly-2"))
     assert area["visible"] is True and 'data-row="row_state"' in comparison and "vm-slider" in comparison
     wanted = softmax_errors(checkpoints.load(tiny), 2, 7, lambda t: 1 + t + t * t / 2)
     shown = cells(heat)
@@ -56,18 +57,18 @@ def test_the_toggle_compares_and_measures_every_head(tiny):
 
 
 def test_exact_against_exact_says_there_is_nothing_to_compare(tiny):
-    area, comparison, heat = lowrank_tab.toggle(tiny, 0, 0, "exact", "2", 64, 2)
+    area, comparison, heat = lowrank_tab.toggle(record(tiny))
     assert area["visible"] is False and comparison == "" and EN["lowrank_same"] in heat
-    *_, heat = lowrank_tab.toggle(tiny, 0, 0, "auto", "2", 64, 2)
+    *_, heat = lowrank_tab.toggle(record(tiny, attention="auto"))
     assert EN["lowrank_auto_same"] in heat
 
 
 def test_recorded_errors_stand_there_before_a_run(tiny):
-    heat = lowrank_tab.recorded("fashion-28", "poly", "2", 64, 2)
+    heat = lowrank_tab.recorded(record("fashion-28", attention="poly-2"))
     assert EN["lowrank_heat_recorded"] in unescape(heat) and cells(heat).shape == (2, 6, 6)
-    assert EN["lowrank_heat_none"] in lowrank_tab.recorded(tiny, "poly", "2", 64, 2)
-    assert EN["lowrank_heat_none"] in lowrank_tab.recorded("fashion-28", "exact", "2", 64, 2)
-    assert "must be one of" in lowrank_tab.recorded("<b>", "poly", "2", 64, 2)
+    assert EN["lowrank_heat_none"] in lowrank_tab.recorded(record(tiny, attention="poly-2"))
+    assert EN["lowrank_heat_none"] in lowrank_tab.recorded(record("fashion-28"))
+    assert "must be one of" in lowrank_tab.recorded(record(tiny) | {"model": "<b>"})
 
 
 def test_every_cell_is_readable_on_its_colour():
@@ -88,29 +89,23 @@ def test_every_cell_is_readable_on_its_colour():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "/etc"}, "model = '/etc': must be one of"),
-        ({"name": None}, "model = None"),
+        ({"model": "/etc"}, "model = '/etc': must be one of"),
+        ({"model": None}, "model = None"),
         ({"label": 99}, "class = 99"),
         ({"label": math.nan}, "class = nan"),
         ({"seed": 1e99}, "seed = 1e+99"),
         ({"seed": "1"}, "seed = '1'"),
-        ({"method": "fast"}, "attention = 'fast': must be one of"),
-        ({"method": ["poly"]}, "must be one of"),
-        ({"polynomial": "3"}, "degree = 3: must be even"),
-        ({"method": "landmark", "landmarks": 1e9}, "attention = 'landmark-1000000000.0'"),
-        ({"method": "pool", "factor": {}}, "must be one of"),
+        ({"attention": "fast"}, "attention = 'fast': must be one of"),
+        ({"attention": ["poly"]}, "attention = ['poly']"),
+        ({"attention": "poly-3"}, "degree = 3: must be even"),
+        ({"attention": "landmark-64"}, "this model has these landmarks stored: none"),
+        ({"guidance": math.inf}, "guidance = inf"),
     ],
 )
 def test_forged_settings_are_readable_errors(tiny, change, message):
-    values = {"name": tiny, "label": 0, "seed": 0, "method": "poly", "polynomial": "2", "landmarks": 64, "factor": 2}
     with pytest.raises(gr.Error) as caught:
-        lowrank_tab.toggle(**values | change)
+        lowrank_tab.toggle(record(tiny, attention="poly-2") | change)
     assert message in caught.value.message and not caught.value.print_exception
-
-
-def test_the_tab_opens_with_a_model_in_the_regime(tiny):
-    assert lowrank_tab.first_model("fashion-28") == "fashion-28-bounded" == lowrank_tab.first_model("fashion-28-bounded")
-    assert lowrank_tab.first_model(tiny) == tiny  # a visitor's own stays
 
 
 # -- the curves ------------------------------------------------------------------------------------------------------
@@ -130,7 +125,7 @@ def table(html: str, title: str) -> dict[str, dict[float, float]]:
 
 def test_curves_on_the_model_are_softmax_against_the_polynomial_in_float64(tiny):
     """At the model's own bound the first chart must say what the heat table says, here written out at s = 2."""
-    html = lowrank_limits.curves(tiny, 1, 5, "model", 2, 2.0, 3, 32)
+    html = lowrank_limits.curves(record(tiny, 1, 5), "model", 2, 2.0, 3, 32)
     model = checkpoints.load(tiny)
     with torch.no_grad():
         model.transformer.blocks[1].attn.scale_mul_1H11.fill_(math.log(2.0))
@@ -152,18 +147,10 @@ def test_curves_on_the_model_are_softmax_against_the_polynomial_in_float64(tiny)
 def test_curves_on_random_vectors_need_no_model(tiny, monkeypatch):
     monkeypatch.setattr("demo.models.load_model", None)
     monkeypatch.setattr("demo.models.published", lambda: ["var_d16"])
-    html = lowrank_limits.curves("var_d16", 0, 0, "unit", 1, 8.0, 2, 64)
+    html = lowrank_limits.curves(record("var_d16"), "unit", 1, 8.0, 2, 64)
     assert "head dimension 64" in html and html.count("<section>") == 4
     foils = table(html, EN["lowrank_foil_title"].replace("?", ""))
     assert all(value == 1 for value in foils["Taylor, degree 2"].values()) and min(foils["Taylor, degree 1"].values()) < 1
-
-
-def test_coming_to_the_tab_draws_the_first_curves_once_and_without_a_model(tiny, monkeypatch):
-    monkeypatch.setattr("demo.models.load_model", None)
-    sample = tiny, 0, 0, "unit", *list(lowrank_limits.FIRST.values())[1:]
-    assert lowrank_tab.open_tab("", *sample).count("<section>") == 4
-    assert lowrank_tab.open_tab("<div>", *sample) == gr.skip()
-    assert lowrank_tab.open_tab(None, *sample[:3], "model", *sample[4:]) == gr.skip()
 
 
 def test_a_chart_says_where_ten_percent_is_reached():
@@ -175,7 +162,7 @@ def test_a_chart_says_where_ten_percent_is_reached():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": 7}, "model = 7"),
+        ({"model": 7}, "model = 7"),
         ({"label": True}, "class = True"),
         ({"seed": -1}, "seed = -1"),
         ({"source": "mine"}, "measured on = 'mine': must be one of model, unit"),
@@ -189,23 +176,36 @@ def test_a_chart_says_where_ten_percent_is_reached():
         ({"degree": 2.5}, "degree = 2.5"),
         ({"count": 1e9}, "landmarks = 1000000000.0"),
         ({"count": {}}, "landmarks = {}"),
-        ({"name": "var_d16", "source": "model"}, "too large to measure"),
+        ({"model": "var_d16", "source": "model"}, "too large to measure"),
     ],
 )
 def test_forged_sliders_are_readable_errors(tiny, change, message, monkeypatch):
     monkeypatch.setattr("demo.models.published", lambda: ["var_d16"])
-    values = {"name": tiny, "label": 0, "seed": 0, "source": "model", "layer": 1, "bound": 2.0, "degree": 2, "count": 32}
+    values = {"source": "model", "layer": 1, "bound": 2.0, "degree": 2, "count": 32}
+    sliders = values | {name: value for name, value in change.items() if name in values}
     with pytest.raises(gr.Error) as caught:
-        lowrank_limits.curves(**values | change)
+        lowrank_limits.curves(record(tiny) | {name: value for name, value in change.items() if name not in values}, **sliders)
     assert message in caught.value.message and not caught.value.print_exception
 
 
-def test_another_model_brings_its_own_choices(tiny):
-    label, seed, landmarks, layer, area, heat = lowrank_tab.choose_model("fashion-28-bounded", "poly", "2", 64, 2)
-    assert len(label["choices"]) == 10 and landmarks["value"] == 64 and layer["maximum"] == 6 and area["visible"] is False
-    assert isinstance(seed, int) and cells(heat).shape == (2, 6, 8)
-    with pytest.raises(gr.Error, match="must be one of"):
-        lowrank_tab.choose_model("..", "poly", "2", 64, 2)
+def test_another_model_brings_its_layers_and_its_recorded_errors():
+    layer, area, heat = lowrank_tab.follow(record("fashion-28-bounded", attention="poly-2"), 7)
+    assert (layer["maximum"], layer["value"]) == (6, 1) and area["visible"] is False and cells(heat).shape == (2, 6, 8)
+    assert lowrank_tab.follow(record("fashion-28-bounded", attention="poly-2"), 5)[0]["value"] == 5  # one that it has stays
+    for wrong in (None, {"model": ".."}, {"model": "fashion-28", "attention": 3}):
+        with pytest.raises(gr.Error, match="must be"):
+            lowrank_tab.follow(wrong, 1)
+
+
+def test_results_say_of_which_settings_they_are(tiny):
+    """Curves of random vectors depend on the model alone, a comparison on all settings."""
+    own = record(tiny, 2, 7, attention="poly-2")
+    told = [json.loads(unescape(re.match(r'<div data-settings="(.*?)">', html)[1])) for html in (
+        *lowrank_tab.toggle(own)[1:],
+        lowrank_limits.curves(own, "unit", 1, 2.0, 2, 32),
+        lowrank_limits.curves(own, "model", 1, 2.0, 2, 32),
+    )]  # fmt: skip
+    assert told == [own, own, {"model": tiny}, {"model": tiny, "label": 2, "seed": 7}]
 
 
 # -- visits ----------------------------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
     assert "poly-2" in page.locator(".vm-heat h2").inner_text()
     page.get_by_label(EN["slider_label"]).press("ArrowRight")
     assert page.locator("#vm-lowrank-compare .vm-slider").evaluate("e => e.style.getPropertyValue('--cut')") == "51%"
-    page.locator("#vm-lowrank").get_by_role("combobox", name=EN["back_end"], exact=True).click()
-    page.get_by_role("option", name="pooled keys").click()
+    page.locator("#vm-lowrank [data-setting=low_rank] select").select_option("pool-2")
+    assert page.evaluate("varMini.record().attention") == "pool-2" and page.locator("#vm-first[data-earlier]").count() == 0
     page.get_by_role("button", name=EN["lowrank_run"]).click()
     page.locator(".vm-heat h2", has_text="pool-2").wait_for()
     page.get_by_label(EN["lowrank_source_model"]).check()

@@ -10,18 +10,21 @@ import pytest
 import torch
 
 from demo import masks_tab, wording
-from tests.demo.visits import open_tab, overflow
+from tests.demo.visits import open_tab, overflow, record
 from var_mini import checkpoints
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 
 
 def test_the_picture_of_the_model_counts_its_mask_cell_by_cell(tiny):
-    data = masks_tab.show(tiny, "exact", False)
+    data = masks_tab.show(record(tiny), "own", False)
     mask = checkpoints.load(tiny).config.pyramid.block_causal_mask().tolist()
     assert data["pairs"] == sum(cell for row in mask for cell in row) and data["tokens"] == len(mask)
     assert data["name"] == "tiny" and data["same"] is None and data["wanted"] is False
-    assert masks_tab.show(tiny, "exact", True)["wanted"] is True and masks_tab.show(tiny, "exact", "x")["wanted"] is False
+    assert (
+        masks_tab.show(record(tiny), "own", True)["wanted"] is True
+        and masks_tab.show(record(tiny), "own", "x")["wanted"] is False
+    )
     json.dumps(data)
 
 
@@ -30,7 +33,8 @@ def test_the_picture_of_the_model_counts_its_mask_cell_by_cell(tiny):
     [("var-256", 680, None), ("var-512", 2240, 8), ("var-1024", 9451, 10), ("fashion-28", 88, 4)],
 )
 def test_published_pyramids_and_when_the_state_becomes_smaller(tiny, name, tokens, smaller_from):
-    data = masks_tab.show(name, "poly-2", False)
+    own = record(tiny if name.startswith("var") else name, attention="poly-2")
+    data = masks_tab.show(own, name if name.startswith("var") else "own", False)
     assert (data["tokens"], data["smaller_from"]) == (tokens, smaller_from)
     d = data["head_dim"]
     features = math.comb(d + 2, 2)
@@ -39,42 +43,45 @@ def test_published_pyramids_and_when_the_state_becomes_smaller(tiny, name, token
 
 
 def test_the_switch_computes_both_ways(tiny):
-    same = masks_tab.compare(tiny, "poly-2", True)["same"]
+    same = masks_tab.compare(record(tiny, 2, 7, attention="poly-2"), "own", True)["same"]
     assert "poly-2 attention" in same["note"] and [s["logits"] for s in same["scales"]] == [24, 96, 216]
     for scale in same["scales"]:
         assert scale["loop"] < 1e-4 * scale["largest"]
     # the largest logit, from the library
     model = checkpoints.load(tiny)
-    ids = torch.cat([step.token_ids for step in model.trace(0, 0, model.config.sampling).steps], 1)
+    ids = torch.cat([step.token_ids for step in model.trace(2, 7, model.config.sampling).steps], 1)
     with torch.inference_mode():
-        logits = model.transformer(torch.tensor([0]), model.tokenizer.quantize.inputs_from_ids(ids), "poly-2")[0]
+        logits = model.transformer(torch.tensor([2]), model.tokenizer.quantize.inputs_from_ids(ids), "poly-2")[0]
     assert same["scales"][2]["largest"] == pytest.approx(logits[5:].abs().max().item(), rel=1e-5)
 
 
 def test_back_ends_without_a_masked_pass_and_pyramids_without_weights_say_so(tiny):
-    assert masks_tab.compare(tiny, "pool-2", True)["same"]["note"].startswith("pool-2 has no masked pass")
-    same = masks_tab.compare("var-1024", "exact", True)["same"]
+    assert masks_tab.compare(record(tiny, attention="pool-2"), "own", True)["same"]["note"].startswith(
+        "pool-2 has no masked pass"
+    )
+    same = masks_tab.compare(record(tiny), "var-1024", True)["same"]
     assert same == {"note": EN["masks_same_no_weights"]}
-    assert masks_tab.compare(tiny, "exact", False)["same"] is None
+    assert masks_tab.compare(record(tiny), "own", False)["same"] is None
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "/etc/passwd"}, "model = '/etc/passwd': must be one of"),
-        ({"name": None}, "model = None"),
-        ({"name": ["var-256"]}, "must be one of"),
-        ({"name": "var-2048"}, "model = 'var-2048'"),
-        ({"name": 1e9}, "model = 1000000000.0"),
-        ({"back_end": "poly-4"}, "back end = 'poly-4': must be one of"),
-        ({"back_end": math.nan}, "back end = nan"),
-        ({"back_end": {"x": 1}}, "must be one of"),
+        ({"model": "/etc/passwd"}, "model = '/etc/passwd': must be one of"),
+        ({"model": None}, "model = None"),
+        ({"model": ["var-256"]}, "must be one of"),
+        ({"pyramid": "var-2048"}, "model = 'var-2048'"),
+        ({"pyramid": 1e9}, "model = 1000000000.0"),
+        ({"attention": "fast"}, "attention = 'fast': must be one of"),
+        ({"attention": math.nan}, "attention = nan"),
+        ({"attention": "auto"}, "attention = 'auto': must be a definite back end"),
         ({"switch": "yes"}, "same numbers = 'yes': must be true or false"),
         ({"switch": 1}, "same numbers = 1"),
     ],
 )
 def test_forged_values_are_readable_errors(tiny, change, message):
-    values = {"name": tiny, "back_end": "exact", "switch": True} | change
+    values = {"record": record(tiny) | change, "pyramid": "own", "switch": True}
+    values |= {name: value for name, value in change.items() if name in values}
     with pytest.raises(gr.Error) as caught:
         masks_tab.compare(**values)
     assert message in caught.value.message and not caught.value.print_exception
@@ -142,8 +149,7 @@ def test_visit_switches_pyramid_back_end_and_the_comparison(visit):
     page.wait_for_selector(".vb[data-same='computed']")
     assert page.locator(".vb-same tbody tr").count() == 3
     assert EN["masks_same_rounding"] in page.locator(".vb-result").inner_text()
-    page.get_by_role("combobox", name=EN["masks_back_end"]).click()
-    page.get_by_role("option", name=EN["masks_back_end_pool"]).click()
+    page.locator("#vm-masks [data-setting=low_rank] select").select_option("pool-2")
     page.wait_for_selector(".vb[data-attention='pool-2'][data-same='computed']")
     page.get_by_role("combobox", name=EN["masks_pyramid"]).click()
     page.get_by_role("option", name="1024").click()
@@ -174,5 +180,4 @@ def test_a_chinese_visitor_reads_chinese(visit):
     open_tab(page, wording.TEXTS["tab_masks"][1])
     page.wait_for_selector(".vb[data-scale]")
     assert page.get_by_text(wording.TEXTS["masks_title_mask"][1]).is_visible()
-    page.get_by_label(wording.TEXTS["masks_back_end"][1]).click()
-    assert page.get_by_role("option", name=wording.TEXTS["masks_back_end_pool"][1]).is_visible()
+    assert wording.WORDS["masks_ask"]["zh"] in page.locator("#vm-masks").inner_text()

@@ -16,14 +16,16 @@ from var_mini import checkpoints
 
 def test_models_on_offer(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("VAR_WEIGHTS", str(tmp_path))
-    values = [value for _, value in models.model_choices(tiny)]
-    assert values == [tiny, *checkpoints.available()]
-    assert [value for _, value in models.model_choices("var_d16")] == ["var_d16", *checkpoints.available()]
+    assert models.offered() == [*checkpoints.available(), tiny]
     for file in ("var_d20.pth", "vae_ch160v4096z32.pth"):  # a published model is offered where both of its files are
         assert "var_d20" not in models.offered()
         (tmp_path / file).touch()
     assert models.offered().count("var_d20") == 1 and "var_d16" not in models.offered()
-    assert dict(models.model_choices(tiny))["VAR-d20 (published)"] == "var_d20"
+    assert [models.shown(name) for name in ("var_d20", tiny, "emoji-32")] == [
+        "VAR-d20 (published)",
+        "tiny (from a folder)",
+        "emoji-32",
+    ]
 
 
 def test_an_error_names_every_model_once(tiny, monkeypatch):

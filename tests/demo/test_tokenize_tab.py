@@ -15,6 +15,7 @@ from PIL import Image
 
 from demo import app, tokenize_tab, wording
 from tests.demo.conftest import PATIENCE_MS
+from tests.demo.visits import record
 from var_mini import checkpoints
 from var_mini.data import pictures, samples
 from var_mini.view.images import to_uint8
@@ -54,7 +55,7 @@ def ids_of(shown: dict) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def shown(tiny) -> dict:
-    return tokenize_tab.take_upload(png(noise()), tiny)
+    return tokenize_tab.take_upload(png(noise()), record(tiny))
 
 
 # -- handlers --------------------------------------------------------------------------------------------------------------
@@ -82,15 +83,15 @@ def test_an_upload_is_what_the_tokenizer_makes_of_it(tiny, shown):
 
 
 def test_a_drawing_and_an_upload_of_the_same_pixels_are_the_same(tiny, shown):
-    drawn = tokenize_tab.take_drawing(tiny, event({"image": uri(png(noise()))}))
+    drawn = tokenize_tab.take_drawing(record(tiny), event({"image": uri(png(noise()))}))
     assert ids_of(drawn) == ids_of(shown) and drawn["original"] == shown["original"]
     assert drawn["subject"] == EN["tokenize_drawing"]
 
 
 def test_a_bright_upload_is_inverted_as_the_rule_says(tiny, shown):
-    inverted = tokenize_tab.take_upload(png(255 - noise()), tiny)
+    inverted = tokenize_tab.take_upload(png(255 - noise()), record(tiny))
     assert inverted["original"] == shown["original"] and EN["tokenize_inverted"] in inverted["note"]
-    left = tokenize_tab.take_upload(png(255 - noise()), tiny, invert="no")
+    left = tokenize_tab.take_upload(png(255 - noise()), record(tiny), invert="no")
     assert np.array_equal(rgb(left["original"])[..., 0], 255 - noise()) and EN["tokenize_inverted"] not in left["note"]
 
 
@@ -100,20 +101,20 @@ def test_samples_are_offered_and_taken_apart(tiny, monkeypatch):
         samples.Sample("two", torch.from_numpy(noise(2))[None] / 255),
     ]
     monkeypatch.setattr(samples, "load_samples", lambda config: found)
-    offered, invert, first = tokenize_tab.choose_model(tiny)
+    offered, invert, first = tokenize_tab.follow(record(tiny))
     assert [sample["name"] for sample in offered["samples"]] == ["one", "two"] and offered["channels"] == 1
     assert invert["visible"] is True and first["subject"] == "one"
-    second = tokenize_tab.take_sample(tiny, event({"name": "two"}))
+    second = tokenize_tab.take_sample(record(tiny), event({"name": "two"}))
     assert np.array_equal(rgb(second["original"])[..., 0], noise(2)) and second["subject"] == "two"
     with pytest.raises(gr.Error, match="sample = 'three': must be one of one, two"):
-        tokenize_tab.take_sample(tiny, event({"name": "three"}))
+        tokenize_tab.take_sample(record(tiny), event({"name": "three"}))
 
 
 def test_without_samples_nothing_is_loaded_and_the_tab_says_what_to_do(tiny, monkeypatch):
     monkeypatch.setattr(tokenize_tab.models, "load_model", lambda name: pytest.fail("loaded a model"))
     monkeypatch.setattr(tokenize_tab.models, "published", lambda: ["var_d16"])
-    assert tokenize_tab.take_first(tiny)["note"] == EN["tokenize_choose"]
-    _, invert, shown = tokenize_tab.choose_model("var_d16")
+    assert tokenize_tab.follow(record(tiny))[2]["note"] == EN["tokenize_choose"]
+    _, invert, shown = tokenize_tab.follow(record("var_d16"))
     assert invert["visible"] is False and shown["note"] == EN["published_needs"]
 
 
@@ -204,7 +205,7 @@ def test_forged_replacements_get_a_message(tiny, shown, change, message):
 def test_forged_events_get_a_sentence(tiny, data):
     for handler in (tokenize_tab.take_drawing, tokenize_tab.take_sample):
         with pytest.raises(gr.Error) as caught:
-            handler(tiny, event(data))
+            handler(record(tiny), event(data))
         assert not caught.value.print_exception and "\n" not in caught.value.message and len(caught.value.message) < 500
 
 
@@ -215,15 +216,15 @@ def test_forged_events_get_a_sentence(tiny, data):
         ({"content": "/etc/passwd"}, "must be the content of a picture file"),
         ({"content": b"GIF89a"}, "not a readable picture"),
         ({"content": b"\0" * (pictures.MAX_BYTES + 1)}, "at most 8,388,608"),
-        ({"name": "/etc"}, "model = '/etc'"),
-        ({"name": None}, "model = None"),
+        ({"record": {"model": "/etc"}}, "model = '/etc'"),
+        ({"record": None}, "settings = None: must be a JSON object"),
         ({"fit": "x"}, "fit = 'x'"),
         ({"invert": 3}, "invert = 3"),
     ],
 )
 def test_bad_uploads_get_a_sentence(tiny, change, message):
     with pytest.raises(gr.Error) as caught:
-        tokenize_tab.take_upload(**({"content": png(noise()), "name": tiny} | change))
+        tokenize_tab.take_upload(**({"content": png(noise()), "record": record(tiny)} | change))
     assert message in caught.value.message and not caught.value.print_exception
 
 
@@ -317,7 +318,7 @@ def test_a_drawing_by_mouse_finger_and_keyboard_is_taken_apart(visit, tiny):
     drawn = figure(page, "original")[..., 0]
     assert drawn[6, 3:9].min() > 60 and drawn[[0, 1, -2, -1]].max() == 0  # a bright line across the middle
     tokens = np.array(page.locator("#vm-tokenize [data-figure=result]").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)[..., :3]
-    again = tokenize_tab.take_upload(png(drawn), tiny, invert="no")
+    again = tokenize_tab.take_upload(png(drawn), record(tiny), invert="no")
     assert np.array_equal(tokens, rgb(again["scales"][-1]["image"]))
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     canvas.scroll_into_view_if_needed()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from var_mini import checkpoints
+
 # the whole run of the first screen has arrived; and all of its scales have been shown
 DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-first'))"
 SHOWN = "(e => e && e.dataset.shown === e.dataset.scales)(document.querySelector('#vm-first'))"
 RUN = "window.varMini.run()"
+
+
+def record(name: str, label=0, seed=0, **changes) -> dict:
+    """What the first screen tells a chapter: a model's own sampling, exact attention, or with `changes`."""
+    own = vars(checkpoints.load_config(name).sampling)
+    return {"model": name, "label": label, "seed": seed, **own, "attention": "exact"} | changes
 
 
 class Event:

@@ -1,19 +1,22 @@
 // The first screen on the Gradio page: it stands there before Gradio does, and is linked to it as soon as its bridge is made.
 
-import { fromQuery, toRecord } from '../lib/settings.js';
-import { wordsOf } from '../lib/format.js';
+import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
+import { title, wordsOf } from '../lib/format.js';
+import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mount } from '../views/First.js';
+import { mountHead } from '../views/Head.js';
 import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
-import { mountStory } from '../views/Story.js';
+import { mountFoot, mountStory } from '../views/Story.js';
 import * as chapters from './chapters.js';
 
 const base = new URL('../', import.meta.url);
 const engine = gradioEngine(base);
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const LINKS = { paper: 'https://arxiv.org/abs/2404.02905', lowrank: 'https://arxiv.org/abs/2501.04377', licences: new URL('data/licences.txt', base).href };
-const RESULTS = ['vm-compare', 'vm-gallery'];
+// where results stand that say, as demo/stale.py writes it, which settings they are of; those of low rank are of the kind set beside the exact one
+const RESULTS = ['vm-compare', 'vm-gallery', 'vm-lowrank-compare', 'vm-lowrank-heat', 'vm-lowrank-limits', 'vm-edit-result'];
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
 
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
@@ -33,38 +36,79 @@ function languages(code) {
 
 const sheets = (model, style, kind) => new URL(`data/${kind}.webp?model=${encodeURIComponent(model.name)}&style=${style ?? 0}`, base).href;
 
-// results further down belong to the settings that they were asked with
-function follow(store, text) {
+const recordOf = ({ model, settings }, low) => toRecord(low ? { ...settings, attention: lowRank(model, settings) } : settings);
+
+// Marks results further down that are of other settings than the first screen has now. `renewed` is told that one was replaced.
+function createJudge(store, text) {
+  const judge = (id) => {
+    const result = document.getElementById(id), told = result?.querySelector('[data-settings]');
+    if (!told) return;
+    const now = recordOf(store.get(), id.startsWith('vm-lowrank'));
+    const other = Object.entries(JSON.parse(told.dataset.settings)).some(([name, value]) => (now[name] ?? null) !== value);
+    if (other) Object.assign(result.dataset, { stale: text, other: '' });
+    else if ('other' in result.dataset) { delete result.dataset.stale; delete result.dataset.other; } // what a control of its own marked stays
+  };
   let last = store.get().settings;
   store.subscribe(({ settings }) => {
     if (settings === last) return;
     last = settings;
-    for (const id of RESULTS) {
-      const result = document.getElementById(id);
-      if (result?.querySelector('figure, table')) result.dataset.stale = text;
-    }
+    RESULTS.forEach(judge);
   });
+  return (id) => {
+    const { dataset } = document.getElementById(id);
+    delete dataset.stale;
+    delete dataset.other;
+    judge(id);
+  };
 }
 
-const ready = (async () => {
-  const [{ model, models, chapters: names }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
+// the page is there, though its first run may still be drawn
+const made = (async () => {
+  const [{ model, models, chapters: names, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
-  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm });
+  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
   let asked = null, problem = '';
   try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
-  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => toRecord(first.store.get().settings), store: first.store, acts: first.acts,
-    failed: () => engine.failed(wordsOf(all, language)('failed')) };
-  follow(first.store, wordsOf(all, language)('stale_result'));
+  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), named: (name) => title(name, all.names, language), store: first.store, acts: first.acts,
+    renewed: createJudge(first.store, wordsOf(all, language)('stale_result')), failed: () => engine.failed(wordsOf(all, language)('failed')) };
   chapters.begin(names);
+  return { first, asked, problem };
+})();
+const ready = made.then(async ({ first, asked, problem }) => {
   await first.begin(asked);
   if (problem) first.store.set({ problem });
   return first;
-})();
+});
 
 // called by the bridge
 export async function connect(component) {
   engine.connect(component, async (run) => (await ready).acts.put(run));
+}
+
+// A chapter that is a tab: its head. The component's value is always the record of the settings that the chapter works on, so that
+// a listener with this component among its inputs is given them. `tell` is called when the chapter is seen and one of the
+// settings that it `follows` is another than when it was last called.
+export async function chapter(element, props, tell) {
+  const { store, acts, all } = (await made).first, { name, wants, follows } = props;
+  let last = null, told = null;
+  mountHead(element.querySelector('.vu'), { store, acts }, { name, wants, all, language });
+  const look = () => {
+    const state = store.get();
+    if (state.settings !== last) props.value = recordOf(state, wants.includes('low_rank'));
+    last = state.settings;
+    const followed = JSON.stringify(follows.map((one) => props.value[one]));
+    if (followed === told || !element.getClientRects().length) return;
+    told = followed;
+    tell();
+  };
+  store.subscribe(look);
+  new ResizeObserver(look).observe(element); // a tab that is opened
+}
+
+// the way on at a chapter's end
+export async function foot(element, name) {
+  mountFoot(element.querySelector('.vu'), { id: name, all: (await made).first.all, language });
 }
 
 // the chapter with the numbers of the run

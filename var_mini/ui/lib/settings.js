@@ -44,6 +44,10 @@ export function fromQuery(query, models) {
   return settings;
 }
 
+// what a chapter sets beside exact attention: the kinds that the model has, and the one that is chosen, or else the first
+export const lowRanks = (model) => model.attentions.filter((spec) => spec !== 'exact' && spec !== 'auto');
+export const lowRank = (model, { attention }) => (lowRanks(model).includes(attention) ? attention : lowRanks(model)[0]);
+
 // a seed for another picture
 export const otherSeed = (seed, random = Math.random) => {
   const next = Math.floor(random() * 10000);

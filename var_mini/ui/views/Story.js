@@ -1,35 +1,59 @@
-// The first three chapters: text beside a live view of the same run as the first screen. Each has an address of its own: #idea ...
+// The first three chapters: text beside a live view of the same run as the first screen. Others follow below them, see lib/story.js.
 
 import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
-import { wordsOf } from '../lib/format.js';
-import { createRace } from '../lib/race.js';
+import { milliseconds, wordsOf } from '../lib/format.js';
+import { enlarged, shrunk } from '../lib/pixels.js';
+import { createRace, steps, timesOf } from '../lib/race.js';
 import { added, whole } from '../lib/run.js';
+import { nextOf, numberOf } from '../lib/story.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { Place, placeOf } from '../parts/Map.js';
 import { pixelsOf } from '../parts/Pyramid.js';
 
 const GREY = 128;
+const STAGES = ['before', 'rest', 'code', 'enlarge', 'phi', 'add'];
+const STAGE_MS = 900;
 
-export function Chapter({ id, number, word, children }) {
-  return html`<section class="vu-chapter" id=${id} aria-label=${word(`${id}_title`)}><h2>${number && html`<span>${number}</span>`}${word(`${id}_title`)}</h2><div class="vu-chapter-body">${children}</div></section>`;
+const HERE = ['idea', 'word', 'sum'];
+
+const Name = ({ id, word }) => html`<b>${numberOf(id)}</b> ${word(`${id}_title`)}`;
+
+export function Next({ id, there, word }) {
+  const next = nextOf(id, there);
+  return next ? html`<p class="vu-next"><a href=${`#${next}`}>${word('next')} <${Name} id=${next} word=${word} /> <span aria-hidden="true">\u2192</span></a></p>` : '';
 }
 
-// 1: the finished picture uncovered token by token, beside the same picture scale by scale, a step each at a time
-function Race({ run, word, calm }) {
-  const side = run.sides.at(-1), last = pixelsOf(run.scales.at(-1)).image;
-  const [at, setAt] = useState({ raster: side * side, scales: run.sides.length, running: false });
-  const race = useMemo(() => createRace(side * side, run.sides.length, setAt), [run]);
+// one that stands `apart`, in a tab, is found by the tab's name, and ends below
+export function Chapter({ id, there, word, apart = false, children }) {
+  const number = numberOf(id);
+  return html`<section class="vu-chapter" id=${apart ? undefined : id} aria-label=${word(`${id}_title`)}><h2>${number > 0 && html`<span>${number}</span>`}${word(`${id}_title`)}</h2>
+    <div class="vu-chapter-body">${children}</div>${!apart && html`<${Next} ...${{ id, there, word }} />`}</section>`;
+}
+
+function Contents({ there, word }) {
+  return html`<nav class="vu-contents" aria-label=${word('contents')}><ol>${there.map((id) => html`<li key=${id}><a href=${`#${id}`}><${Name} id=${id} word=${word} /></a></li>`)}</ol></nav>`;
+}
+
+// 1: the finished picture uncovered token by token, beside the same picture scale by scale: by their seconds where the run has any
+function Race({ run, word, calm, measured }) {
+  const side = run.sides.at(-1), last = pixelsOf(run.scales.at(-1)).image, tokens = side * side, scales = run.sides.length;
+  const times = useMemo(() => timesOf(run), [run]);
+  const [at, setAt] = useState({ raster: tokens, scales, seconds: Infinity, running: false });
+  const race = useMemo(() => createRace(times ?? steps(tokens, scales), Boolean(times), setAt), [run]);
   useEffect(() => race.stop, [race]);
   const uncovered = useMemo(() => uncover(last, run.size, side, at.raster), [last, at.raster]);
-  const k = at.scales - 1;
+  const k = at.scales - 1, time = (all) => times && word('idea_time', { time: milliseconds(Math.min(at.seconds, all.at(-1))) });
+  const known = Object.keys(measured ?? {}).map(Number).filter((one) => one <= side).at(-1);
   return html`<div class="vu-pair">
-      <figure><${Canvas} side=${run.size} rgb=${uncovered} label=${word('idea_raster')} /><figcaption><b>${word('idea_raster')}</b> ${word('idea_step', { step: at.raster, steps: side * side })}</figcaption></figure>
+      <figure><${Canvas} side=${run.size} rgb=${uncovered} label=${word('idea_raster')} /><figcaption><b>${word('idea_raster')}</b> ${word('idea_step', { step: at.raster, steps: tokens })}
+        ${times && html`<br />${time(times.raster)} ${word('idea_estimated')}`}</figcaption></figure>
       <figure><${Canvas} side=${run.size} rgb=${k < 0 ? null : pixelsOf(run.scales[k]).image} label=${word('idea_scales')} />
-        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: run.sides.length })}</figcaption></figure></div>
-    <div class="vu-say"><p>${word('idea_text', { tokens: side * side, scales: run.sides.length })}</p>
+        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: scales })}${times && html`<br />${time(times.scales)} ${word(run.recorded ? 'idea_recorded' : 'idea_measured')}`}</figcaption></figure></div>
+    <div class="vu-say"><p>${word('idea_text', { tokens, scales })}</p>
       <button type="button" class="vu-button vu-primary" onclick=${() => (at.running ? race.stop() : race.start(calm))}>${word(at.running ? 'stop' : 'idea_start')}</button>
-      <p class="vu-hint">${word('idea_note', { all: run.tokens, tokens: side * side })}</p></div>`;
+      <p class="vu-hint">${word(times ? 'idea_timed' : 'idea_even', { step: milliseconds(times?.step ?? 0) })} ${word('idea_note', { all: run.tokens, tokens })}
+        ${known && html` ${word('idea_reference', { side: known, ratio: measured[known].toFixed(1) })}`}</p></div>`;
 }
 
 // the pixels of the first `count` tokens of the last map in raster order, the rest grey
@@ -71,29 +95,50 @@ function Swap({ run, word, engine }) {
       <p class="vu-problem" role="status">${problem}</p></div>`;
 }
 
-// 3: the sum before a scale, what its map adds, the sum after it
-function Sum({ run, word }) {
+// 3: one scale of the sum in five pictures: what is missing -> codes -> enlarged -> smoothed by phi -> added. One appears after the other.
+function Sum({ run, word, calm }) {
   const [at, setAt] = useState(run.sides.length - 1), k = Math.min(at, run.sides.length - 1), side = run.sides[k];
-  const after = pixelsOf(run.scales[k]).image, before = k > 0 ? pixelsOf(run.scales[k - 1]).image : null;
-  const change = useMemo(() => added(after, before), [after, before]);
-  const figure = (rgb, label) => html`<figure><${Canvas} side=${run.size} rgb=${rgb ?? new Uint8Array(after.length).fill(GREY)} label=${label} /><figcaption>${label}</figcaption></figure>`;
-  return html`<div class="vu-pair vu-three">${figure(before, word(k > 0 ? 'sum_before' : 'sum_nothing'))}<b aria-hidden="true">+</b>
-      ${figure(change, word('sum_change', { side }))}<b aria-hidden="true">=</b>${figure(after, word('sum_after'))}</div>
+  const [stage, setStage] = useState(STAGES.length), [running, setRunning] = useState(false);
+  const { image: after, colours } = pixelsOf(run.scales[k]), before = k > 0 ? pixelsOf(run.scales[k - 1]).image : null, whole = pixelsOf(run.scales.at(-1)).image;
+  useEffect(() => { // the next picture, then the next scale, until the last
+    if (!running) return undefined;
+    const timer = setTimeout(() => {
+      if (stage < STAGES.length) setStage(stage + 1);
+      else if (k + 1 < run.sides.length) { setAt(k + 1); setStage(1); }
+      else setRunning(false);
+    }, STAGE_MS);
+    return () => clearTimeout(timer);
+  }, [running, stage, k]);
+  const pictures = useMemo(() => [[run.size, before ?? new Uint8Array(after.length).fill(GREY)], [side, shrunk(added(whole, before), run.size, side)], [side, colours],
+    [run.size, enlarged(colours, side, run.size)], [run.size, added(after, before)], [run.size, after]], [run, k]);
+  const next = () => (stage < STAGES.length ? setStage(stage + 1) : (setAt((k + 1) % run.sides.length), setStage(1)));
+  const play = () => { if (!running && k + 1 === run.sides.length && stage === STAGES.length) { setAt(0); setStage(1); } setRunning(!running); };
+  return html`<ol class="vu-stages">${STAGES.map((name, i) => html`<li key=${name} class=${i < stage ? '' : 'vu-later'} aria-current=${i === stage - 1 ? 'step' : undefined}>
+      <div class="vu-cell">${i > 0 && html`<i class="vu-arrow" aria-hidden="true">\u2192</i>`}<${Canvas} side=${pictures[i][0]} rgb=${pictures[i][1]} label=${word(`sum_stage_${name}`, { side })} /></div>
+      <b>${word(`sum_stage_${name}`, { side })}</b><span>${word(name === 'before' && k === 0 ? 'sum_nothing' : `sum_step_${name}`, { side })}</span></li>`)}</ol>
     <div class="vu-say"><p>${word('sum_text')}</p>
       <label class="vu-field"><span>${word('sum_scale', { scale: k + 1, scales: run.sides.length, side })}</span><input type="range" min="0" max=${run.sides.length - 1} step="1" value=${k}
-        oninput=${(event) => setAt(Number(event.currentTarget.value))} /></label>
-      <ol class="vu-steps">${['rest', 'code', 'enlarge', 'add'].map((name) => html`<li key=${name}>${word(`sum_step_${name}`, { side })}</li>`)}</ol>
+        oninput=${(event) => { setRunning(false); setAt(Number(event.currentTarget.value)); setStage(STAGES.length); }} /></label>
+      <div class="vu-offers">${!calm && html`<button type="button" class="vu-button vu-primary" onclick=${play}>${word(running ? 'pause' : 'sum_play')}</button>`}
+        <button type="button" class="vu-button" onclick=${() => { setRunning(false); next(); }}>${word('sum_next')}</button></div>
       <p class="vu-hint">${word('sum_note')}</p></div>`;
 }
 
-function Story({ first, word, engine, calm }) {
-  const { run } = useStore(first.store);
-  if (!whole(run) || run.scales.some((scale) => !scale.image)) return '';
-  return html`<${Chapter} id="idea" number="1" word=${word}><${Race} ...${{ run, word, calm }} /><//>
-    ${engine.candidates && html`<${Chapter} id="word" number="2" word=${word}><${Swap} ...${{ run, word, engine }} /><//>`}
-    <${Chapter} id="sum" number="3" word=${word}><${Sum} ...${{ run, word }} /><//>`;
+function Story({ first, word, engine, calm, there, measured }) {
+  const { run } = useStore(first.store), own = (engine.candidates ? there : there.filter((id) => id !== 'word'));
+  const ready = whole(run) && run.scales.every((scale) => scale.image), part = { there: own, word };
+  return html`<${Contents} there=${own} word=${word} />${ready && html`<${Chapter} id="idea" ...${part}><${Race} ...${{ run, word, calm, measured }} /><//>
+    ${engine.candidates && html`<${Chapter} id="word" ...${part}><${Swap} ...${{ run, word, engine }} /><//>`}
+    <${Chapter} id="sum" ...${part}><${Sum} ...${{ run, word, calm }} /><//>`}`;
 }
 
-export function mountStory(root, first, { engine, all, language, calm }) {
-  render(html`<${Story} first=${first} engine=${engine} calm=${calm} word=${wordsOf(all, language)} />`, root);
+// `there`: the chapters that the page has, with those that others mount; `measured`: side -> how many times as long raster order took,
+// as recorded apart, where the page knows it
+export function mountStory(root, first, { engine, all, language, calm, there = HERE, measured }) {
+  render(html`<${Story} ...${{ first, engine, calm, there, measured }} word=${wordsOf(all, language)} />`, root);
+}
+
+// the end of a chapter that stands apart
+export function mountFoot(root, { id, all, language }) {
+  render(html`<${Next} id=${id} word=${wordsOf(all, language)} />`, root);
 }

@@ -1,0 +1,72 @@
+// The story's logic without a browser: the race by seconds, pictures made smaller and larger, the order of the chapters.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { enlarged, shrunk } from '../../var_mini/ui/lib/pixels.js';
+import { createRace, SHOWN_MS, STEP_MS, steps, TICK_MS, timesOf } from '../../var_mini/ui/lib/race.js';
+import { lowRank, lowRanks } from '../../var_mini/ui/lib/settings.js';
+import { nextOf, numberOf, STORY } from '../../var_mini/ui/lib/story.js';
+
+const run = (seconds) => ({ sides: [1, 2, 3], scales: seconds.map(([attention, rest, decoder]) => ({ seconds: [attention, rest, decoder] })) });
+
+// calls what was put off, in order, and counts the time
+function clock() {
+  const queue = [];
+  let now = 0;
+  return { later: (call, ms) => { queue.push([call, ms]); return queue.length; }, cancel: () => { queue.length = 0; },
+    run() { while (queue.length) { const [call, ms] = queue.shift(); now += ms; call(); } return now; } };
+}
+
+test('times of a race: scales as measured without the decoder, a token as the fastest step', () => {
+  const times = timesOf(run([[0.001, 0.003, 0.1], [0.001, 0.001, 0.1], [0.002, 0.006, 0.1]]));
+  assert.equal(times.step, 0.002);
+  assert.deepEqual(times.scales.map((one) => one.toFixed(3)), ['0.004', '0.006', '0.014']);
+  assert.equal(times.raster.length, 9);
+  assert.equal(times.raster.at(-1).toFixed(3), '0.018');
+  assert.equal(timesOf(run([[0, 0, 0], [0, 0, 0], [0, 0, 0]])), null); // a run without times
+  assert.equal(timesOf(run([[0.001, 0, 0]])), null); // one that is still being drawn
+});
+
+test('a race by seconds: each side is as far as its times say, and the slower one ends it', () => {
+  const seen = [], time = clock(), times = { raster: [1, 2, 3, 4], scales: [0.5, 1.5] };
+  createRace(times, true, (at) => seen.push(at), time).start();
+  assert.equal(time.run(), SHOWN_MS);
+  assert.equal(seen.length, SHOWN_MS / TICK_MS + 1);
+  for (const { raster, scales, seconds } of seen) {
+    assert.equal(raster, Math.floor(seconds + 1e-6));
+    assert.equal(scales, seconds < 0.5 - 1e-6 ? 0 : seconds < 1.5 - 1e-6 ? 1 : 2);
+  }
+  assert.deepEqual({ ...seen.at(-1), seconds: 4 }, { raster: 4, scales: 2, seconds: 4, running: false });
+});
+
+test('a race without times takes its steps at the same moments; with reduced motion it is over at once', () => {
+  const seen = [], time = clock(), race = createRace(steps(5, 2), false, (at) => seen.push([at.raster, at.scales, at.running]), time);
+  race.start();
+  assert.equal(time.run(), 5 * STEP_MS);
+  assert.deepEqual(seen, [[0, 0, true], [1, 1, true], [2, 2, true], [3, 2, true], [4, 2, true], [5, 2, false]]);
+  seen.length = 0;
+  race.start(true);
+  assert.deepEqual(seen, [[5, 2, false]]);
+});
+
+test('a picture is shrunk to means, and enlarged between the middles of its cells', () => {
+  const grey = (...values) => Uint8Array.from(values.flatMap((v) => [v, v, v]));
+  assert.deepEqual([...shrunk(grey(0, 10, 20, 30, 40, 50, 60, 70, 0, 0, 8, 8, 0, 0, 8, 8), 4, 2)].filter((_, i) => i % 3 === 0), [25, 45, 0, 8]);
+  assert.deepEqual([...enlarged(grey(0, 100, 0, 100), 2, 4)].filter((_, i) => i % 3 === 0), [0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100]);
+  assert.deepEqual([...enlarged(grey(7), 1, 3)], Array(27).fill(7));
+});
+
+test('chapters are numbered in their order, and a page that lacks some skips them', () => {
+  assert.deepEqual(STORY.map(numberOf), [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.equal(numberOf('tokenize'), 0);
+  assert.equal(nextOf('idea'), 'word');
+  assert.equal(nextOf('idea', ['idea', 'sum']), 'sum');
+  assert.equal(nextOf('limits'), undefined);
+  assert.equal(nextOf('tokenize'), undefined);
+});
+
+test('beside exact attention stands the low-rank one that is chosen, or the first that the model has', () => {
+  const model = { attentions: ['exact', 'poly-2', 'landmark-64', 'auto'] };
+  assert.deepEqual(lowRanks(model), ['poly-2', 'landmark-64']);
+  assert.deepEqual(['exact', 'auto', 'landmark-64', 'pool-2'].map((attention) => lowRank(model, { attention })), ['poly-2', 'poly-2', 'landmark-64', 'poly-2']);
+});
