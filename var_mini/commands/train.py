@@ -69,6 +69,7 @@ def _train_stage(options, out: Path) -> None:
         train_adapter(base, out, options.data, options.lora_rank, options.lora_steps, options.precision)
         adapter = out / "adapter.safetensors"
         print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
+        print(f"or see both on the page: python -m demo --model {out / 'model'}")
     elif options.stage == "transformer":
         ended = stages.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
         state = "finished" if ended else "stopped; the same command goes on"
