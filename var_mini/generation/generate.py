@@ -102,7 +102,10 @@ def scale_logits(
 
 
 def guided_and_filtered(raw: torch.Tensor, sampling: Sampling, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of a scale after guidance, and after temperature, top-k and top-p as well, each (B, n, V)."""
+    """Logits of a scale after guidance, and after temperature, top-k and top-p as well, each (B, n, V).
+
+    Classifier-free guidance grows with the scale: `progress` runs from 0 at the first to 1 at the last one.
+    """
     logits = raw
     if sampling.guidance > 0:
         logits = guide(*raw.chunk(2), sampling.guidance * progress)

@@ -112,7 +112,7 @@ class MultiScaleQuantizer(nn.Module):
     # -- all scales --------------------------------------------------------------------------------------------
 
     def quantize(self, f: torch.Tensor) -> Quantized:
-        """f (B, Cvae, side, side) -> its token maps and the f_hat after each scale."""
+        """Algorithm 1: f (B, Cvae, side, side) -> its token maps and the f_hat after each scale."""
         f_rest, f_hat = f.detach(), torch.zeros_like(f)
         result = Quantized([], [])
         for k in range(self.pyramid.num_scales):
@@ -125,7 +125,7 @@ class MultiScaleQuantizer(nn.Module):
         return result
 
     def accumulate(self, token_ids: list[torch.Tensor]) -> list[torch.Tensor]:
-        """f_hat after each scale, from the token maps alone; each (B, Cvae, side, side)."""
+        """Algorithm 2: f_hat after each scale, from the token maps alone; each (B, Cvae, side, side)."""
         f_hats, f_hat = [], 0
         for k, ids in enumerate(token_ids):
             f_hat = f_hat + self.contribution(ids, k)
