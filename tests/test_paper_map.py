@@ -12,7 +12,7 @@ ROWS = [line.strip("|").split("|") for line in (DOCS / "paper_map.md").read_text
 
 
 def names_in(place: Path) -> set[str]:
-    """What may be named of a file: its classes, functions and methods, the latter with and without their class; of a folder, files."""
+    """What may be named of a file: classes, functions, and methods with or without their class; of a folder: its files."""
     if place.is_dir():
         return {path.stem for path in place.iterdir()}
     found = set()
@@ -45,5 +45,7 @@ def test_every_file_function_and_test_of_a_row_exists(row):
 
 
 def test_what_is_not_there_is_seen():
-    cell = "[a](../var_mini/pyramid.py) `ScalePyramid.block_causal_mask`, `ScalePyramid.mask`; [b](../var_mini/attention) `spec`, `no`; [c](x)"
+    cell = (
+        "[a](../var_mini/pyramid.py) `ScalePyramid.split`, `ScalePyramid.mask`; [b](../var_mini/attention) `no`; [c](x)"
+    )
     assert missing(cell) == ["../var_mini/pyramid.py ScalePyramid.mask", "../var_mini/attention no", "x"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -29,7 +29,7 @@ def generate(
     attention: str | AttentionSpec = "exact",
     record: Record | None = None,
     forced: Forced | None = None,
-    style: int | list[int | None] | None = None,
+    style: int | Sequence[int | None] | None = None,
     implementation: str = "auto",
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
@@ -108,7 +108,8 @@ def guided_and_filtered(raw: torch.Tensor, sampling: Sampling, progress: float) 
     """
     logits = raw
     if sampling.guidance > 0:
-        logits = guide(*raw.chunk(2), sampling.guidance * progress)
+        conditional, unconditional = raw.chunk(2)
+        logits = guide(conditional, unconditional, sampling.guidance * progress)
     return logits, filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
 
 
@@ -127,7 +128,7 @@ def sample_images(
     sampling: Sampling | None = None,
     attention: str | AttentionSpec = "exact",
     batch_size: int = 100,
-    style: int | list[int | None] | None = None,
+    style: int | Sequence[int | None] | None = None,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any further record."""
     labels, seeds = labels_and_seeds(label, seed, transformer.config.num_classes)

@@ -49,6 +49,8 @@ def phi_index(pyramid: ScalePyramid, phi_count: int) -> list[int]:
 class Phi(nn.Conv2d):
     """h -> (1 - ratio) h + ratio conv3x3(h): smooths an upsampled code map."""
 
+    bias: nn.Parameter  # which a convolution need not have
+
     def __init__(self, channels: int, ratio: float):
         super().__init__(channels, channels, 3, padding=1)
         self.ratio = ratio
@@ -149,7 +151,8 @@ class MultiScaleQuantizer(nn.Module):
 
     def check_ids(self, ids: torch.Tensor | list[torch.Tensor], name: str = "ids") -> list[torch.Tensor]:
         """One image's token ids, (L,) or (n_k,) per scale -> int64 (n_k,) per scale. Raises ValueError where they do not fit."""
-        whole, codes = isinstance(ids, torch.Tensor), self.embedding.num_embeddings
+        codes = self.embedding.num_embeddings
+        whole = isinstance(ids, torch.Tensor)
         shapes = tuple(ids.shape) if whole else [tuple(part.shape) for part in ids]
         wanted = (self.pyramid.tokens,) if whole else [(count,) for count in self.pyramid.counts]
         if shapes != wanted or any(bool(((part < 0) | (part >= codes)).any()) for part in ids):
