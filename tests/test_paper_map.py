@@ -45,7 +45,5 @@ def test_every_file_function_and_test_of_a_row_exists(row):
 
 
 def test_what_is_not_there_is_seen():
-    cell = (
-        "[a](../var_mini/pyramid.py) `ScalePyramid.split`, `ScalePyramid.mask`; [b](../var_mini/attention) `no`; [c](x)"
-    )
+    cell = "[a](../var_mini/pyramid.py) `ScalePyramid.split`, `ScalePyramid.mask`; [b](../var_mini/attention) `no`; [c](x)"
     assert missing(cell) == ["../var_mini/pyramid.py ScalePyramid.mask", "../var_mini/attention no", "x"]
