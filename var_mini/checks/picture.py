@@ -96,7 +96,7 @@ def token_maps(figure, sides: tuple[int, ...], expected: list, got: list, most: 
 def bars(axis, expected, got) -> None:
     """Two bars at each place, what was expected and yours."""
     for shift, name, colour, values in ((-0.2, "expected", "#0072b2", expected), (0.2, "yours", "#e69f00", got)):
-        axis.bar([i + shift for i in range(len(values))], values, 0.4, label=name, color=colour)
+        axis.bar([i + shift for i in range(len(values))], [float(v) for v in values], 0.4, label=name, color=colour)
     axis.legend(fontsize=8)
 
 
