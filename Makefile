@@ -40,6 +40,7 @@ quick: lint
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 train: .venv/.demo
 	$(BIN)/python -m var_mini train tokenizer --preset $(PRESET)

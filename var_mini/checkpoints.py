@@ -38,7 +38,7 @@ def _assets() -> Path:
 
     The first exists in an installed package alone, so a copy of the repository always uses its own.
     """
-    installed = Path(str(files(__package__))) / "assets"
+    installed = Path(str(files("var_mini"))) / "assets"
     return installed if installed.is_dir() else installed.parent.parent / "assets"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
 
 @torch.no_grad()
-def initialise(model: nn.Module) -> None:
-    """Fills a new `VAR`.
+def initialise(model: Any) -> None:
+    """Fills a new `VAR` (of type Any, for transformer.py imports this file).
 
     As in the paper, residual branches (1 / sqrt(2 depth)) and head begin small; unlike there, gates begin at about a half.
     """

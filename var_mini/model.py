@@ -98,10 +98,9 @@ class Model:
         t, spec = self.config.transformer, AttentionSpec.parse(attention)
         labels, seeds = labels_and_seeds(self._labels(label), seed, t.num_classes)
         styles = styles_per_image(self._styles(style), len(labels), t.num_styles)
-        each = (values and (tuple(values) if len(values) > 1 else values[0]) for values in (labels, seeds, styles))
-        label, seed, style = each
+        each = _one_or_all(labels), _one_or_all(seeds), sampling or self.config.sampling
         dtype = str(self.dtype).removeprefix("torch.")
-        return RunSettings(self.config.name, label, seed, sampling or self.config.sampling, spec, style, dtype).to_dict()
+        return RunSettings(self.config.name, *each, spec, _one_or_all(styles) if styles else None, dtype).to_dict()
 
     def trace(
         self, label, seed, sampling: Sampling | None = None, attention: str | AttentionSpec = "exact", style=None, **options
@@ -117,13 +116,21 @@ class Model:
 
     def _labels(self, label):
         """Labels with names of classes replaced by their numbers; all else is left to `labels_and_seeds`."""
-        if isinstance(label, (list, tuple)):
-            return [self._labels(one) for one in label]
         config = self.config
-        return find_class(label, config.class_names, config.transformer.num_classes, "label") if isinstance(label, str) else label
+
+        def number(one):
+            return find_class(one, config.class_names, config.transformer.num_classes, "label") if isinstance(one, str) else one
+
+        return [number(one) for one in label] if isinstance(label, (list, tuple)) else number(label)
 
     def _styles(self, style):
         """The same of styles, "any" being None."""
-        if isinstance(style, (list, tuple)):
-            return [self._styles(one) for one in style]
-        return self.config.find_style(style) if isinstance(style, str) else style
+
+        def number(one):
+            return self.config.find_style(one) if isinstance(one, str) else one
+
+        return [number(one) for one in style] if isinstance(style, (list, tuple)) else number(style)
+
+
+def _one_or_all(values: list[int]) -> int | tuple[int, ...]:
+    return tuple(values) if len(values) > 1 else values[0]

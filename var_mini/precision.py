@@ -67,4 +67,5 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
         if isinstance(module, Linear):
             module.to(dtype)
         elif name in ("encoder", "decoder"):
-            module.to(dtype, memory_format=torch.contiguous_format if dtype == torch.float32 else LAYOUT)
+            layout = torch.contiguous_format if dtype == torch.float32 else LAYOUT
+            module.to(dtype=dtype, memory_format=layout)  # pyright: ignore[reportCallIssue]  # stubs lack both together

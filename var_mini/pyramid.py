@@ -68,7 +68,7 @@ class ScalePyramid:
         return torch.cat([torch.full((count,), k, device=device) for k, count in enumerate(self.counts)])
 
     def block_causal_mask(self, device: torch.device | str | None = None) -> torch.Tensor:
-        """Bool (L, L): query token i may look at key token j iff level(j) <= level(i).
+        """The block-wise causal mask, bool (L, L): query token i may look at key token j iff level(j) <= level(i).
 
         Within a scale every token sees every other one: they are predicted in one parallel step.
         """

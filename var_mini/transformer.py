@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import AttentionSpec, AttentionState, BackEnds, Observer, SelfAttention, attend_through, has_masked_pass, masked
+from .attention.model import ModuleListOf
 from .config import TransformerConfig
 from .initial import initialise
 from .precision import Linear
@@ -83,8 +84,7 @@ class VAR(BackEnds):
 
     def __init__(self, config: TransformerConfig, pyramid: ScalePyramid, vocab_size: int, z_channels: int):
         super().__init__(config, pyramid)
-        self.vocab_size, self.z_channels = vocab_size, z_channels
-        C = config.width
+        self.vocab_size, self.z_channels, C = vocab_size, z_channels, config.width
         self.word_embed = Linear(z_channels, C)
         self.class_emb = nn.Embedding(config.num_classes + 1, C)  # the last row is the null class
         if config.num_styles:
@@ -94,7 +94,7 @@ class VAR(BackEnds):
         self.lvl_embed = nn.Embedding(pyramid.num_scales, C)
         if config.shared_adaln:
             self.shared_ada_lin = ada_lin(C, 6)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks: ModuleListOf[Block] = ModuleListOf(Block(config) for _ in range(config.depth))
         self.head_nm = nn.ModuleDict({"ada_lin": ada_lin(C, 2)})
         self.head = Linear(C, vocab_size)
         initialise(self)
@@ -116,7 +116,7 @@ class VAR(BackEnds):
             blocks = [(block.ada_gss + shared).unbind(2) for block in self.blocks]
         else:
             blocks = [block.ada_lin(start).view(-1, 1, 6, C).unbind(2) for block in self.blocks]
-        return Conditioning(start, blocks, self.head_nm.ada_lin(start).view(-1, 1, 2, C).unbind(2))
+        return Conditioning(start, blocks, self.head_nm["ada_lin"](start).view(-1, 1, 2, C).unbind(2))
 
     def null_label(self, batch: int) -> Tensor:
         """The labels of guidance's other half: the null class, and any style; (B,) or (B, 2) as `condition` takes them."""

@@ -35,19 +35,21 @@ def listed(names: Iterable[object], joined: str = ", ") -> str:
 
 def integer(name: str, value: object, low: int, high: int) -> int:
     """Returns `value` as an int. Raises ValueError unless it is a whole number in [low, high]."""
-    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or not low <= value <= high:
-        raise ValueError(f"{name} = {shown(value)}: must be a whole number from {low} to {high}")
-    return int(value)
+    if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
+        whole = int(value)
+        if not isinstance(value, bool) and low <= whole <= high:
+            return whole
+    raise ValueError(f"{name} = {shown(value)}: must be a whole number from {low} to {high}")
 
 
 def number(name: str, value: object, low: float, high: float, low_open: bool = False) -> float:
     """Returns `value` as a float. Raises ValueError unless it is finite and in [low, high] (or (low, high])."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high  # NaN fails the comparison
-    if not fits or (low_open and value == low):
-        left = "above" if low_open else "from"
-        raise ValueError(f"{name} = {shown(value)}: must be a finite number {left} {low:g} to {high:g}")
-    return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        inside = value <= high and not value < low  # false of NaN
+        if inside and not (low_open and value == low):
+            return float(value)
+    left = "above" if low_open else "from"
+    raise ValueError(f"{name} = {shown(value)}: must be a finite number {left} {low:g} to {high:g}")
 
 
 def boolean(name: str, value: object) -> bool:

@@ -8,7 +8,6 @@ from .. import validate
 from . import kernels
 from .budget import BudgetState
 from .exact import ExactState, masked_exact
-from .features import FeatureState
 from .landmark import LandmarkState
 from .local import LocalState
 from .polynomial import PolyState, masked_polynomial
@@ -57,22 +56,31 @@ def new_state(
             given = None if coefficients is None else tuple(coefficients.shape)
             raise ValueError(f"coefficients have shape {given}: must be ({len(scale)}, {spec.degree + 1})")
         reserve = spec.calibrated if reserve is None else reserve
-        kind = _low_rank(spec, scale, head_dim, implementation)
-        return kind(*shape, spec.degree, coefficients if spec.calibrated else None, reserve)
+        poly = _poly(spec, scale, head_dim, implementation)
+        return poly(*shape, spec.degree, coefficients if spec.calibrated else None, reserve)
     wanted = (len(scale), spec.landmarks, head_dim)
     if landmarks is None or tuple(landmarks.shape) != wanted:
         given = None if landmarks is None else tuple(landmarks.shape)
         raise ValueError(f"landmarks have shape {given}: must be {wanted}")
-    return _low_rank(spec, scale, head_dim, implementation)(*shape, landmarks, True if reserve is None else reserve)
+    return _landmark(spec, scale, head_dim, implementation)(*shape, landmarks, True if reserve is None else reserve)
 
 
-def _low_rank(spec: AttentionSpec, scale: torch.Tensor, head_dim: int, implementation: str) -> type[FeatureState]:
-    """The class of a `poly` or `landmark` state."""
+def _poly(spec: AttentionSpec, scale: torch.Tensor, head_dim: int, implementation: str) -> type[PolyState]:
+    """The class of a `poly` state."""
     if not kernels.chosen(spec, scale, head_dim, implementation):
-        return PolyState if spec.method == "poly" else LandmarkState
-    from . import fused_states
+        return PolyState
+    from .fused_states import FusedPolyState
 
-    return fused_states.FusedPolyState if spec.method == "poly" else fused_states.FusedLandmarkState
+    return FusedPolyState
+
+
+def _landmark(spec: AttentionSpec, scale: torch.Tensor, head_dim: int, implementation: str) -> type[LandmarkState]:
+    """The class of a `landmark` state."""
+    if not kernels.chosen(spec, scale, head_dim, implementation):
+        return LandmarkState
+    from .fused_states import FusedLandmarkState
+
+    return FusedLandmarkState
 
 
 def has_masked_pass(attention: str | AttentionSpec) -> bool:

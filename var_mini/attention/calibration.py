@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import nn
 
 from .. import validate
 from .spec import AttentionSpec
+
+
+class Tables(TypedDict):
+    """The tables of one layer."""
+
+    landmarks: torch.Tensor | None  # (H, m, d)
+    coefficients: torch.Tensor | None  # (H, g + 1)
 
 
 class Calibration(nn.Module):
@@ -50,7 +59,7 @@ class Calibration(nn.Module):
                 f"attention = {str(spec)!r}: this model {has}; `python -m var_mini train landmarks --model FOLDER` makes them"
             )
 
-    def of_layer(self, spec: AttentionSpec, layer: int) -> dict[str, torch.Tensor | None]:
+    def of_layer(self, spec: AttentionSpec, layer: int) -> Tables:
         """What `new_state` takes by the names of the tables: those of one layer, None where `spec` needs none."""
         landmarks = self.landmarks[spec.landmarks][layer] if spec.method == "landmark" else None
         coefficients = self.coefficients[spec.degree][layer] if spec.calibrated else None

@@ -25,7 +25,7 @@ def choose(tokens: int, head_dim: int, bound: float, landmarks: list[int]) -> tu
         reason = f"{tokens} tokens are at least {least[m]}, from where {m} landmarks pay off, and logits stay within {bound:g}"
         return AttentionSpec("landmark", landmarks=m), reason
     poly = AttentionSpec("poly")
-    enough = poly.rank(head_dim) * TOKENS_PER_FEATURE["poly"] if head_dim <= 64 else 1 << 62
+    enough = poly.features(head_dim) * TOKENS_PER_FEATURE["poly"] if head_dim <= 64 else 1 << 62
     if bound <= POLY_BOUND and tokens >= enough:
         return poly, f"{tokens} tokens are at least {enough}, from where degree 2 pays off, and logits stay within {bound:g}"
     reason = f"{tokens} tokens are too few for a constant-size state to be faster"

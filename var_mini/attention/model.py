@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,16 +14,33 @@ from ..pyramid import ScalePyramid
 from .backends import new_state
 from .calibration import Calibration
 from .choose import choose
+from .layer import SelfAttention
 from .spec import AttentionSpec
 from .state import AttentionState
 
+if TYPE_CHECKING:
+    M = TypeVar("M", bound=nn.Module)
+
+    class ModuleListOf(nn.ModuleList, Generic[M]):
+        """A ModuleList whose type says what it holds."""
+
+        def __iter__(self) -> Iterator[M]: ...
+        def __getitem__(self, idx: int) -> M: ...
+
+else:
+    ModuleListOf = nn.ModuleList
+
+
+class Attending(Protocol):
+    attn: SelfAttention
+
 
 class BackEnds(nn.Module):
-    """A transformer of which a subclass says `config`, `pyramid` and `blocks`, each of these with an `attn`, a SelfAttention."""
+    """A transformer of which a subclass says `config`, `pyramid` and `blocks`."""
 
     config: TransformerConfig
     pyramid: ScalePyramid
-    blocks: nn.ModuleList
+    blocks: Iterable[Attending]
 
     def __init__(self, config: TransformerConfig, pyramid: ScalePyramid):
         super().__init__()
@@ -50,11 +69,12 @@ class BackEnds(nn.Module):
         """One empty state per block, for `batch` sequences; `reserve` and `implementation` as in `new_state`."""
         validate.integer("batch", batch, 1, 1 << 20)
         spec, shape = self.resolve(attention), (self.config.head_dim, self.pyramid.tokens)
-        others = {"reserve": reserve, "implementation": implementation}
-        return [
-            new_state(spec, batch, block.attn.logit_scale(), *shape, **self.calibration.of_layer(spec, layer), **others)
-            for layer, block in enumerate(self.blocks)
-        ]
+        states = []
+        for layer, block in enumerate(self.blocks):
+            tables = self.calibration.of_layer(spec, layer)
+            given = batch, block.attn.logit_scale(), *shape
+            states.append(new_state(spec, *given, **tables, reserve=reserve, implementation=implementation))
+        return states
 
     def set_landmarks(self, landmarks: Tensor) -> None:
         """Keeps calibrated landmarks (depth, H, m, d) for `landmark-m`, on the device of the weights."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 from .. import validate
@@ -69,22 +69,26 @@ class AttentionSpec:
         parameter = PARAMETERS.get(method)
         if (number and parameter is None) or (calibrated and method != "poly"):
             raise ValueError(f"attention = {validate.shown(given)}: {method} takes no such parameter")
-        values = {parameter: int(number)} if number else {}
-        return AttentionSpec(method, calibrated=bool(calibrated), **values)
+        spec = AttentionSpec(method, calibrated=bool(calibrated))
+        return replace(spec, **{parameter: int(number)}) if number and parameter else spec
 
     def __str__(self) -> str:
         number = getattr(self, PARAMETERS[self.method]) if self.method in PARAMETERS else None
         return self.method + (f"-{number}" if number else "") + ("-calibrated" if self.calibrated else "")
 
     def rank(self, head_dim: int) -> int | None:
-        """Number of features r of a constant-size state: C(d + g, g) monomials, or m landmarks; None for the others.
+        """As `features`; None for a method without a state of constant size."""
+        return self.features(head_dim) if self.method in ("poly", "landmark") else None
 
-        Raises ValueError where r is above MAX_RANK.
+    def features(self, head_dim: int) -> int:
+        """Number of features r of a state of constant size: C(d + g, g) monomials, or m landmarks.
+
+        Raises ValueError where r is above MAX_RANK, and for a method without such a state.
         """
         if self.method == "landmark":
             return self.landmarks
         if self.method != "poly":
-            return None
+            raise ValueError(f"attention = {str(self)!r}: must have a state of constant size, poly-G or landmark-M")
         rank = comb(head_dim + self.degree, self.degree)
         if rank > MAX_RANK:
             raise ValueError(

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
+
+
+class Tolerances(TypedDict):
+    rtol: float
+    atol: float
+
+
+WHOLE: Tolerances = {"rtol": 0.0, "atol": 0.0}  # of counts, which must be right to the last one
 
 
 @dataclass(frozen=True)

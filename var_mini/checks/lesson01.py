@@ -8,15 +8,13 @@ import torch.nn.functional as F
 
 from . import pieces
 from .exercise import Exercise, Mistake
-from .picture import plane
+from .picture import matrix, plane
 
 # -- pyramid_offsets ---------------------------------------------------------------------------------------------------
 
 
 def _pyramid(rng, number):
-    """Sides that grow by random steps; the first pyramid is a small one to be checked by hand."""
-    steps = torch.randint(1, 4, (2 + number,), generator=rng).tolist()
-    return {"patch_nums": (1, 2, 3) if number == 0 else tuple(sum(steps[: k + 1]) for k in range(len(steps)))}
+    return {"patch_nums": pieces.sides(rng, number, scales=2 + number, step=3)}
 
 
 def _offsets(patch_nums):
@@ -132,9 +130,13 @@ def _codes(rng, number):
     }
 
 
+def _distances(z, codes):
+    """Squared, of every vector from every code: (..., C), (V, C) -> (..., V)."""
+    return ((z[..., None, :] - codes) ** 2).sum(-1)
+
+
 def _squared(z, codebook):
-    z, codes = pieces.array(z), pieces.array(codebook)
-    return ((z[:, None] - codes[None]) ** 2).sum(-1)  # (N, V)
+    return _distances(pieces.array(z), pieces.array(codebook))  # (N, V)
 
 
 def _nearest(z, codebook):
@@ -203,14 +205,7 @@ def _phi_case(rng, number):
 
 
 def _convolved(h, weight, bias):
-    """A 3x3 convolution with a border of zeros, entry by entry of the kernel."""
-    h, weight, bias = map(pieces.array, (h, weight, bias))
-    size, padded = h.shape[-1], np.pad(h, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    out = np.zeros_like(h) + bias[:, None, None]
-    for dy in range(3):
-        for dx in range(3):
-            out += np.einsum("oi,biyx->boyx", weight[:, :, dy, dx], padded[:, :, dy : dy + size, dx : dx + size])
-    return out
+    return pieces.convolved(*map(pieces.array, (h, weight, bias)))
 
 
 def _phi(h, weight, bias, ratio):
@@ -273,7 +268,7 @@ def _step(f, f_hat, codebook, side, rest=None, shrink=pieces.area, enlarge=piece
     f, f_hat, codes = map(pieces.array, (f, f_hat, codebook))
     z = shrink(f - f_hat if rest is None else rest(f, f_hat), side)  # (B, C, side, side)
     z = z.reshape(len(f), side, side, -1) if "vectors" in reshaped else z.transpose(0, 2, 3, 1)
-    ids = ((z[..., None, :] - codes) ** 2).sum(-1).argmin(-1)
+    ids = _distances(z, codes).argmin(-1)
     h = codes[ids]  # (B, side, side, C)
     h = enlarge(h.reshape(len(f), -1, side, side) if "codes" in reshaped else h.transpose(0, 3, 1, 2), f.shape[-1])
     return ids.reshape(len(f), -1), start * f_hat + add * h
@@ -283,11 +278,6 @@ def _interpolated(x, size, mode):
     return F.interpolate(torch.from_numpy(np.ascontiguousarray(x)), (size, size), mode=mode).numpy()
 
 
-def _repeated(h, size):
-    places = np.arange(size) * h.shape[-1] // size
-    return h[..., places, :][..., places]
-
-
 def _draw_step(figure, args, got, expected):
     pictures = {
         "f": args["f"], "f_hat before": args["f_hat"], "expected f_hat": expected[1], "yours": got[1],
@@ -295,10 +285,7 @@ def _draw_step(figure, args, got, expected):
     }  # fmt: skip
     limit = args["f"].abs().max().item()
     for axis, (title, values) in zip(figure.subplots(1, len(pictures)), pictures.items()):
-        image = axis.imshow(plane(values).numpy(), cmap="cividis", vmin=-limit, vmax=limit)
-        axis.set_title(title, fontsize=9)
-        axis.set_xticks([])
-        axis.set_yticks([])
+        image = matrix(axis, plane(values), title, -limit, limit)
     figure.colorbar(image, ax=figure.axes, label="first channel")
 
 
@@ -329,7 +316,7 @@ RESIDUAL_STEP = Exercise(
         Mistake(
             "enlarges the code map by repeating values",
             'F.interpolate takes mode="bicubic" here: the enlarged map is smooth.',
-            lambda *args: _step(*args, enlarge=_repeated),
+            lambda *args: _step(*args, enlarge=pieces.picked),
         ),
         Mistake(
             "enlarges the code map bilinearly",

@@ -7,8 +7,7 @@ import torch
 
 from . import pieces
 from .exercise import Exercise, Mistake
-
-EPS = 1e-6  # of the layer norm in VAR's blocks
+from .picture import matrix
 
 # -- modulate ----------------------------------------------------------------------------------------------------------
 
@@ -24,9 +23,7 @@ def _modulate_case(rng, number):
 
 def _modulate(x, scale, shift, axis=-1, one=1.0, centre=True, spare=0):
     x, scale, shift = map(pieces.array, (x, scale, shift))
-    mean = x.mean(axis, keepdims=True) if centre else 0.0
-    variance = ((x - mean) ** 2).sum(axis, keepdims=True) / (x.shape[axis] - spare)
-    return (x - mean) / np.sqrt(variance + EPS) * (one + scale[:, None]) + shift[:, None]
+    return pieces.layer_norm(x, axis, centre, spare) * (one + scale[:, None]) + shift[:, None]
 
 
 MODULATE = Exercise(
@@ -69,8 +66,7 @@ MODULATE = Exercise(
 
 
 def _pyramid(rng, number):
-    steps = torch.randint(1, 3, (2 + number // 2,), generator=rng).tolist()
-    return {"patch_nums": (1, 2, 3) if number == 0 else tuple(sum(steps[: k + 1]) for k in range(len(steps)))}
+    return {"patch_nums": pieces.sides(rng, number, scales=2 + number // 2, step=2)}
 
 
 def _levels(patch_nums):
@@ -85,11 +81,8 @@ def _mask(patch_nums):
 def _draw_mask(figure, args, got, expected):
     axes = figure.subplots(1, 3)
     for axis, title, values in zip(axes, ("expected", "yours", "different"), (expected, got, expected != got)):
-        image = axis.imshow(values.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(title, fontsize=9)
+        image = matrix(axis, values, title, 0, 1)
         axis.set_xlabel("key", fontsize=8)
-        axis.set_xticks([])
-        axis.set_yticks([])
     axes[0].set_ylabel("query", fontsize=8)
     figure.colorbar(image, ax=axes, ticks=[0, 1], label="1: true")
 
@@ -217,11 +210,6 @@ def _forced(f_hats, patch_nums, first=0, flatten=None, shrink=pieces.area, sides
     return np.concatenate(parts, 1)
 
 
-def _picked(f, side):
-    places = np.arange(side) * f.shape[-1] // side
-    return f[..., places, :][..., places]
-
-
 TEACHER_FORCING_INPUT = Exercise(
     lesson=2,
     name="teacher_forcing_input",
@@ -248,7 +236,7 @@ TEACHER_FORCING_INPUT = Exercise(
         Mistake(
             "takes one value per cell instead of the mean",
             'Downsampling means mode="area" everywhere in VAR.',
-            lambda *args: _forced(*args, shrink=_picked),
+            lambda *args: _forced(*args, shrink=pieces.picked),
         ),
     ),
 )

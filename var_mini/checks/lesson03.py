@@ -7,6 +7,7 @@ import torch
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .picture import bars
 
 # -- guided_logits -----------------------------------------------------------------------------------------------------
 
@@ -14,7 +15,7 @@ from .exercise import Exercise, Mistake
 def _guided_case(rng, number):
     scales = 4 + number
     conditional, unconditional = (2 * torch.randn(2, 3, 5 + number, generator=rng) for _ in range(2))
-    k = 1 + int(torch.randint(0, scales - 2, (1,), generator=rng)) if number < 4 else scales - 1
+    k = 1 + pieces.whole(rng, 0, scales - 3) if number < 4 else scales - 1
     weight = 1.5 + 3 * float(torch.rand(1, generator=rng))
     return {"conditional": conditional, "unconditional": unconditional, "weight": weight, "k": k, "num_scales": scales}
 
@@ -88,10 +89,6 @@ def _unsorted(logits, p):
     x = -np.sort(-pieces.array(logits))
     before = np.cumsum(pieces.softmax(x), -1) - pieces.softmax(x)
     return np.where(before >= p, -np.inf, pieces.array(logits))
-
-
-def _chances(logits, p):
-    return pieces.softmax(_top_p(logits, p))
 
 
 def _draw_top_p(figure, args, got, expected):
@@ -175,12 +172,9 @@ def _naive(logits, patch_nums):
 
 def _draw_entropy(figure, args, got, expected):
     axis = figure.subplots()
-    places = np.arange(len(args["patch_nums"]))
-    axis.bar(places - 0.2, pieces.array(expected), 0.4, label="expected", color="#0072b2")
-    axis.bar(places + 0.2, np.nan_to_num(pieces.array(got)), 0.4, label="yours", color="#e69f00")
-    axis.set_xticks(places, [f"{side} x {side}" for side in args["patch_nums"]])
+    bars(axis, pieces.array(expected), np.nan_to_num(pieces.array(got)))
+    axis.set_xticks(range(len(expected)), [f"{side} x {side}" for side in args["patch_nums"]])
     axis.set_ylabel("nats", fontsize=9)
-    axis.legend(fontsize=8)
 
 
 ENTROPY_PER_SCALE = Exercise(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .exercise import Exercise, Mistake
-
-WHOLE = {"rtol": 0.0, "atol": 0.0}  # counts must be right to the last one
+from . import pieces
+from .exercise import WHOLE, Exercise, Mistake
 
 # -- raster_pairs ------------------------------------------------------------------------------------------------------
 
 
 def _raster_case(rng, number):
-    side = 2 if number == 0 else 2 + number + int(torch.randint(0, 3, (1,), generator=rng))
+    side = 2 if number == 0 else 2 + number + pieces.whole(rng, 0, 2)
     return {"side": side, "cached": number % 2 == 0}
 
 
@@ -67,9 +66,7 @@ RASTER_PAIRS = Exercise(
 
 
 def _pyramid_case(rng, number):
-    steps = torch.randint(1, 4, (3 + number,), generator=rng).tolist()
-    sides = (1, 2, 3) if number == 0 else tuple(sum(steps[: k + 1]) for k in range(len(steps)))
-    return {"patch_nums": sides, "cached": number % 2 == 0}
+    return {"patch_nums": pieces.sides(rng, number, scales=3 + number, step=3), "cached": number % 2 == 0}
 
 
 def _scales(patch_nums, cached, power=2, keys=None, late=False):
@@ -212,7 +209,7 @@ FIT_EXPONENT = Exercise(
 
 def _cache_case(rng, number):
     sides = ((1, 2, 3), (1, 2, 4), (1, 3, 5), (1, 2, 3, 5, 7), (2, 4, 8))[number]
-    layers, heads, head_dim = (int(torch.randint(2, 9, (1,), generator=rng)) for _ in range(3))
+    layers, heads, head_dim = (pieces.whole(rng, 2, 8) for _ in range(3))
     return {"patch_nums": sides, "layers": layers, "heads": heads, "head_dim": head_dim, "guided": number % 2 == 1}
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .picture import matrix
 
 # -- landmark_kernel ---------------------------------------------------------------------------------------------------
 
@@ -34,11 +35,8 @@ def _nystrom(q, k, landmarks, scale, ridge, invert=None, shift=1.0):
 def _draw_kernel(figure, args, got, expected):
     exact = _kernel(args["q"], args["k"], args["scale"])
     for axis, (title, values) in zip(figure.subplots(1, 3), {"exp": exact, "expected": expected, "yours": got}.items()):
-        image = axis.imshow(np.asarray(values), cmap="viridis", vmin=0, vmax=exact.max(), aspect="auto")
-        axis.set_title(title, fontsize=9)
+        image = matrix(axis, values, title, 0, exact.max(), "viridis", aspect="auto")
         axis.set_xlabel("key", fontsize=8)
-        axis.set_xticks([])
-        axis.set_yticks([])
     figure.axes[0].set_ylabel("query", fontsize=8)
     figure.colorbar(image, ax=figure.axes, label="kernel")
 

@@ -7,15 +7,8 @@ from itertools import combinations_with_replacement, product
 
 import torch
 
-from .exercise import Exercise, Mistake
-
-WHOLE = {"rtol": 0.0, "atol": 0.0}
-
-
-def _whole(rng, low, high):
-    """A random whole number from low to high."""
-    return int(torch.randint(low, high + 1, (1,), generator=rng))
-
+from .exercise import WHOLE, Exercise, Mistake
+from .pieces import whole
 
 # -- degree_for_bound --------------------------------------------------------------------------------------------------
 
@@ -97,7 +90,7 @@ DEGREE_FOR_BOUND = Exercise(
 def _monomials_case(rng, number):
     if number == 0:
         return {"head_dim": 2, "degree": 2}
-    return {"head_dim": _whole(rng, 2, 5), "degree": _whole(rng, 2, 4)}
+    return {"head_dim": whole(rng, 2, 5), "degree": whole(rng, 2, 4)}
 
 
 def _count(head_dim, degree):
@@ -147,7 +140,7 @@ COUNT_MONOMIALS = Exercise(
 
 
 def _exponent_case(rng, number):
-    return {"tokens": 2 ** _whole(rng, 7, 24), "head_dim": _whole(rng, 6, 16), "degree": _whole(rng, 2, 7)}
+    return {"tokens": 2 ** whole(rng, 7, 24), "head_dim": whole(rng, 6, 16), "degree": whole(rng, 2, 7)}
 
 
 def _rank(head_dim, degree):
@@ -195,8 +188,8 @@ RANK_EXPONENT = Exercise(
 def _even_case(rng, number):
     if number == 0:
         return {"head_dim": 4, "features": 15}
-    head_dim = _whole(rng, 4, 9)
-    return {"head_dim": head_dim, "features": head_dim * _whole(rng, 3, 6) + (0 if number == 1 else _whole(rng, 1, head_dim - 1))}
+    head_dim = whole(rng, 4, 9)
+    return {"head_dim": head_dim, "features": head_dim * whole(rng, 3, 6) + (0 if number == 1 else whole(rng, 1, head_dim - 1))}
 
 
 def _state_flops(tokens, head_dim, features, columns=1, passes=2):

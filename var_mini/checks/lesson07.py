@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .exercise import Exercise, Mistake
-
-
-def _whole(rng, low: int, high: int) -> int:
-    return int(torch.randint(low, high, (1,), generator=rng))
-
+from .exercise import WHOLE, Exercise, Mistake
+from .pieces import whole
 
 # -- arithmetic_intensity ----------------------------------------------------------------------------------------------
 
@@ -18,7 +14,7 @@ NUMBER, SUM = 2, 4  # bytes of a 16-bit number, and of one of the state's sums i
 
 def _intensity_case(rng, number):
     return {
-        "tokens": 64 if number == 0 else _whole(rng, 100, 9000),
+        "tokens": 64 if number == 0 else whole(rng, 100, 8999),
         "head_dim": (8, 8, 16, 32, 64)[number],
         "on_chip": (True, False, False, True, False)[number],
     }
@@ -149,7 +145,7 @@ ROOFLINE_TIME = Exercise(
 
 
 def _program_case(rng, number):
-    return {"head_dim": (8, 16, 32, 64, _whole(rng, 17, 60))[number], "tile": (64, 64, 32, 128, 32)[number]}
+    return {"head_dim": (8, 16, 32, 64, whole(rng, 17, 59))[number], "tile": (64, 64, 32, 128, 32)[number]}
 
 
 def _power(n: int) -> int:
@@ -205,8 +201,7 @@ PROGRAM_BYTES = Exercise(
             lambda *args: _program(*args, features=lambda T, P: 0),
         ),
     ),
-    rtol=0.0,
-    atol=0.0,
+    **WHOLE,
 )
 
 EXERCISES = (ARITHMETIC_INTENSITY, ROOFLINE_TIME, PROGRAM_BYTES)

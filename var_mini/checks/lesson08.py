@@ -9,6 +9,7 @@ import torch
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .picture import bars
 
 # -- learning_rate -----------------------------------------------------------------------------------------------------
 
@@ -214,12 +215,9 @@ def _nearest(images, train, apart=lambda x: np.sqrt((x**2).mean()), best=min, sw
 
 def _draw_nearest(figure, args, got, expected):
     axis = figure.subplots()
-    places = np.arange(len(expected))
-    axis.bar(places - 0.2, expected, 0.4, label="expected", color="#0072b2")
-    axis.bar(places + 0.2, got, 0.4, label="yours", color="#e69f00")
+    bars(axis, expected, got)
     axis.set_xlabel("image", fontsize=9)
     axis.set_ylabel("distance", fontsize=9)
-    axis.legend(fontsize=8)
 
 
 NEAREST_DISTANCE = Exercise(

@@ -7,6 +7,7 @@ import torch
 
 from . import pieces
 from .exercise import Exercise, Mistake
+from .picture import token_maps
 
 # -- masks_per_scale ---------------------------------------------------------------------------------------------------
 
@@ -36,20 +37,9 @@ def _masks(mask, patch_nums, rule=lambda inside, places: 2 * inside >= places):
     return result
 
 
-def _picked(mask, patch_nums):
-    grid = mask.numpy()
-    return [grid[np.ix_(*[np.arange(side) * len(grid) // side] * 2)].reshape(-1) for side in patch_nums]
-
-
 def _draw_masks(figure, args, got, expected):
-    axes = figure.subplots(2, len(expected), squeeze=False)
-    for line, name, masks in zip(axes, ("expected", "yours"), (expected, got)):
-        for axis, values, side in zip(line, masks, args["patch_nums"]):
-            image = axis.imshow(values.reshape(side, side).float(), cmap="cividis", vmin=0, vmax=1)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        line[0].set_ylabel(name, fontsize=9)
-    figure.colorbar(image, ax=axes, ticks=[0, 1], label="1: drawn anew")
+    image = token_maps(figure, args["patch_nums"], expected, got, most=1)
+    figure.colorbar(image, ax=figure.axes, ticks=[0, 1], label="1: drawn anew")
 
 
 MASKS_FOR_SCALES = Exercise(
@@ -78,7 +68,7 @@ MASKS_FOR_SCALES = Exercise(
         Mistake(
             "looks at one place per cell",
             "The share of the whole cell counts: average the mask over it.",
-            _picked,
+            lambda mask, patch_nums: [pieces.picked(mask.numpy(), side).reshape(-1) for side in patch_nums],
         ),
         Mistake(
             "marks the tokens that are kept",

@@ -6,28 +6,27 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import torch
 
-from .exercise import Exercise, Mistake
+from .exercise import WHOLE, Exercise, Mistake
+from .pieces import whole
 
 COUNT = 4  # convolutions phi of the published tokenizer
+TICKS = np.linspace(1 / 3 / COUNT, 1 - 1 / 3 / COUNT, COUNT)
 
 # -- phi_of_scale ------------------------------------------------------------------------------------------------------
 
 
 def _scales_case(rng, number):
-    return {"num_scales": (13, 10, 7, 6, int(torch.randint(8, 20, (1,), generator=rng)))[number]}
+    return {"num_scales": (13, 10, 7, 6, whole(rng, 8, 19))[number]}
 
 
-def _phi_of_scale(num_scales, ticks=None, last=False):
-    ticks = list(np.linspace(1 / 3 / COUNT, 1 - 1 / 3 / COUNT, COUNT)) if ticks is None else ticks
-    chosen = []
-    for k in range(num_scales):
-        apart = [abs(tick - k / (num_scales - 1)) for tick in ticks]
-        least = min(apart)
-        places = [i for i, value in enumerate(apart) if value == least]
-        chosen.append(places[-1] if last else places[0])
-    return chosen
+def _apart(num_scales, ticks=TICKS, steps=None):
+    """Per scale the distances of its place from the ticks."""
+    return [[abs(float(tick) - k / (steps or num_scales - 1)) for tick in ticks] for k in range(num_scales)]
+
+
+def _phi_of_scale(num_scales, ticks=TICKS, steps=None):
+    return [apart.index(min(apart)) for apart in _apart(num_scales, ticks, steps)]
 
 
 def _exactly(num_scales):
@@ -37,12 +36,12 @@ def _exactly(num_scales):
 
 def _draw_phi(figure, args, got, expected):
     axis = figure.subplots()
-    K, ticks = args["num_scales"], np.linspace(1 / 12, 11 / 12, COUNT)
+    K = args["num_scales"]
     for height, chosen in ((1, expected), (0, got)):
         for k, i in enumerate(chosen):
             axis.plot([k / (K - 1)], [height], "o", color=f"C{int(i)}")
             axis.text(k / (K - 1), height + 0.15, str(int(i)), ha="center", fontsize=8)
-    for i, tick in enumerate(ticks):
+    for i, tick in enumerate(TICKS):
         axis.plot([tick], [2], "v", color=f"C{i}", ms=8)
     axis.set_yticks([0, 1, 2], ["yours", "expected", "ticks"], fontsize=9)
     axis.set_ylim(-0.4, 2.4)
@@ -60,7 +59,7 @@ PHI_OF_SCALE = Exercise(
         Mistake(
             "spreads the ticks from 0 to 1",
             "The published ticks lie inside: from 1/12 to 11/12.",
-            lambda num_scales: _phi_of_scale(num_scales, ticks=list(np.linspace(0, 1, COUNT))),
+            lambda num_scales: _phi_of_scale(num_scales, ticks=np.linspace(0, 1, COUNT)),
         ),
         Mistake(
             "gives each convolution the same number of scales",
@@ -70,9 +69,7 @@ PHI_OF_SCALE = Exercise(
         Mistake(
             "divides by K instead of K - 1",
             "The last scale stands at 1: k / (K - 1).",
-            lambda num_scales: [
-                int(np.argmin(np.abs(np.linspace(1 / 12, 11 / 12, COUNT) - k / num_scales))) for k in range(num_scales)
-            ],
+            lambda num_scales: _phi_of_scale(num_scales, steps=num_scales),
         ),
         Mistake(
             "breaks ties by exact fractions",
@@ -82,9 +79,7 @@ PHI_OF_SCALE = Exercise(
         Mistake(
             "gives the distance of every scale instead of the index of the nearest tick",
             "argmin, not min.",
-            lambda num_scales: [
-                float(np.min(np.abs(np.linspace(1 / 12, 11 / 12, COUNT) - k / (num_scales - 1)))) for k in range(num_scales)
-            ],
+            lambda num_scales: [min(apart) for apart in _apart(num_scales)],
         ),
     ),
     draw=_draw_phi,
@@ -94,7 +89,7 @@ PHI_OF_SCALE = Exercise(
 
 
 def _depth_case(rng, number):
-    return {"depth": (16, 20, 24, 30, int(torch.randint(2, 15, (1,), generator=rng)))[number]}
+    return {"depth": (16, 20, 24, 30, whole(rng, 2, 14))[number]}
 
 
 def _shapes(depth, C=None, classes=1001, key_bias=False, biases=True, blocks=None):
@@ -148,8 +143,7 @@ COUNT_PARAMETERS = Exercise(
             lambda depth: _parameters(depth, blocks=1),
         ),
     ),
-    rtol=0.0,
-    atol=0.0,
+    **WHOLE,
 )
 
 EXERCISES = (COUNT_PARAMETERS, PHI_OF_SCALE)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from .exercise import Exercise, Mistake
-from .pieces import array
-
-WHOLE = {"rtol": 0.0, "atol": 0.0}
-
-
-def _whole(rng, low, high):
-    """A random whole number from low to high."""
-    return int(torch.randint(low, high + 1, (1,), generator=rng))
-
+from .exercise import WHOLE, Exercise, Mistake
+from .pieces import array, whole
 
 # -- doubling_pairs ----------------------------------------------------------------------------------------------------
 
 
 def _doubling_case(rng, number):
-    return {"scales": 2 if number == 0 else _whole(rng, 3, 8)}
+    return {"scales": 2 if number == 0 else whole(rng, 3, 8)}
 
 
 def _pairs(scales):
@@ -123,7 +115,7 @@ BOUND_AFTER = Exercise(
 
 def _share_case(rng, number):
     sides = torch.randperm(14, generator=rng)[: 3 + number % 3].sort().values + 2
-    return {"counts": [int(side) ** 2 for side in sides], "width": _whole(rng, 4, 64)}
+    return {"counts": [int(side) ** 2 for side in sides], "width": whole(rng, 4, 64)}
 
 
 def _share(counts, width, products=2, per_token=12, pairs=None):
@@ -179,7 +171,7 @@ def _flip_case(rng, number):
     exact = torch.randint(0, 50, (30,), generator=rng)
     fast = exact.clone()
     if number:
-        begin = (1, 5, 14)[number % 3] + _whole(rng, 0, 3)
+        begin = (1, 5, 14)[number % 3] + whole(rng, 0, 3)
         changed = torch.rand(30, generator=rng) < 0.4
         changed[:begin], changed[begin] = False, True
         fast = torch.where(changed, (fast + 1) % 50, fast)

@@ -6,19 +6,13 @@ import numpy as np
 import torch
 
 from .exercise import Exercise, Mistake
-from .pieces import array
-
-
-def _whole(rng, low, high):
-    """A random whole number from low to high."""
-    return int(torch.randint(low, high + 1, (1,), generator=rng))
-
+from .pieces import array, whole
 
 # -- adapted_weight ----------------------------------------------------------------------------------------------------
 
 
 def _adapter(rng, number):
-    rows, columns, rank = _whole(rng, 5, 8), _whole(rng, 5, 8), 2 + number % 3
+    rows, columns, rank = whole(rng, 5, 8), whole(rng, 5, 8), 2 + number % 3
     return torch.randn(rows, rank, generator=rng), torch.randn(rank, columns, generator=rng)
 
 
@@ -110,7 +104,7 @@ ADAPTER_GRADIENTS = Exercise(
 
 def _rows_case(rng, number):
     L = 3 + number
-    return {"U": torch.randn(L, _whole(rng, 2, 4), generator=rng), "C": torch.randn(L, _whole(rng, 2, 3), generator=rng)}
+    return {"U": torch.randn(L, whole(rng, 2, 4), generator=rng), "C": torch.randn(L, whole(rng, 2, 3), generator=rng)}
 
 
 def _rows(U, C):
@@ -147,14 +141,14 @@ ROW_PRODUCTS = Exercise(
 
 
 def _sums_case(rng, number):
-    L, m, d = 4 + number, _whole(rng, 2, 4), _whole(rng, 2, 3)
+    L, m, d = 4 + number, whole(rng, 2, 4), whole(rng, 2, 3)
     U, V = torch.rand(L, m, generator=rng), torch.rand(L, m, generator=rng)
     return {"U": U, "V": V, "C": torch.randn(L, d, generator=rng), "H": torch.randn(L, d, generator=rng)}
 
 
-def _sums(U, V, C, H):
+def _sums(U, V, C, H, axis=1):
     """With both L x L matrices, as it must not be computed."""
-    return ((array(U) @ array(V).T) * (array(C) @ array(H).T)).sum(1)
+    return ((array(U) @ array(V).T) * (array(C) @ array(H).T)).sum(axis)
 
 
 ROW_SUMS_WITHOUT_MATRIX = Exercise(
@@ -168,7 +162,7 @@ ROW_SUMS_WITHOUT_MATRIX = Exercise(
         Mistake(
             "sums columns instead of rows",
             "r_i belongs to query i: sum over the keys j.",
-            lambda U, V, C, H: ((array(U) @ array(V).T) * (array(C) @ array(H).T)).sum(0),
+            lambda *args: _sums(*args, axis=0),
         ),
         Mistake(
             "multiplies the two row sums",

@@ -7,22 +7,14 @@ import math
 import numpy as np
 import torch
 
-from .exercise import Exercise, Mistake
-from .pieces import array, softmax
-
-WHOLE = {"rtol": 0.0, "atol": 0.0}
-
-
-def _whole(rng, low, high):
-    """A random whole number from low to high."""
-    return int(torch.randint(low, high + 1, (1,), generator=rng))
-
+from .exercise import WHOLE, Exercise, Mistake
+from .pieces import array, softmax, whole
 
 # -- pair_attention ----------------------------------------------------------------------------------------------------
 
 
 def _pair_case(rng, number):
-    n, d = 3 + number, _whole(rng, 2, 4)
+    n, d = 3 + number, whole(rng, 2, 4)
     return {name: torch.randn(n, d, generator=rng) for name in ("q", "k1", "k2", "v1", "v2")}
 
 

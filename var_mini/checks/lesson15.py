@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,9 +11,13 @@ import torch
 from . import pieces
 from .calling import probe
 from .exercise import Exercise, Mistake
+from .picture import token_maps
 from .values import RESULT, as_expected, difference, kind_of
 
-EPS = 1e-6  # of the layer norm in VAR's blocks
+
+def _random(rng, *shape):
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
 
 # -- vq_loss -----------------------------------------------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ VQ_LOSS = Exercise(
 
 def _weights(rng, width, heads, d, hidden):
     def random(*shape):
-        return torch.randn(*shape, generator=rng, dtype=torch.float64) / math.sqrt(shape[-1])
+        return _random(rng, *shape) / math.sqrt(shape[-1])
 
     A = heads * d
     return {
@@ -122,10 +127,7 @@ def _weights(rng, width, heads, d, hidden):
 
 def _block_case(rng, number):
     batch, n, before, heads, d = 1 + number % 2, 2 + number, (0, 1, 5, 3, 14)[number], 1 + number % 3, 4
-
-    def random(*shape):
-        return torch.randn(*shape, generator=rng, dtype=torch.float64)
-
+    random = partial(_random, rng)
     keys = random(batch, heads, before, d)
     return {
         "x": random(batch, n, 6),
@@ -137,8 +139,7 @@ def _block_case(rng, number):
 
 
 def _normed(x, scale, shift, one=1.0):
-    mean = x.mean(-1, keepdims=True)
-    return (x - mean) / np.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + EPS) * (one + scale) + shift
+    return pieces.layer_norm(x) * (one + scale) + shift
 
 
 def _gelu(x):
@@ -235,10 +236,7 @@ WIDTH, CODES, CHANNELS = 6, 12, 3
 
 def _drawing_case(rng, number):
     patch_nums = ((1, 2), (1, 2, 3), (1, 2, 4), (1, 3, 4), (2, 3, 5))[number]
-
-    def random(*shape):
-        return torch.randn(*shape, generator=rng, dtype=torch.float64)
-
+    random = partial(_random, rng)
     counts, heads, d = [side**2 for side in patch_nums], 2, 3
     model = {
         "patch_nums": patch_nums,
@@ -260,14 +258,8 @@ def _drawing_case(rng, number):
 
 
 def _phi(h, weight, bias, ratio):
-    """(1 - ratio) h + ratio conv3x3(h), place by place; h (C, S, S)."""
-    weight, bias = pieces.array(weight), pieces.array(bias)
-    padded, size = np.pad(h, ((0, 0), (1, 1), (1, 1))), h.shape[-1]
-    out = np.empty_like(h)
-    for y in range(size):
-        for x in range(size):
-            out[:, y, x] = (weight * padded[None, :, y : y + 3, x : x + 3]).sum((1, 2, 3)) + bias
-    return (1 - ratio) * h + ratio * out
+    """(1 - ratio) h + ratio conv3x3(h); h an array (C, S, S)."""
+    return (1 - ratio) * h + ratio * pieces.convolved(h, pieces.array(weight), pieces.array(bias))
 
 
 def _drawn(model, noise, guidance, progress=None, swap=False, remember=True, add=1.0, random=1.0, shift=True, smooth=_phi):
@@ -300,13 +292,7 @@ def _drawn(model, noise, guidance, progress=None, swap=False, remember=True, add
 
 
 def _draw_ids(figure, args, got, expected):
-    axes = figure.subplots(2, len(expected), squeeze=False)
-    for row, (title, maps) in zip(axes, (("expected", expected), ("yours", got))):
-        for axis, side, ids in zip(row, args["model"]["patch_nums"], maps):
-            axis.imshow(ids.reshape(side, side).numpy(), cmap="viridis", vmin=0, vmax=CODES - 1)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        row[0].set_ylabel(title, fontsize=9)
+    token_maps(figure, args["model"]["patch_nums"], expected, got, CODES - 1, "viridis")
 
 
 GENERATE = Exercise(

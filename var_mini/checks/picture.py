@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from numbers import Number
 
+import numpy as np
 import torch
 
 from .exercise import Exercise
@@ -65,15 +66,38 @@ def panels(figure, expected: torch.Tensor, got: torch.Tensor | None, value=None)
         apart = (have - want).abs().nan_to_num(nan=high - low, posinf=high - low)
         images += [("yours", have, "viridis", low, high), ("difference", apart, "cividis", 0, max(high - low, 1e-9))]
     for axis, (title, values, colours, least, most) in zip(axes, images):
-        image = axis.imshow(values.numpy(), cmap=colours, vmin=least, vmax=most, aspect="auto", interpolation="nearest")
+        image = matrix(axis, values, title, least, most, colours, aspect="auto")
         figure.colorbar(image, ax=axis).ax.tick_params(labelsize=7)
-        axis.set_title(title, fontsize=9)
-        axis.set_xticks([])
-        axis.set_yticks([])
     for axis in axes[len(images) :]:
         axis.set_axis_off()
     if len(images) == 1:
         axes[1].text(0, 0.5, f"yours: {kind_of(value)}", fontsize=9, wrap=True, va="center")
+
+
+def matrix(axis, values, title: str, low: float, high: float, colours: str = "cividis", aspect: str = "equal"):
+    """Rows and columns in colours that run from low to high, without ticks. Returns what a colour bar takes."""
+    image = axis.imshow(np.asarray(values), cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+    axis.set_title(title, fontsize=9)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    return image
+
+
+def token_maps(figure, sides: tuple[int, ...], expected: list, got: list, most: int, colours: str = "cividis"):
+    """One map per scale, from 0 to `most`, the expected ones above yours. Returns what a colour bar takes."""
+    axes = figure.subplots(2, len(expected), squeeze=False)
+    for row, name, values in zip(axes, ("expected", "yours"), (expected, got)):
+        for axis, side, part in zip(row, sides, values):
+            image = matrix(axis, part.reshape(side, side).float(), "", 0, most, colours)
+        row[0].set_ylabel(name, fontsize=9)
+    return image
+
+
+def bars(axis, expected, got) -> None:
+    """Two bars at each place, what was expected and yours."""
+    for shift, name, colour, values in ((-0.2, "expected", "#0072b2", expected), (0.2, "yours", "#e69f00", got)):
+        axis.bar([i + shift for i in range(len(values))], [float(v) for v in values], 0.4, label=name, color=colour)
+    axis.legend(fontsize=8)
 
 
 def plane(values: torch.Tensor) -> torch.Tensor:
@@ -91,15 +115,8 @@ def _limits(values: torch.Tensor) -> tuple[float, float]:
 
 def _bars(figure, verdict: Verdict) -> None:
     axis = figure.subplots()
-    for offset, (name, colour, values) in enumerate(
-        (
-            ("expected", "#0072b2", [_size(r.expected) for r in verdict.records]),
-            ("yours", "#e69f00", [_size(r.got) for r in verdict.records]),
-        )
-    ):
-        axis.bar([i + 0.4 * offset for i in range(len(values))], values, 0.38, label=name, color=colour)
-    axis.set_xticks([i + 0.2 for i in range(len(verdict.records))], [f"input {i + 1}" for i in range(len(verdict.records))])
-    axis.legend(fontsize=8)
+    bars(axis, [_size(r.expected) for r in verdict.records], [_size(r.got) for r in verdict.records])
+    axis.set_xticks(range(len(verdict.records)), [f"input {i + 1}" for i in range(len(verdict.records))])
 
 
 def _size(value) -> float:

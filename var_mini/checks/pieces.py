@@ -1,15 +1,29 @@
-"""Float64 pieces that several oracles share, written from the formulas and without torch's own operations."""
+"""What several exercises share: random inputs, and float64 formulas for their oracles, without torch's own operations."""
 
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import numpy as np
+import torch
 
 CUBIC = -0.75  # the free parameter of bicubic interpolation; this value is the usual one
+EPS = 1e-6  # of the layer norm in VAR's blocks
 
 
-def array(tensor) -> np.ndarray:
+def whole(rng: torch.Generator, low: int, high: int) -> int:
+    """A random whole number from low to high."""
+    return int(torch.randint(low, high + 1, (1,), generator=rng))
+
+
+def sides(rng: torch.Generator, number: int, scales: int, step: int) -> tuple[int, ...]:
+    """Sides of a pyramid, each 1 to `step` larger than the one before; input 0 is a small one to be checked by hand."""
+    steps = torch.randint(1, step + 1, (scales,), generator=rng).tolist()
+    return (1, 2, 3) if number == 0 else tuple(accumulate(steps))
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
     """A tensor as float64 array."""
     return tensor.detach().cpu().numpy().astype(np.float64)
 
@@ -31,6 +45,12 @@ def area(f: np.ndarray, side: int) -> np.ndarray:
     """(..., S, S) -> (..., side, side), mean over the window of each cell."""
     rows = area_matrix(f.shape[-1], side)
     return rows @ f @ rows.T
+
+
+def picked(f: np.ndarray, side: int) -> np.ndarray:
+    """(..., S, S) -> (..., side, side): one value per cell instead of their mean, or every value repeated where side > S."""
+    places = np.arange(side) * f.shape[-1] // side
+    return f[..., places, :][..., places]
 
 
 def bicubic_matrix(side: int, size: int) -> np.ndarray:
@@ -59,3 +79,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Over the last axis."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
+
+
+def layer_norm(x: np.ndarray, axis: int = -1, centre: bool = True, spare: int = 0) -> np.ndarray:
+    """(x - mean) / sqrt(variance + EPS) over an axis of n values; their squares are summed and divided by n - spare."""
+    mean = x.mean(axis, keepdims=True) if centre else 0.0
+    variance = ((x - mean) ** 2).sum(axis, keepdims=True) / (x.shape[axis] - spare)
+    return (x - mean) / np.sqrt(variance + EPS)
+
+
+def convolved(h: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """(..., C, S, S) -> the same: a 3x3 convolution with a border of zeros, entry by entry of the kernel."""
+    size, padded = h.shape[-1], np.pad(h, [(0, 0)] * (h.ndim - 2) + [(1, 1)] * 2)
+    out = np.zeros_like(h) + bias[:, None, None]
+    for dy in range(3):
+        for dx in range(3):
+            out += np.einsum("oi,...iyx->...oyx", weight[:, :, dy, dx], padded[..., dy : dy + size, dx : dx + size])
+    return out

@@ -74,8 +74,6 @@ def kind_of(value) -> str:
         return "None"
     if isinstance(value, Foreign):
         return value.kind
-    if value is None:
-        return "None"
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
     if isinstance(value, np.ndarray):

@@ -56,7 +56,7 @@ def feature_pairs(pyramid: ScalePyramid, method: str, head_dim: int) -> int:
     spec, _ = _parse(method)
     if spec.method not in ("poly", "landmark"):
         raise ValueError(f"method = {method!r}: must have a state of constant size, poly-G or landmark-M")
-    return pyramid.tokens * 2 * spec.rank(validate.integer("head_dim", head_dim, 1, 1024))
+    return pyramid.tokens * 2 * spec.features(validate.integer("head_dim", head_dim, 1, 1024))
 
 
 def raster_pairs(side: int, cached: bool) -> int:
@@ -75,7 +75,7 @@ def attention_flops(pyramid: ScalePyramid, method: str, head_dim: int) -> int:
     if spec.method not in ("poly", "landmark"):
         return 4 * d * (pairs(pyramid, method))  # q k^T and weights v
     tokens, scales = pyramid.tokens, pyramid.num_scales
-    r = spec.rank(d)
+    r = spec.features(d)
     product = 2 * r * (d + 1)  # a row of features times the d + 1 columns of the state
     if spec.method == "poly":
         features = r - d - 1  # one multiplication per monomial of degree two and more
@@ -103,7 +103,7 @@ def one_shot_flops(tokens: int, method: str, head_dim: int) -> int:
         return 4 * d * N * (-(-side // spec.factor)) ** 2
     if spec.method not in ("poly", "landmark"):
         raise ValueError(f"method = {method!r}: has no case of all tokens at once; must be exact, pool-F, poly-G or landmark-M")
-    r = spec.rank(d)
+    r = spec.features(d)
     features = r - d - 1 if spec.method == "poly" else 2 * r * d + r
     once = r * (d + 1) if spec.method == "poly" else 2 * r * r * (d + 1) + 2 * r * r * d + r**3 // 3
     return N * 2 * (features + 2 * r * (d + 1)) + N * d + once

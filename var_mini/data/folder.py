@@ -169,7 +169,7 @@ def load_folder(folder: Path | str, size: int, channels: int, test_share: float 
         x, y, test = x[~held_out], y[~held_out], (x[held_out], y[held_out])
     lost = [name for name in found.train if name not in train]
     notes = found.notes + ([f"classes without a readable picture: {validate.listed(lost)}"] if lost else [])
-    return ImageData(found.name, names, x, y, *test, len(skipped), skipped_names=tuple(skipped), notes=tuple(notes))
+    return ImageData(found.name, names, x, y, test[0], test[1], len(skipped), skipped_names=tuple(skipped), notes=tuple(notes))
 
 
 def _stacked(images: dict[str, list[torch.Tensor]], names: tuple[str, ...], size: int, channels: int) -> tuple:

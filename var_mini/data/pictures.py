@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
 from .. import validate
 
@@ -50,7 +50,7 @@ class Picture:
 def _formats() -> tuple[str, ...]:
     """The formats that Pillow opens here, in its order, with HEIC where the package pillow-heif is installed."""
     try:
-        import pillow_heif
+        import pillow_heif  # pyright: ignore[reportMissingImports]  # an extra
 
         pillow_heif.register_heif_opener()
     except ImportError:
@@ -186,7 +186,7 @@ def _flat(picture: Image.Image) -> Image.Image:
 
 def _tag(picture: Image.Image, number: int) -> int | None:
     """What a TIFF file says of its samples; None for other formats, and where it says nothing."""
-    value = picture.tag_v2.get(number) if picture.format == "TIFF" else None
+    value = picture.tag_v2.get(number) if isinstance(picture, TiffImageFile) and picture.format == "TIFF" else None
     return value[0] if isinstance(value, tuple) else value
 
 

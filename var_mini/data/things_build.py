@@ -146,7 +146,8 @@ def _unpack(package: Package, folder: Path) -> dict[str, dict]:
         raise ValueError(f"{path}: sha256 is {found}, expected {package.sha256}")
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         names = {Path(member.name).name: member for member in archive.getmembers() if member.name.endswith(".json")}
-        return {name: json.load(archive.extractfile(member)) for name, member in names.items()}
+        opened = {name: archive.extractfile(member) for name, member in names.items()}
+        return {name: json.load(file) for name, file in opened.items() if file is not None}  # None: a folder
 
 
 def squeezed(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -29,7 +29,7 @@ def generate(
     attention: str | AttentionSpec = "exact",
     record: Record | None = None,
     forced: Forced | None = None,
-    style: int | list[int | None] | None = None,
+    style: int | Sequence[int | None] | None = None,
     implementation: str = "auto",
 ) -> Iterator[ScaleStep]:
     """Draws a batch of images, one forward pass and one ScaleStep per scale.
@@ -102,10 +102,14 @@ def scale_logits(
 
 
 def guided_and_filtered(raw: torch.Tensor, sampling: Sampling, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of a scale after guidance, and after temperature, top-k and top-p as well, each (B, n, V)."""
+    """Logits of a scale after guidance, and after temperature, top-k and top-p as well, each (B, n, V).
+
+    Classifier-free guidance grows with the scale: `progress` runs from 0 at the first to 1 at the last one.
+    """
     logits = raw
     if sampling.guidance > 0:
-        logits = guide(*raw.chunk(2), sampling.guidance * progress)
+        conditional, unconditional = raw.chunk(2)
+        logits = guide(conditional, unconditional, sampling.guidance * progress)
     return logits, filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
 
 
@@ -124,7 +128,7 @@ def sample_images(
     sampling: Sampling | None = None,
     attention: str | AttentionSpec = "exact",
     batch_size: int = 100,
-    style: int | list[int | None] | None = None,
+    style: int | Sequence[int | None] | None = None,
 ) -> torch.Tensor:
     """Only the final images, float (N, channels, S, S) in [0, 1], drawn in batches without any further record."""
     labels, seeds = labels_and_seeds(label, seed, transformer.config.num_classes)

@@ -14,6 +14,7 @@ import torch
 
 from .. import validate
 from ..attention import AttentionSpec
+from ..attention.features import FeatureState
 from ..config import Sampling
 from ..tokenizer import VQVAE
 from ..transformer import VAR
@@ -21,6 +22,7 @@ from .generate import generate, guided_and_filtered, scale_logits
 from .observe import BARE
 from .sampling import exponential, noise_generators, pick
 from .settings import MAX_BATCH, conditions, labels_and_seeds, styles_per_image
+from .trace import Trace
 
 WARM_UPS = 3  # runs before recording: libraries choose kernels and allocate what stays
 Recording = Callable[[Callable[[], None]], Callable[[], None]]
@@ -74,7 +76,7 @@ class Graphs:
             self.redrawn += 1
         how = self.sampling, self.attention, BARE
         steps = list(generate(self.tokenizer, self.transformer, labels, seeds, *how, style=styles))
-        return torch.cat([step.token_ids for step in steps], 1), steps[-1].image
+        return torch.cat([step.token_ids for step in steps], 1), Trace(steps=steps).image
 
     # -- recording ---------------------------------------------------------------------------------------------
 
@@ -87,7 +89,8 @@ class Graphs:
         self.noise = [torch.ones(B, count, self.transformer.vocab_size, device=device) for count in pyramid.counts]
         self.states = self.transformer.new_states(rows, self.attention, reserve=False)  # what needs a reserve is drawn again
         for state in self.states:
-            state.unchecked = True  # of low-rank states; the others have nothing to check
+            if isinstance(state, FeatureState):  # the others have nothing to check
+                state.unchecked = True
         self.ids: list[torch.Tensor] = [torch.empty(0)] * pyramid.num_scales
         self.fine = self.image = torch.empty(0)
         if device.type == "cuda":
@@ -118,7 +121,7 @@ class Graphs:
         if k == transformer.pyramid.num_scales - 1:
             self.image = (tokenizer.decode(self.f_hat) + 1) / 2
             for state in self.states:
-                if getattr(state, "smallest", None) is not None:
+                if isinstance(state, FeatureState) and state.smallest is not None:
                     self.fine = self.fine & (state.smallest > 0)  # false of NaN, too
 
     # -- replaying ---------------------------------------------------------------------------------------------

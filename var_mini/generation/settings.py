@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -92,7 +93,11 @@ class RunSettings:
         """What `to_dict` made, for a model of this configuration. Raises ValueError naming what is missing or out of range."""
         if not isinstance(record, dict):
             raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
-        t, given = config.transformer, record.get
+        t = config.transformer
+
+        def given(name: str, default: Any = None) -> Any:
+            return record.get(name, default)
+
         return cls(
             name=given("model"),
             label=_each("class", given("label"), t.num_classes - 1),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -70,7 +71,9 @@ class Trace:
     @property
     def image(self) -> torch.Tensor:
         """The final images, (B, channels, S, S) in [0, 1]."""
-        return self.steps[-1].image
+        image = self.steps[-1].image
+        assert image is not None  # the last scale is always decoded
+        return image
 
     @property
     def seconds(self) -> float:
@@ -123,8 +126,8 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
     if not isinstance(settings, dict) or not isinstance(numbers, list):
         raise ValueError("trace has no settings or no steps")
     pyramid = ScalePyramid(tuple(entry["side"] for entry in numbers))
-    last = tensors.get(f"{len(numbers) - 1}.image"), tensors.get(f"{len(numbers) - 1}.f_hat")
-    if any(array is None or array.ndim != 4 or array.shape[0] < 1 for array in last):
+    last = [tensors[name] for name in (f"{len(numbers) - 1}.image", f"{len(numbers) - 1}.f_hat") if name in tensors]
+    if len(last) < 2 or any(array.ndim != 4 or array.shape[0] < 1 for array in last):
         raise ValueError("trace has no final image or f_hat")
     image, f_hat = tuple(last[0].shape), (*last[1].shape[:2], pyramid.side, pyramid.side)
     steps: list[ScaleStep] = []
@@ -141,12 +144,12 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
         for name, array in arrays.items():
             needed = name in ("token_ids", "f_hat") or (name == "attention" and kind != "none")
             _check_array(f"trace array {k}.{name}", array, shapes[name], needed, integral=name in ("token_ids", "top_ids"))
-        values = {name: validate.number(name, entry[name], 0, 1e15) for name in SECONDS}
+        values: dict[str, Any] = arrays | {name: validate.number(name, entry[name], 0, 1e15) for name in SECONDS}
         values |= {name: validate.integer(name, entry[name], 0, 10**15) for name in COUNTS}
         values["backend"] = str(AttentionSpec.parse(entry["backend"]))
         if entry["smallest_denominator"] is not None:
             values["smallest_denominator"] = validate.number("smallest_denominator", entry["smallest_denominator"], -1e30, 1e30)
-        steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **arrays, **values))
+        steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **values))
     if tensors:
         raise ValueError(f"trace has unknown arrays: {validate.listed(sorted(tensors))}")
     return steps
@@ -159,7 +162,7 @@ def _check_array(where: str, array: torch.Tensor | None, shape: tuple | None, ne
             raise ValueError(f"{where} is missing")
         return
     fits = shape is not None and array.ndim == len(shape) and 0 not in array.shape
-    if not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
+    if shape is None or not fits or any(want not in (None, have) for want, have in zip(shape, array.shape)):
         raise ValueError(f"{where} has shape {tuple(array.shape)}: must be {shape}")
     if array.dtype != (torch.int64 if integral else torch.float32):
         raise ValueError(f"{where} has type {array.dtype}: must be {'int64' if integral else 'float32'}")

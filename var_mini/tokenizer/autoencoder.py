@@ -77,6 +77,9 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """One resolution: residual blocks, each followed by attention where the level has it, then a resampling."""
 
+    downsample: nn.Module  # of all levels of the encoder but the last
+    upsample: nn.Module  # of all levels of the decoder but the finest
+
     def __init__(self, channels_in: int, channels_out: int, blocks: int, groups: int, attention: bool):
         super().__init__()
         widths = [channels_in] + [channels_out] * blocks

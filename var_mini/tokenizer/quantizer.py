@@ -49,6 +49,8 @@ def phi_index(pyramid: ScalePyramid, phi_count: int) -> list[int]:
 class Phi(nn.Conv2d):
     """h -> (1 - ratio) h + ratio conv3x3(h): smooths an upsampled code map."""
 
+    bias: nn.Parameter  # which a convolution need not have
+
     def __init__(self, channels: int, ratio: float):
         super().__init__(channels, channels, 3, padding=1)
         self.ratio = ratio
@@ -112,7 +114,7 @@ class MultiScaleQuantizer(nn.Module):
     # -- all scales --------------------------------------------------------------------------------------------
 
     def quantize(self, f: torch.Tensor) -> Quantized:
-        """f (B, Cvae, side, side) -> its token maps and the f_hat after each scale."""
+        """Algorithm 1: f (B, Cvae, side, side) -> its token maps and the f_hat after each scale."""
         f_rest, f_hat = f.detach(), torch.zeros_like(f)
         result = Quantized([], [])
         for k in range(self.pyramid.num_scales):
@@ -125,7 +127,7 @@ class MultiScaleQuantizer(nn.Module):
         return result
 
     def accumulate(self, token_ids: list[torch.Tensor]) -> list[torch.Tensor]:
-        """f_hat after each scale, from the token maps alone; each (B, Cvae, side, side)."""
+        """Algorithm 2: f_hat after each scale, from the token maps alone; each (B, Cvae, side, side)."""
         f_hats, f_hat = [], 0
         for k, ids in enumerate(token_ids):
             f_hat = f_hat + self.contribution(ids, k)
@@ -149,7 +151,8 @@ class MultiScaleQuantizer(nn.Module):
 
     def check_ids(self, ids: torch.Tensor | list[torch.Tensor], name: str = "ids") -> list[torch.Tensor]:
         """One image's token ids, (L,) or (n_k,) per scale -> int64 (n_k,) per scale. Raises ValueError where they do not fit."""
-        whole, codes = isinstance(ids, torch.Tensor), self.embedding.num_embeddings
+        codes = self.embedding.num_embeddings
+        whole = isinstance(ids, torch.Tensor)
         shapes = tuple(ids.shape) if whole else [tuple(part.shape) for part in ids]
         wanted = (self.pyramid.tokens,) if whole else [(count,) for count in self.pyramid.counts]
         if shapes != wanted or any(bool(((part < 0) | (part >= codes)).any()) for part in ids):
