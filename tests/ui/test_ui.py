@@ -97,7 +97,7 @@ def test_it_is_read_only(method):
 
 
 def test_the_recorded_run_and_the_models_are_told():
-    assert json.loads(get("/ui/data/run.json", "model=fashion-28").body) == links.recorded("fashion-28") | {"recorded": True}
+    assert json.loads(get("/ui/data/run.json", "model=fashion-28").body) == links.recorded("fashion-28")
     told = json.loads(get("/ui/data/start.json").body)
     assert [one["name"] for one in told["models"]] == models.offered() and told["model"] == models.default()
 
