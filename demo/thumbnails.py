@@ -47,7 +47,7 @@ def describe(name: str) -> dict:
 
 
 def write(name: str, folder: Path) -> dict:
-    """Writes all sheets of a model into `folder`, named by their content. Returns `describe` with `files`: kind -> names by style."""
+    """Writes all sheets of a model into `folder`, named by content. Returns `describe` with `files`: kind -> names by style."""
     told, styles = describe(name), checkpoints.load_config(name).transformer.num_styles
     there = {"first": bool(told["first"]), "all": told["columns"] > 0}
     files = {}
