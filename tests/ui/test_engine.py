@@ -267,6 +267,7 @@ def test_a_stopped_run_leaves_the_engine_ready(folder):
         ({"class": "dog"}, "class = \"dog\": must be a whole number from 0 to 2."),
         ({"style": "pen"}, "style = \"pen\": must be a whole number from 0 to 2."),
         ({"seed": 2**32}, "seed = 4294967296: must be a whole number from 0 to 4294967295."),
+        ({"seed": None}, "seed = null: must be a whole number from 0 to 4294967295."),
         ({"seed": "1e99"}, "seed = \"1e99\": must be a whole number"),
         ({"temperature": 0}, "temperature = 0: must be a number from 0.01 to 10."),
         ({"guidance": "x"}, "guidance = \"x\": must be a number from 0 to 100."),
