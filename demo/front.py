@@ -7,10 +7,8 @@ The page comes with a head that loads var_mini/ui/hosts/gradio.js and a body tha
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from html import escape
-from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import anyio.to_thread
@@ -19,19 +17,18 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-import var_mini
 from var_mini import checkpoints, validate
-from var_mini.attention.choose import POLY_BOUND
+from var_mini.ui import modules as scripts
+from var_mini.ui.export import outline
 
-from . import CHAPTERS, backend, links, models, preview, thumbnails, wording
+from . import CHAPTERS, backend, credits, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
 
 PREFIX = "/ui/"
-FOLDER = Path(var_mini.__file__).parent / "ui"
+FOLDER = scripts.FOLDER
 FILES = StaticFiles(directory=FOLDER)
 HOST = "hosts/gradio.js"
 MODULE = f"import(new URL('ui/{HOST}', document.baseURI))"  # how a component of the page comes to it
-IMPORT = re.compile(r"^import .* from '(\.[^']+)';$", re.MULTILINE)
 AS_IT_IS = "!'()*"  # what the browser's encodeURIComponent leaves, too
 SERVED = (".js", ".css", ".json")
 # Asked for again at every visit, so that a file is edited and seen; answered with 304 where it is still the same.
@@ -57,14 +54,7 @@ EARLY = """
 @lru_cache(maxsize=1)
 def modules() -> list[str]:
     """The scripts that the page imports, so that the browser asks for all at once and not for one after the other."""
-    found, left = [], [FOLDER / HOST]
-    while left:
-        path = left.pop()
-        if path in found:
-            continue
-        found.append(path)
-        left += [(path.parent / name).resolve() for name in IMPORT.findall(path.read_text(encoding="utf-8"))]
-    return sorted(path.relative_to(FOLDER).as_posix() for path in found)
+    return scripts.imported(HOST)
 
 
 def bundle() -> int:
@@ -126,7 +116,7 @@ async def serve(scope, receive, send) -> None:
 def _data(name: str, query: dict[str, str]) -> Response:
     """Raises ValueError for what there is not."""
     if name == "licences.txt":
-        return Response(licences(), media_type="text/plain; charset=utf-8", headers=FRESH)
+        return Response(credits.licences(), media_type="text/plain; charset=utf-8", headers=FRESH)
     if name == "start.json":
         told = {"model": models.default(), "models": [describe(one) for one in models.offered()], "chapters": CHAPTERS}
         return _json(told | {"raster": _raster()})
@@ -135,7 +125,7 @@ def _data(name: str, query: dict[str, str]) -> Response:
         run = links.recorded(model)
         if run is None:
             raise ValueError(f"model = {model}: has no recorded run")
-        return _json(run | {"recorded": True})
+        return _json(run)
     style = int(query.get("style", 0))
     picture = thumbnails.sheet(model, style, validate.one_of("data", name, ("first.webp", "all.webp")) == "all.webp")
     return Response(picture, media_type="image/webp", headers={"cache-control": "max-age=3600"})
@@ -151,36 +141,8 @@ def _json(value: dict) -> Response:
     return Response(json.dumps(value, separators=(",", ":")), media_type="application/json", headers=FRESH)
 
 
-def licences() -> str:
-    """Whose work the page shows, and under which licences."""
-    notes = [checkpoints.ASSETS / folder / "README.md" for folder in ("things", "samples")]
-    own = Path(var_mini.__file__).parents[1] / "LICENSE"
-    texts = [path.read_text(encoding="utf-8") for path in [own, *notes, FOLDER / "vendor" / "README.md"] if path.is_file()]
-    return ("\n" + 80 * "-" + "\n\n").join(texts)
-
-
 @lru_cache(maxsize=16)
 def describe(name: str) -> dict:
     """What the front end must know of a model before it is loaded."""
-    config = models.offered_config(name)
-    t, s = config.tokenizer, config.sampling
-    label, seed, style = links.first_choice(name)
-    return {
-        "name": name,
-        "shown": models.shown(name),
-        "patch_nums": list(config.pyramid.patch_nums),
-        "size": t.image_size,
-        "codes": t.vocab_size,
-        "layers": config.transformer.depth,
-        "heads": config.transformer.heads,
-        "tokens": config.pyramid.tokens,
-        "class_names": [config.class_name(i) for i in range(config.transformer.num_classes)],
-        "class_groups": list(config.class_groups),
-        "style_names": [config.style_name(i) for i in range(config.transformer.num_styles)],
-        "sampling": {"guidance": s.guidance, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p},
-        "attentions": backend.specs(name),
-        "bounded": config.transformer.scale_cap <= POLY_BOUND,
-        "first": {"label": label, "seed": seed, "style": style},
-        "recorded": links.recorded(name) is not None,
-        "thumbnails": thumbnails.describe(name),
-    }
+    own = {"name": name, "shown": models.shown(name), "attentions": backend.specs(name)}
+    return outline(models.offered_config(name)) | own | links.beginning(name) | {"thumbnails": thumbnails.describe(name)}

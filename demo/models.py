@@ -6,12 +6,10 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from var_mini import checkpoints, validate
 from var_mini.attention import AttentionSpec
@@ -122,13 +120,6 @@ def _load(name: str) -> Loaded:
     loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype, quick)
     loaded.warm_up(AttentionSpec())
     return loaded
-
-
-@lru_cache(maxsize=8)
-def colours_of(name: str) -> np.ndarray:
-    """Code colours of a shipped model, read from its codebook alone: the rest of the weights stays unread."""
-    with safe_open(checkpoints.find(name) / checkpoints.WEIGHTS, framework="pt") as file:
-        return code_colours(file.get_tensor("tokenizer.quantize.embedding.weight").float())
 
 
 def no_colours(config: ModelConfig) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -42,6 +44,23 @@ def describe(name: str) -> dict:
     """Which classes are on the first sheet, in this order, and how many columns the sheet of all has; 0: there is none."""
     every = COLUMNS if _has_sheets(checkpoints.load_config(name)) else 0
     return {"first": _labels(name), "tile": TILE, "columns": every, "small": SMALL}
+
+
+def write(name: str, folder: Path) -> dict:
+    """Writes all sheets of a model into `folder`, named by content. Returns `describe` with `files`: kind -> names by style."""
+    told, styles = describe(name), checkpoints.load_config(name).transformer.num_styles
+    there = {"first": bool(told["first"]), "all": told["columns"] > 0}
+    files = {}
+    for kind in (kind for kind, is_there in there.items() if is_there):
+        files[kind] = [_written(sheet(name, style, kind == "all"), folder) for style in range(styles + 1)]
+    return told | {"files": files}
+
+
+def _written(content: bytes, folder: Path) -> str:
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}.webp"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path.name
 
 
 @lru_cache(maxsize=32)

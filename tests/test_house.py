@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "theory": f"{CORE} training analysis cost",
     "view": f"{CORE} training analysis cost theory",
     "checks": f"{CORE} training analysis cost theory",
-    "ui": "files config tokenizer checkpoints view",
+    "ui": "files config attention tokenizer checkpoints view",
     "gpu": f"{CORE} training analysis cost",
     "commands": f"{CORE} training analysis cost view gpu",
     "__init__": "pyramid generation model checkpoints",

@@ -76,7 +76,7 @@ def test_the_wheel_has_what_library_and_page_read_and_not_the_readme_s_pictures(
         files = [path for path in (checkpoints.ASSETS / folder).rglob("*") if path.is_file() and "training" not in path.parts]
         assert files and {path.relative_to(checkpoints.ASSETS).as_posix() for path in files} <= inside
     everything = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("var_mini/ui/engines", "demo/live/page", "demo/words"):
+    for folder in ("var_mini/ui/engines", "var_mini/ui/hosts", "demo/live/page", "demo/words"):
         assert {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).iterdir()} <= everything
     assert not [name for name in inside if name.startswith(("figures/", "screenshots/")) or "/training/" in name]
 

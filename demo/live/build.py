@@ -1,24 +1,31 @@
-"""Builds the static site: the page, the engine, the models, their recorded runs, and what makes it work without a network."""
+"""Builds the static site: the front end, the engine, the models, their recorded runs and pictures, and what makes it work without
+a network. Needs no Gradio.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
-from var_mini import checkpoints, ui
+from var_mini import checkpoints
 from var_mini.generation import Trace
 from var_mini.ui.export import check_config, export
+from var_mini.ui.modules import FOLDER, imported
 from var_mini.view.images import code_colours, enlarge, token_map
-from var_mini.view.payload import payload
+
+from .. import DEFAULT_MODEL, credits, links, thumbnails
 
 PAGE = Path(str(files(__package__))) / "page"
-ENGINES = Path(str(files(ui))) / "engines"
-TRACES = checkpoints.ASSETS / "traces"
+HOST, WORKER = "hosts/static.js", "engines/worker.js"
+# what no script imports
+BESIDE = ("style.css", "words.json", "engines/product.wasm", "vendor/LICENSE-preact.txt", "vendor/LICENSE-htm.txt")
+PLACE = "<!-- links -->"  # in index.html: what the browser should ask for at once
 MARK = ".var-mini-site"  # stands in a folder that was built here and may be built again
 ICON_MODEL, ICON_SIDES = "fashion-28", (192, 512)
 
@@ -37,38 +44,44 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
         check_config(checkpoints.load_config(name))  # before anything is written
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(PAGE, out, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ENGINES, out / "engines")
+    for file in {*imported(HOST), *imported(WORKER), *BESIDE}:
+        (out / "ui" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(FOLDER / file, out / "ui" / file)
     (out / MARK).touch()
     (out / ".nojekyll").touch()  # GitHub Pages would leave out some names otherwise
-    models = [export(name, out / "models") for name in names]
-    models.sort(key=lambda model: model["download_kb"])
-    (out / "runs").mkdir()
-    for model in models:
-        model["recorded"] = _record(model["name"], out)
-    _write(out / "models" / "index.json", {"models": models})
+    (out / "licences.txt").write_text(credits.licences(), encoding="utf-8")
+    models = sorted((_model(name, out) for name in names), key=lambda model: model["download_kb"])
+    first = next((model for model in models if model["name"] == DEFAULT_MODEL), models[0])
+    _write(out / "models" / "index.json", {"model": first["name"], "models": models})
     _icons(out)
-    _service_worker(out)
+    _index(out, first)
+    _service_worker(out, first)
     return out
 
 
-def _record(name: str, out: Path) -> bool:
-    """The recorded run of a model as JSON; False where there is none."""
-    path = TRACES / f"{name}.trace"
-    if not path.exists():
-        return False
-    codebook = checkpoints.load_tokenizer(name).quantize.embedding.weight
-    _write(out / "runs" / f"{name}.json", payload(Trace.load(path), checkpoints.load_config(name), codebook))
-    return True
+def _model(name: str, out: Path) -> dict:
+    """Writes a model, its recorded run and its thumbnails; returns what the front end must know of it."""
+    model = export(name, out / "models") | links.beginning(name)
+    if model["recorded"]:
+        _write(_run(out, model), links.recorded(name))
+    told = thumbnails.write(name, out / "thumbnails")
+    told["files"] = {kind: [f"thumbnails/{file}" for file in names] for kind, names in told["files"].items()}
+    return model | {"thumbnails": told}
+
+
+def _run(out: Path, model: dict) -> Path:
+    return out / "runs" / f"{model['name']}.json"
 
 
 def _write(path: Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
 
 
 def _icons(out: Path) -> None:
     """The last token map of a recorded run, enlarged, with the margin that round icons need."""
     colours = code_colours(checkpoints.load_tokenizer(ICON_MODEL).quantize.embedding.weight)
-    grid = token_map(Trace.load(TRACES / f"{ICON_MODEL}.trace").steps[-1].token_ids[0], colours)
+    grid = token_map(Trace.load(links.RECORDED / f"{ICON_MODEL}.trace").steps[-1].token_ids[0], colours)
     for side in ICON_SIDES:
         inner = side * 7 // 10
         icon = Image.new("RGB", (side, side), "#10131a")
@@ -76,22 +89,32 @@ def _icons(out: Path) -> None:
         icon.save(out / f"icon-{side}.png")
 
 
-def _service_worker(out: Path) -> None:
-    """Puts the list of files to keep, and a version that changes with any of them, before the service worker's code."""
-    kept = sorted(path for path in out.rglob("*") if path.is_file() and not _left_out(path.relative_to(out)))
+def _index(out: Path, first: dict) -> None:
+    """Puts links into the page's head, so that the browser asks for all at once and not for one after the other."""
+    data = ["ui/words.json", "models/index.json", *([_run(Path(), first).as_posix()] if first["recorded"] else [])]
+    tags = [f'<link rel="modulepreload" href="ui/{escape(name)}">' for name in imported(HOST)]
+    tags += [f'<link rel="preload" as="fetch" crossorigin href="{escape(name)}">' for name in data]
+    page = out / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace(PLACE, "\n".join(tags)), encoding="utf-8")
+
+
+def _service_worker(out: Path, first: dict) -> None:
+    """Puts lists of files before the service worker's code, those to keep at once and those to keep when they were asked for, and
+    a version that changes with any of them.
+    """
+    kept = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and not _left_out(path.relative_to(out)))
     digest = hashlib.sha256()
     for path in kept:
-        digest.update(path.relative_to(out).as_posix().encode() + path.read_bytes())
-    site = {"version": digest.hexdigest()[:16], "files": ["./", *(path.relative_to(out).as_posix() for path in kept)]}
+        digest.update(path.as_posix().encode() + (out / path).read_bytes())
+    style = first["first"]["style"] or 0
+    at_once = {_run(Path(), first).as_posix(), *first["thumbnails"]["files"].get("first", [])[style : style + 1]}
+    later = [path.as_posix() for path in kept if path.parts[0] in ("runs", "thumbnails") and path.as_posix() not in at_once]
+    files = ["./", *(path.as_posix() for path in kept if path.as_posix() not in later)]
+    site = {"version": digest.hexdigest()[:16], "files": files, "later": later}
     script = out / "sw.js"
     script.write_text(f"const SITE = {json.dumps(site)};\n" + script.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _left_out(path: Path) -> bool:
     """Models are kept by the engine, when asked for; the service worker itself by the browser."""
-    return (
-        path.name.startswith(".")
-        or path.name == "sw.js"
-        or path.suffix == ".wat"
-        or (path.parts[0] == "models" and path.name != "index.json")
-    )
+    return path.name.startswith(".") or path.name == "sw.js" or (path.parts[0] == "models" and path.name != "index.json")

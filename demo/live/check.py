@@ -48,7 +48,7 @@ OPTIONS = (  # name, what is changed in the model's own sampling settings
 )
 SCRIPT = """
 async () => {
-  const { browserEngine } = await import('./engines/browser.js');
+  const { browserEngine } = await import('./ui/engines/browser.js');
   const bytes = (values) => {
     let text = '';
     const all = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -299,7 +299,7 @@ def _tokenized(page, model: Model) -> dict:
 def _offline(browser, url: str, requested: list[str]) -> bool:
     """Whether a visitor who has drawn once opens the page and draws again without a network."""
     with _page(browser, url, requested) as page:
-        name = page.evaluate("() => document.querySelector('select[name=model]').value")
+        name = page.evaluate("() => varMini.store.get().model.name")
         page.evaluate("(name) => check.load(name)", name)
         page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
         page.context.set_offline(True)

@@ -55,4 +55,4 @@ for (const [method, ...given] of JSON.parse(input)) {
     results.push({ error: error.message });
   }
 }
-console.log(JSON.stringify(results, (_, value) => (value instanceof Float32Array ? [...value] : value)));
+console.log(JSON.stringify(results, (_, value) => (ArrayBuffer.isView(value) ? [...value] : value)));

@@ -12,15 +12,15 @@ import torch
 
 from tests.conftest import TINY_TOKENIZER, awake
 from var_mini import checkpoints, ui
-from var_mini.analysis.editing import masks_per_scale, tokenize_picture
-from var_mini.analysis.inspection import attention_row
+from var_mini.analysis.editing import masks_per_scale, neighbouring_codes, picture_of_ids, tokenize_picture
+from var_mini.analysis.inspection import attention_blocks, attention_row, attention_sum
 from var_mini.config import ModelConfig, Sampling, TransformerConfig
 from var_mini.data.samples import load_samples
 from var_mini.generation.sampling import exponential, noise_generators
 from var_mini.model import Model
 from var_mini.training.landmarks import calibrate
 from var_mini.ui.export import area_matrix, bicubic_matrix, export
-from var_mini.view.images import code_colours
+from var_mini.view.images import code_colours, to_uint8
 from var_mini.view.payload import payload
 
 ENGINES = Path(ui.__file__).parent / "engines"
@@ -190,6 +190,42 @@ def test_attention_rows_are_those_of_python(folder, attention):
             np.testing.assert_allclose(torch.tensor(row["logits"]).softmax(0), weights, atol=1e-5)
 
 
+def test_the_sum_of_a_head_and_attention_from_scale_to_scale_are_those_of_python(folder):
+    for attention in MODES:
+        settings, model = RUN | {"attention": attention}, loaded("styled", folder)
+        trace = in_python(model, settings)
+        record = {"model": "styled", "settings": settings, "scales": [{"ids": s.token_ids[0].tolist()} for s in trace.steps]}
+        flat = torch.cat([step.token_ids[0] for step in trace.steps])
+        row, blocks = run(folder, ["attention", record, {"layer": 1, "head": 0, "token": 9}], ["blocks", record])
+        ours = attention_sum(model, flat, 1, 2, 4, 1, 0, attention, 0)
+        if attention == "exact":
+            np.testing.assert_allclose(np.reshape(row["values"], (-1, row["dim"])), ours.values, atol=1e-5)
+            np.testing.assert_allclose(row["output"], ours.output, atol=1e-5)
+        assert ("values" in row) == row["exact"]
+        shares = np.frombuffer(base64.b64decode(blocks["weights"]), np.uint16).reshape(blocks["shape"]) / 65535
+        np.testing.assert_allclose(shares, attention_blocks(model, flat, 1, attention, 0).clamp(0, 1), atol=2e-5)
+
+
+def test_a_code_and_the_others_in_its_place_are_those_of_python(folder):
+    model, trace = loaded("styled", folder), in_python(loaded("styled", folder), RUN)
+    ids = [step.token_ids[0] for step in trace.steps]
+    record = {"model": "styled", "settings": RUN, "scales": [{"ids": one.tolist()} for one in ids]}
+    code, others = run(folder, ["code", record, {"scale": 1, "index": 2}], ["candidates", record, {"scale": 1, "index": 2}])
+    own, codebook = int(ids[1][2]), model.tokenizer.quantize.embedding.weight.detach()
+    np.testing.assert_allclose(code["vector"], codebook[own], atol=1e-6)
+    with torch.inference_mode():
+        full = model.tokenizer.decode(model.tokenizer.quantize.contribution(torch.full((1, 9), own), 2))[0]  # a map full of it
+    assert code["side"] == 4
+    assert np.abs(np.reshape(code["patch"], (4, 4, 3)) - to_uint8((full[:, 4:8, 4:8] + 1) / 2).astype(int)).max() <= 1
+    order, _ = neighbouring_codes(codebook, own)
+    assert others["codes"] == [own, *order[:8].tolist(), *order[-4:].tolist()]
+    for number, image in zip(others["codes"], others["images"], strict=True):
+        changed = [one.clone() for one in ids]
+        changed[1][2] = number
+        wanted = to_uint8(picture_of_ids(model, changed).image[0]).astype(int)
+        assert np.abs(np.reshape(image, wanted.shape) - wanted).max() <= 1
+
+
 def test_an_edit_keeps_the_tokens_outside_its_mask(folder):
     model, mask = loaded("styled", folder), torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, 1]], dtype=torch.bool)
     trace = in_python(model, RUN)
@@ -231,6 +267,7 @@ def test_a_stopped_run_leaves_the_engine_ready(folder):
         ({"class": "dog"}, "class = \"dog\": must be a whole number from 0 to 2."),
         ({"style": "pen"}, "style = \"pen\": must be a whole number from 0 to 2."),
         ({"seed": 2**32}, "seed = 4294967296: must be a whole number from 0 to 4294967295."),
+        ({"seed": None}, "seed = null: must be a whole number from 0 to 4294967295."),
         ({"seed": "1e99"}, "seed = \"1e99\": must be a whole number"),
         ({"temperature": 0}, "temperature = 0: must be a number from 0.01 to 10."),
         ({"guidance": "x"}, "guidance = \"x\": must be a number from 0 to 100."),

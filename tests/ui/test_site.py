@@ -1,6 +1,7 @@
 """The page without a server, in a real browser: below the root of its host, offline, on a phone, and when things go wrong."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from demo import thumbnails
 from demo.live.__main__ import main
-from demo.live.build import PAGE, build
+from demo.live.build import build
 from demo.live.serve import serving
 from var_mini import checkpoints
+from var_mini.ui.modules import FOLDER
 
 PLACE = "school/var-mini"
-DRAWN = "() => /Drawn/.test(document.querySelector('#status').textContent)"
-FAILED = "() => document.querySelector('#error').textContent !== ''"
+WORDS = json.loads((FOLDER / "words.json").read_text())
+SHOWN = "#vm-first[data-shown='4']"  # all four scales of a run of emoji-16
+RECORDED = f'() => varMini.run()?.recorded && document.querySelector("{SHOWN}") !== null'
+DRAWN = "() => varMini.run() && !varMini.run().recorded && !varMini.store.get().computing"
+YES, NO = ".vu-ask .vu-primary", ".vu-ask .vu-button:not(.vu-primary)"
 
 
 @pytest.fixture(scope="module")
@@ -57,46 +63,82 @@ def weights_asked_for(page):
 @pytest.mark.slow
 def test_a_visit_from_the_recorded_run_to_drawing_without_a_network(visit):
     page = visit()
-    assert page.locator("#strip li").count() == 4 and "recorded" in page.text_content("#note")
-    assert not weights_asked_for(page)
-    page.click("#draw")
+    page.wait_for_function(RECORDED)
+    assert "recorded" in page.inner_text(".vu-facts")
+    page.click("#vm-new")
+    assert "3.7 MB" in page.inner_text(".vu-ask") and not weights_asked_for(page)
+    page.click(YES)
     page.wait_for_function(DRAWN)
     assert len(weights_asked_for(page)) == 1
-    page.locator(".map canvas:first-child").last.press("Enter")
-    page.wait_for_selector("#looks td")
-    assert page.locator("#looks tr").count() == 6 and "Token 1, 1 of 4" in page.text_content("#token-title")
+    seed = page.evaluate("varMini.run().settings.seed")
+    assert f"seed={seed}" in page.url and page.locator(".vu-ask").count() == 0
+    page.wait_for_selector(SHOWN)
+    page.locator("[data-map]").last.press("Enter")
+    page.wait_for_selector("#vm-first[data-attention='shown']")
+    assert page.locator(".vu-lines g").count() == 30 and page.locator(".vu-out").count() == 1  # 1 + 4 + 9 + 16 tokens
     page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
     page.context.set_offline(True)
-    page.reload()
-    page.wait_for_selector("body[data-ready]")
-    assert page.text_content("#draw") == "Draw"  # and not "Download": it is stored
-    page.click("#dice")
-    page.wait_for_function(DRAWN)
+    page.goto(page.url.partition("?")[0])
+    page.wait_for_function(RECORDED)
+    page.click("#vm-new")
+    page.wait_for_function(DRAWN)  # and nothing is asked: the model is stored
     assert len(weights_asked_for(page)) == 1 and not page.complaints
+
+
+@pytest.mark.slow
+def test_a_no_leaves_the_recorded_run_and_says_what_a_look_into_it_needs(visit):
+    page = visit(reduced_motion="reduce")
+    page.click("#vm-new")
+    page.click(NO)
+    page.locator(".vu-ask").wait_for(state="detached")
+    assert page.evaluate("varMini.run().recorded") and page.locator("#vm-new").is_visible()
+    page.locator("[data-map]").last.press("Enter")
+    page.locator(".vu-attention .vu-problem", has_text="3.7 MB").wait_for()
+    assert not weights_asked_for(page) and not page.complaints
+
+
+@pytest.mark.slow
+def test_chapters_compute_with_the_model_and_take_a_picture_apart(visit, tmp_path):
+    page = visit(reduced_motion="reduce")
+    page.click("#word .vu-primary")
+    page.click(YES)
+    page.locator(".vu-offer").nth(12).wait_for()
+    page.click("#vm-run > .vu-button")
+    page.locator(".vu-blocks").wait_for()
+    last = [int(text) for text in page.locator(".vu-blocks tbody tr").last.locator("td").all_inner_texts()]
+    assert sum(last) == pytest.approx(100, abs=2)
+    (tmp_path / "thesis.png").write_text("no picture")
+    page.set_input_files("#apart input", tmp_path / "thesis.png")
+    page.get_by_text("thesis.png is not a picture").wait_for()
+    page.set_input_files("#apart input", checkpoints.ASSETS / "figures" / "drawing.png")
+    page.locator("#apart .vu-column").nth(4).wait_for()
+    page.locator("#apart .vu-sum").first.click()
+    assert page.locator("#apart .vu-later").count() == 3 and not page.complaints
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?model=emoji-16&class=drink&seed=-1", "seed = "),
-        ("?model=<b>x</b>&class=1", "model = "),
-        ("?model=emoji-16&label=9999999999", "class = "),
-        ("?model=emoji-16&class=drink&temperature=NaN", "temperature = "),
-        ("?model=emoji-16&class=drink&style=oil", "style = "),
+        ("?model=emoji-16&label=1&seed=-1", "link: seed = -1: must be"),
+        ("?model=<b>x</b>&label=1", "link: model = <b>x</b>: must be"),
+        ("?model=emoji-16&label=9999999999", "link: class = 9999999999: must be"),
+        ("?model=emoji-16&label=1&temperature=NaN", "link: temperature = NaN: must be"),
     ],
 )
 def test_a_spoilt_link_leaves_a_sentence_and_the_recorded_run(visit, query, sentence):
     page = visit(query)
-    assert page.text_content("#error").startswith(sentence)
-    assert page.locator("#strip li").count() == 4 and not weights_asked_for(page) and not page.complaints
+    page.locator(".vu-caption", has_text=sentence).wait_for()
+    assert page.evaluate("varMini.run().recorded") and not weights_asked_for(page) and not page.complaints
 
 
 @pytest.mark.slow
-def test_a_sound_link_fills_the_form(visit):
-    page = visit("?model=emoji-16&class=drink&seed=77&attention=poly-2&temperature=0.5")
-    values = [page.input_value(f"[name={name}]") for name in ("class", "seed", "attention", "temperature")]
-    assert values == ["drink", "77", "poly-2", "0.5"] and not page.text_content("#error")
+def test_a_sound_link_asks_before_it_downloads(visit):
+    page = visit("?model=emoji-16&label=7&seed=77&attention=poly-2&temperature=0.5")
+    page.wait_for_selector(YES)
+    asked = page.evaluate("varMini.store.get().settings")
+    assert [asked[name] for name in ("class", "seed", "attention", "temperature")] == [7, 77, "poly-2", 0.5]
+    assert page.evaluate("varMini.run().recorded") and not weights_asked_for(page)
 
 
 def cut_off(page):
@@ -133,10 +175,11 @@ def not_there(page):
 )
 def test_a_bad_download_leaves_a_sentence_and_the_recorded_run(visit, prepare, sentence):
     page = visit(prepare=prepare, service_workers="block")
-    page.click("#draw")
-    page.wait_for_function(FAILED)
-    assert re.fullmatch(sentence, page.text_content("#error"))
-    assert page.locator("#strip li").count() == 4 and page.is_disabled("#stop")
+    page.click("#vm-new")
+    page.click(YES)
+    page.locator(".vu-caption.vu-problem").wait_for()
+    assert re.fullmatch(sentence, page.inner_text(".vu-caption"))
+    assert page.evaluate("varMini.run().recorded") and page.locator("#vm-new").is_visible()
 
 
 @pytest.mark.slow
@@ -145,29 +188,40 @@ def test_it_draws_without_webassembly_and_without_storage(visit):
         page.route("**/product.wasm", lambda route: route.fulfill(status=404))
         page.route("**/download.js", lambda route: route.fulfill(body=denied, content_type="text/javascript"))
 
-    source = (PAGE.parents[2] / "var_mini" / "ui" / "engines" / "download.js").read_text()
+    source = (FOLDER / "engines" / "download.js").read_text()
     denied = "const caches = { open: async () => { throw new DOMException('denied', 'SecurityError'); } };\n" + source
     page = visit(prepare=deny, service_workers="block")
-    page.click("#draw")
+    page.click("#vm-new")
+    page.click(YES)
     page.wait_for_function(DRAWN)
-    assert "without the fast WebAssembly" in page.text_content("#status")
+    assert WORDS["site_plain"]["en"] in page.inner_text("#vm-foot")
 
 
 @pytest.mark.slow
 def test_a_phone_in_chinese_has_no_sideways_scrolling(visit):
     page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    page.click("#language")
+    page.click(".vu-link")
     assert page.evaluate("() => document.documentElement.lang") == "zh-CN"
-    assert page.text_content("#draw").startswith("下载")
+    shown = {"#vm-new": "new", "#apart h2": "apart_title", "#vm-numbers": "numbers_title", "#vm-foot": "site_private"}
+    for place, name in shown.items():
+        assert page.inner_text(place).strip() == WORDS[name]["zh"]
+    page.click("#vm-new")
+    assert page.inner_text(YES).startswith("下载")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    bar, question = page.locator(".vu-bar").bounding_box(), page.locator(".vu-ask").bounding_box()
+    assert question["y"] + question["height"] <= bar["y"]  # Stop stays at hand
+    page.reload()
+    page.wait_for_function(RECORDED)
+    assert page.inner_text("#vm-new").strip() == WORDS["new"]["zh"]  # remembered
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit, scheme):
     bundled = pytest.importorskip("axe_playwright_python")
-    page = visit(color_scheme=scheme)
-    page.locator(".map canvas:first-child").last.press("Enter")
+    page = visit(color_scheme=scheme, reduced_motion="reduce")
+    page.locator("[data-map]").last.press("Enter")
+    page.wait_for_selector(YES)
     page.evaluate((Path(bundled.__file__).parent / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
     assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
@@ -184,15 +238,6 @@ def test_the_check_finds_the_site_sound():
     assert set(entry["attention"]) == {"exact", "poly-2", "landmark-32"} and "forced" in entry["options"]
 
 
-def test_every_word_of_the_page_is_there_in_both_languages():
-    words = json.loads((PAGE / "words.json").read_text())
-    page, script = (PAGE / "index.html").read_text(), (PAGE / "app.js").read_text()
-    used = set(re.findall(r'data-word="([^"]+)"', page)) | set(re.findall(r"say\('([^']+)'", script))
-    assert used <= set(words)
-    assert all(len(both) == 2 and all(both) for both in words.values())
-    assert all(sorted(re.findall(r"\{\w+\}", en)) == sorted(re.findall(r"\{\w+\}", zh)) for en, zh in words.values())
-
-
 def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("mine")
     assert main(["build", "--out", str(tmp_path)]) == 2
@@ -207,9 +252,39 @@ def test_a_site_is_built_anew_over_an_old_one(tmp_path):
     (out / "left-over.txt").write_text("of an older version")
     build(out, ["emoji-16"])
     assert (out / "sw.js").read_text().partition("\n")[0] == first and not (out / "left-over.txt").exists()
-    listed = json.loads(first.removeprefix("const SITE = ").removesuffix(";"))["files"]
-    assert all((out / file).exists() for file in listed) and "models/emoji-16/model.safetensors" not in listed
-    assert not re.findall(r"""(?:src|href)=["']/""", (out / "index.html").read_text())  # all paths are relative
+    site = json.loads(first.removeprefix("const SITE = ").removesuffix(";"))
+    assert all((out / file).exists() for file in site["files"] + site["later"]) and not set(site["files"]) & set(site["later"])
+    assert "models/emoji-16/model.safetensors" not in site["files"] + site["later"] and "runs/emoji-16.json" in site["files"]
+    page = (out / "index.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["']/""", page)  # all paths are relative
+    linked = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert set(linked) <= set(site["files"]) and "ui/views/First.js" in linked
+
+
+def test_a_site_has_every_script_that_its_scripts_import_and_no_other(tmp_path):
+    build(tmp_path / "site", ["emoji-16"])
+    root = tmp_path / "site" / "ui"
+    scripts = {path.relative_to(root).as_posix() for path in root.rglob("*.js")}
+    asked = {"hosts/static.js"}
+    for name in scripts:
+        for found in re.findall(r"(?:from |URL\()'(\.[^']+\.js)'", (root / name).read_text()):
+            asked.add(os.path.normpath(f"{root / name}/../{found}").removeprefix(f"{root}/"))
+    assert scripts == asked
+
+
+def test_a_site_is_built_without_gradio():
+    code = "import sys, demo.live.build; print([name for name in ('gradio', 'starlette', 'fastapi') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_thumbnails_are_those_of_every_style_and_lie_once(tmp_path):
+    told = thumbnails.write("things-64", tmp_path)
+    styles = len(checkpoints.load_config("things-64").style_names)
+    for kind, every in (("first", False), ("all", True)):
+        assert len(told["files"][kind]) == styles + 1  # and any style
+        for style, name in enumerate(told["files"][kind]):
+            assert (tmp_path / name).read_bytes() == thumbnails.sheet("things-64", style, every)
+    assert len(list(tmp_path.iterdir())) == 2 * styles  # any style shows the first one's
 
 
 def test_wrong_arguments_are_named(capsys):

@@ -97,9 +97,14 @@ def test_it_is_read_only(method):
 
 
 def test_the_recorded_run_and_the_models_are_told():
-    assert json.loads(get("/ui/data/run.json", "model=fashion-28").body) == links.recorded("fashion-28") | {"recorded": True}
+    assert json.loads(get("/ui/data/run.json", "model=fashion-28").body) == links.recorded("fashion-28")
     told = json.loads(get("/ui/data/start.json").body)
     assert [one["name"] for one in told["models"]] == models.offered() and told["model"] == models.default()
+
+
+def test_a_folder_with_the_name_of_a_shipped_model_has_no_recorded_run(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "fashion-28")
+    assert links.recorded(str(folder)) is None and links.first_choice(str(folder)) == (0, 0, None)
 
 
 def test_thumbnails_are_pictures_of_the_data_set():

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 
 from .. import checkpoints
+from ..attention.choose import POLY_BOUND
 from ..config import ModelConfig
 from ..files import atomic_write
 from ..tokenizer.quantizer import phi_index
@@ -48,30 +49,43 @@ def export(name: str | Path, folder: Path | str) -> dict:
         path.write_text(json.dumps(described, separators=(",", ":")))
     facts = {file: _facts(target / file) for file in (CONFIG, *files)}
     return {
-        "name": config.name,
-        "patch_nums": config.pyramid.patch_nums,
-        "class_names": described["class_names"],
-        "class_groups": config.class_groups,
-        "style_names": described["style_names"],
+        **outline(config),
         "attentions": ["exact", "poly-2", *(f"landmark-{m}" for m in described["landmarks"])],
-        "size": config.tokenizer.image_size,
-        "sampling": described["sampling"],
         "download_kb": round(sum(fact["bytes"] for fact in facts.values()) / 1000),
         "files": facts,
     }
 
 
+def outline(config: ModelConfig) -> dict:
+    """What the front end must know of a model before it is loaded, by its configuration alone."""
+    t, c, s = config.tokenizer, config.transformer, config.sampling
+    return {
+        "name": config.name,
+        "shown": config.name,
+        "patch_nums": list(config.pyramid.patch_nums),
+        "size": t.image_size,
+        "codes": t.vocab_size,
+        "layers": c.depth,
+        "heads": c.heads,
+        "tokens": config.pyramid.tokens,
+        "class_names": [config.class_name(label) for label in range(c.num_classes)],
+        "class_groups": list(config.class_groups),
+        "style_names": [config.style_name(style) for style in range(c.num_styles)],
+        "sampling": {"guidance": s.guidance, "temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p},
+        "bounded": c.scale_cap <= POLY_BOUND,
+    }
+
+
 def description(config: ModelConfig, source: Path) -> dict:
     """The content of `model.json`."""
-    t, c, values = config.tokenizer, config.transformer, config.to_dict()
+    t, values = config.tokenizer, config.to_dict()
     side = config.pyramid.side
     with safe_open(source / checkpoints.WEIGHTS, framework="pt") as file:
         colours = code_colours(file.get_tensor("tokenizer.quantize.embedding.weight").float())
     return {
         "format": FORMAT,
         **values,
-        "class_names": [config.class_name(label) for label in range(c.num_classes)],
-        "style_names": [config.style_name(style) for style in range(c.num_styles)],
+        **{name: outline(config)[name] for name in ("class_names", "style_names")},
         "phi_of_scale": phi_index(config.pyramid, t.phi_count),
         "bicubic": [_listed(bicubic_matrix(small, side)) for small in config.pyramid.patch_nums],
         "area": [_listed(area_matrix(side, small)) for small in config.pyramid.patch_nums],

@@ -2,6 +2,9 @@
 
 const UNABLE = 'The model cannot run in this browser: it needs module workers, which came to browsers in 2023.';
 
+/** A run without its pictures: all that the engine computes anything from. */
+const bare = ({ model, settings, scales }) => ({ model, settings, scales: scales.map(({ ids }) => ({ ids })) });
+
 /**
  * @param {{models: string | URL}} where  the folder of models (index.json and a folder each), as an address
  * @returns {import('./engine.js').Engine}
@@ -13,11 +16,11 @@ export function browserEngine({ models }) {
   function start() {
     worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
     worker.postMessage({ models: new URL(models, document.baseURI).href });
-    worker.onmessage = ({ data: { id, share, scale, result, error } }) => {
+    worker.onmessage = ({ data: { id, share, scale, head, result, error } }) => {
       const call = waiting.get(id);
       if (!call) return;
       if (share !== undefined) call.onProgress?.(share);
-      else if (scale) call.onScale(scale);
+      else if (scale) call.onScale(scale, head);
       else if (error) call.reject(Object.assign(new Error(error.message), { name: error.name }));
       else call.resolve(result);
     };
@@ -31,8 +34,9 @@ export function browserEngine({ models }) {
     const id = ++calls, stop = () => worker?.postMessage({ id, stop: true });
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      let count = 0;
-      waiting.set(id, { resolve, reject, onProgress, onScale: (scale) => onScale?.(scale, count++) });
+      const scales = []; // so far
+      const grown = (scale, head) => onScale?.(scale, scales.push(scale) - 1, { ...head, scales: [...scales] });
+      waiting.set(id, { resolve, reject, onProgress, onScale: grown });
       try {
         if (!worker) start();
         worker.postMessage({ id, method, args: [...args, { raw }] });
@@ -56,7 +60,10 @@ export function browserEngine({ models }) {
     load: (name, options) => call('load', [name], options),
     draw: (settings, options) => call('draw', [settings], options),
     edit: (settings, options) => call('edit', [settings], options),
-    attention: (run, place, options) => call('attention', [run, place], options),
+    attention: (run, place, options) => call('attention', [bare(run), place], options),
+    blocks: (run, options) => call('blocks', [bare(run)], options),
+    code: (run, token, options) => call('code', [bare(run), token], options),
+    candidates: (run, token, options) => call('candidates', [bare(run), token], options),
     tokenize: (model, { width, height, data }, options) => call('tokenize', [model, { width, height, data }], options),
     close,
   };

@@ -68,9 +68,22 @@
  * @property {number} scale  s, learned for the head
  * @property {number} level  which scale of the pyramid the token is on, from 0
  * @property {boolean} exact  whether these are softmax weights; false for poly and landmark
+ * @property {number} [dim]  d; this and what follows is there where attention is exact
+ * @property {Float32Array} [values]  (n, d), v of each of the n tokens
+ * @property {Float32Array} [output]  (d,), the sum of weights times values
  */
 
-/** @typedef {{onScale?: (scale: Scale, index: number) => void, signal?: AbortSignal}} DrawOptions  onScale hears every scale */
+/**
+ * @typedef {object} Blocks  how much of its attention each scale gives to each, mean over its tokens
+ * @property {number[]} shape  layers, heads, scales that look, scales that are looked at
+ * @property {string} weights  uint16 in base64, where 65535 is all
+ */
+
+/** @typedef {{vector: number[], side: number, patch: Uint8Array}} Code  a code: its vector, and one cell (side, side, 3) of it */
+/** @typedef {{codes: number[], images: Uint8Array[]}} Candidates  codes for a token, its own first; the picture of each */
+/** @typedef {{scale: number, index: number}} Token */
+
+/** @typedef {{onScale?: (scale: Scale, index: number, run: Run) => void, signal?: AbortSignal}} DrawOptions  `run` so far */
 /** @typedef {{onProgress?: (share: number) => void, signal?: AbortSignal}} LoadOptions  share goes from 0 to 1 */
 /** @typedef {{layer: number, head: number, token: number}} Place  token counts through the whole sequence, see `tokenNumber` */
 /** @typedef {{width: number, height: number, data: ArrayLike<number>}} Picture  RGBA, as an ImageData has it */
@@ -84,6 +97,9 @@
  * @property {(settings: Settings, options?: DrawOptions) => Promise<Run>} edit
  *   `draw`, with tokens in settings.forced; see `forcedOutside`
  * @property {(run: Run, place: Place, options?: {signal?: AbortSignal}) => Promise<AttentionRow>} attention
+ * @property {(run: Run, options?: {signal?: AbortSignal}) => Promise<Blocks>} [blocks]  a view leaves out what an engine lacks
+ * @property {(run: Run, token: Token) => Promise<Code>} [code]
+ * @property {(run: Run, token: Token) => Promise<Candidates>} [candidates]
  * @property {(model: string, picture: Picture, options?: {signal?: AbortSignal}) => Promise<Run>} tokenize
  *   takes a picture apart; the largest square in its middle, in the model's size
  * @property {() => void} close

@@ -95,25 +95,24 @@ export async function tokenize(model, picture, signal) {
 }
 
 /**
- * Queries and keys of a finished run, by its token ids: its pass told the class once more, so that drawing itself is not slower.
- * q and k are [layer][head] -> (tokens, d); `fell` is [layer][scale][head], true where a head was computed exactly instead.
+ * Queries, keys and values of a finished run, by its token ids: its pass told the class once more, so that drawing itself is not
+ * slower. They are [layer][head] -> (tokens, d); `fell` is [layer][scale][head], true where a head was computed exactly instead.
  */
 export async function replay(model, settings, ids, signal) {
   const { space, transformer, quantizer, config: { pyramid, transformer: { depth, heads, head_dim: d } } } = model;
   const attention = model.attention(settings.attention), base = space.top;
   const times = (count, value) => Array.from({ length: count }, value);
   const each = () => times(depth, () => times(heads, () => new Float32Array(pyramid.tokens * d)));
-  const found = { attention, q: each(), k: each(), fell: Array.from({ length: depth }, () => []) };
+  const found = { attention, q: each(), k: each(), v: each(), fell: Array.from({ length: depth }, () => []) };
   try {
     const conditions = [transformer.condition(settings.label, settings.style)], states = [transformer.newStates(attention)];
     const fHat = new Float32Array(pyramid.sides.at(-1) ** 2 * quantizer.z);
     for (let k = 0; k < pyramid.sides.length; k++) {
       const n = pyramid.counts[k], mark = space.top;
-      transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states, (layer, _, state, q, key) => {
-        const block = q.length / heads;
+      transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states, (layer, _, state, ...seen) => {
+        const block = seen[0].length / heads, from = pyramid.starts[k] * d;
         for (let h = 0; h < heads; h++) {
-          found.q[layer][h].set(q.subarray(h * block, h * block + n * d), pyramid.starts[k] * d);
-          found.k[layer][h].set(key.subarray(h * block, h * block + n * d), pyramid.starts[k] * d);
+          ['q', 'k', 'v'].forEach((name, i) => found[name][layer][h].set(seen[i].subarray(h * block, h * block + n * d), from));
         }
         found.fell[layer].push([...state.fell]);
       });
@@ -128,8 +127,8 @@ export async function replay(model, settings, ids, signal) {
   }
 }
 
-/** Where one token looks in one layer and head, out of a replayed run. @returns {import('./engine.js').AttentionRow} */
-export function rowOf(model, found, { layer, head, token }) {
+/** Weights of one token over all that it sees, in one layer and head of a replayed run, and what they come from. */
+function look(model, found, { layer, head, token }) {
   const { pyramid, transformer: { head_dim: d } } = model.config;
   const level = pyramid.starts.findIndex((start) => start > token) - 1;
   const scale = model.transformer.blocks[layer].scale[head], end = pyramid.starts[level + 1];
@@ -140,9 +139,34 @@ export function rowOf(model, found, { layer, head, token }) {
   if (method === 'landmark' && !fell) {
     unnormalised = () => landmarkWeights(q, keys, model.transformer.landmarks[landmarks][layer][head], scale);
   }
-  const { dots, weights } = attentionRow(q, keys, unnormalised);
-  const logits = dots.map((dot) => scale * dot);
-  return { weights: [...weights], dots: [...dots], logits: [...logits], scale, level, exact: method === 'exact' || fell };
+  return { ...attentionRow(q, keys, unnormalised), scale, level, exact: method === 'exact' || fell };
+}
+
+/** Where one token looks in one layer and head, out of a replayed run. @returns {import('./engine.js').AttentionRow} */
+export function rowOf(model, found, place) {
+  const { dots, weights, scale, level, exact } = look(model, found, place), d = model.config.transformer.head_dim;
+  const row = { weights: [...weights], dots: [...dots], logits: Array.from(dots, (dot) => scale * dot), scale, level, exact };
+  if (!exact) return row;
+  const values = found.v[place.layer][place.head].slice(0, weights.length * d), output = new Float32Array(d);
+  for (let i = 0; i < d; i++) output[i] = weights.reduce((sum, weight, u) => sum + weight * values[u * d + i], 0);
+  return { ...row, dim: d, values, output };
+}
+
+/** How much of its attention each scale gives to each, mean over its tokens. @returns {Promise<import('./engine.js').Blocks>} */
+export async function blocksOf(model, found, signal) {
+  const { pyramid: { starts, counts }, transformer: { depth, heads } } = model.config, K = counts.length;
+  const shares = new Uint16Array(depth * heads * K * K);
+  for (let place = 0; place < depth * heads; place++) {
+    const layer = Math.floor(place / heads), mass = new Float64Array(K * K);
+    for (let token = 0; token < starts[K]; token++) {
+      const { weights, level } = look(model, found, { layer, head: place % heads, token });
+      for (let k = 0; k <= level; k++) for (let u = starts[k]; u < starts[k + 1]; u++) mass[level * K + k] += weights[u] / counts[level];
+    }
+    shares.set(mass.map((value) => Math.round(65535 * Math.min(1, Math.max(0, value)))), place * K * K);
+    await breath();
+    signal?.throwIfAborted();
+  }
+  return { shape: [depth, heads, K, K], weights: base64(new Uint8Array(shares.buffer)) };
 }
 
 function scaleRecord(model, k, drawn, picture) {
@@ -166,7 +190,7 @@ function colours({ colours: table }, ids) {
 }
 
 /** (colours, S, S) in [0, 1] -> bytes (S, S, 3); grey becomes three equal colours. */
-function pixels(picture, channels) {
+export function pixels(picture, channels) {
   const area = picture.length / channels, bytes = new Uint8Array(3 * area);
   for (let p = 0; p < area; p++) {
     for (let c = 0; c < 3; c++) bytes[3 * p + c] = Math.round(picture[(channels === 1 ? 0 : c) * area + p] * 255);

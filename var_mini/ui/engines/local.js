@@ -1,5 +1,6 @@
 // The engine itself, where it runs: in a Worker of the page (worker.js), or in Node, in tests. It holds one model at a time.
-import { generate, pictureSize, replay, rowOf, runHead, tokenize } from './generate.js';
+import { meaningOf, othersFor } from './codes.js';
+import { blocksOf, generate, pictureSize, replay, rowOf, runHead, tokenize } from './generate.js';
 import { Model } from './model.js';
 import { prepared } from './pictures.js';
 import { checked, checkedForced, number, shown, subject } from './settings.js';
@@ -38,7 +39,7 @@ export class LocalEngine {
       const forced = checkedForced(model.config, given.forced), run = runHead(model, settings, subject(model.config, settings));
       for await (const scale of generate(model, { ...settings, forced }, { signal, raw })) {
         run.scales.push(scale);
-        onScale(scale, run.scales.length - 1);
+        onScale(scale, run.scales.length - 1, run);
       }
       return run;
     });
@@ -53,11 +54,28 @@ export class LocalEngine {
       const model = await this.ready(run?.model, () => {}, signal), { pyramid, transformer: t } = model.config;
       const below = (name, count) => number(name, place[name], [0, count - 1, true]);
       const where = { layer: below('layer', t.depth), head: below('head', t.heads), token: below('token', pyramid.tokens) };
-      const ids = run.scales.map((scale) => scale.ids), settings = checked(model.config, run.settings);
-      checkedForced(model.config, ids.map((scale) => ({ ids: scale, where: scale })));
-      const key = JSON.stringify([settings, ids]);
-      if (this.replayed.key !== key) this.replayed = { key, found: await replay(model, settings, ids, signal) };
-      return rowOf(model, this.replayed.found, where);
+      return rowOf(model, await this.again(model, run, signal), where);
+    });
+  }
+
+  blocks(run, { signal } = {}) {
+    return this.inTurn(signal, async () => {
+      const model = await this.ready(run?.model, () => {}, signal);
+      return blocksOf(model, await this.again(model, run, signal), signal);
+    });
+  }
+
+  code(run, token, { signal } = {}) {
+    return this.inTurn(signal, async () => {
+      const model = await this.ready(run?.model, () => {}, signal);
+      return meaningOf(model, checkedIds(model.config, run)[token.scale][token.index]);
+    });
+  }
+
+  candidates(run, token, { signal } = {}) {
+    return this.inTurn(signal, async () => {
+      const model = await this.ready(run?.model, () => {}, signal);
+      return othersFor(model, checkedIds(model.config, run), token);
     });
   }
 
@@ -79,6 +97,13 @@ export class LocalEngine {
     return result;
   }
 
+  /** Queries, keys and values of a run, computed when it is looked into for the first time. */
+  async again(model, run, signal) {
+    const ids = checkedIds(model.config, run), settings = checked(model.config, run.settings), key = JSON.stringify([settings, ids]);
+    if (this.replayed.key !== key) this.replayed = { key, found: await replay(model, settings, ids, signal) };
+    return this.replayed.found;
+  }
+
   async ready(name, onProgress, signal) {
     if (this.model?.config.name !== name) {
       const models = await this.store.models(), info = models.find((model) => model.name === name);
@@ -91,4 +116,11 @@ export class LocalEngine {
     onProgress(1);
     return this.model;
   }
+}
+
+/** The token ids of a run that came from outside. */
+function checkedIds(config, run) {
+  const ids = run.scales.map((scale) => scale.ids);
+  checkedForced(config, ids.map((scale) => ({ ids: scale, where: scale })));
+  return ids;
 }

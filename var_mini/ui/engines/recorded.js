@@ -6,7 +6,7 @@ export function recordedEngine(runOf, models = []) {
   const kept = new Map();
   const refuse = (what) => { throw new Error(`${what}: needs a model, this is a recorded run`); };
   async function load(name) {
-    if (!kept.has(name)) kept.set(name, runOf(name));
+    if (!kept.has(name)) kept.set(name, runOf(name).catch((error) => { kept.delete(name); throw error; })); // another time it may come
     return kept.get(name);
   }
   return {

@@ -41,7 +41,7 @@ export function checked(config, given) {
   } else if (given.style !== undefined && given.style !== null && given.style !== '') {
     throw new Error(`style = ${shown(given.style)}: ${config.name} has no styles.`);
   }
-  for (const [name, range] of Object.entries(RANGES)) settings[name] = number(name, given[name] ?? sampling[name] ?? 0, range);
+  for (const [name, range] of Object.entries(RANGES)) settings[name] = number(name, given[name] === undefined ? sampling[name] ?? 0 : given[name], range);
   settings.attention = SHORT[given.attention] ?? given.attention ?? 'exact';
   return settings;
 }

@@ -98,7 +98,7 @@ export class Transformer {
    * @param {Float32Array | null} input  f_hat seen at this scale's side, (n, z); null for the first scale
    * @param {Conditioning[]} conditions  one a sequence
    * @param {object[][]} states  by sequence and layer
-   * @param {(layer: number, sequence: number, state: object, q: Float32Array, k: Float32Array) => void} [observe]
+   * @param {(layer: number, sequence: number, state: object, q: Float32Array, k: Float32Array, v: Float32Array) => void} [observe]
    */
   step(k, input, conditions, states, observe) {
     const { space, C, A } = this, n = this.pyramid.counts[k], rows = conditions.length * n;
@@ -115,7 +115,7 @@ export class Transformer {
         const [q, key, value] = splitHeads(space, qkv.subarray(b * n * 3 * A), n, this.heads(layer));
         state.extend(key, value, n);
         state.attend(q, n, attended.subarray(b * n * A));
-        observe?.(layer, b, state, q, key);
+        observe?.(layer, b, state, q, key, value);
         space.release(inner);
       });
       this.attentionSeconds += (performance.now() - began) / 1000;

@@ -11,7 +11,7 @@ self.onmessage = async ({ data: { models, id, method, args, stop } }) => {
   const control = new AbortController(), tell = (message, transfer = []) => self.postMessage({ id, ...message }, transfer);
   running.set(id, control);
   try {
-    const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale: (scale) => tell({ scale }) };
+    const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale: (scale, _, { scales, ...head }) => tell({ scale, head }) };
     const raw = args.at(-1)?.raw;
     tell({ result: await engine[method](...args.slice(0, -1), { ...options, raw }) });
   } catch (error) {

@@ -7,6 +7,8 @@ export const percent = (share) => (share > 0 && share < 0.001 ? '< 0.1' : (100 *
 
 export const milliseconds = (seconds) => (seconds >= 0.1 ? (1000 * seconds).toFixed(0) : (1000 * seconds).toFixed(1));
 
+export const megabytes = ({ download_kb: kb }) => (kb / 1000).toFixed(1);
+
 export const signed = (value, digits = 2) => (value < 0 ? '\u2212' : '') + Math.abs(value).toFixed(digits);
 
 const RAISED = { '-': '\u207b', 0: '\u2070', 1: '\u00b9', 2: '\u00b2', 3: '\u00b3', 4: '\u2074', 5: '\u2075', 6: '\u2076', 7: '\u2077', 8: '\u2078', 9: '\u2079' };

@@ -23,7 +23,8 @@ function mapLabel(word, scale, side) {
   return word('map', { side, codes });
 }
 
-export function Pyramid({ state, word, acts, thing, thumbnail }) {
+// in the first column stands what the run is of: `thing` under a `heading`, with its picture
+export function Pyramid({ state, word, acts, heading = word('class'), thing, thumbnail }) {
   const { run, model, shown, token, pinned, attention } = state;
   const frame = useRef(null);
   const sides = run?.sides ?? model.patch_nums, size = run?.size ?? model.size;
@@ -33,7 +34,7 @@ export function Pyramid({ state, word, acts, thing, thumbnail }) {
   return html`<div class="vu-pyramid" ref=${frame} style=${`--scales:${sides.length};--ratio:${ratio.toFixed(3)};grid-template-columns:${
     parts.map((part) => `minmax(0,${part.toFixed(2)}fr)`).join(' ')}`}>
     <div class="vu-column vu-class">
-      <h3>${word('class')}<span>${thing}</span></h3>
+      <h3>${heading}<span>${thing}</span></h3>
       <div class="vu-cell"><div class="vu-map vu-thing">${thumbnail}</div></div>
       <p class="vu-sum-label">${word('sum')}</p>
     </div>

@@ -1,6 +1,7 @@
 // Model, seed, sampling and attention: all that a run depends on besides what it shows.
 
 import { html } from '../vendor/preact-htm.js';
+import { megabytes } from '../lib/format.js';
 import { MAX_SEED } from '../lib/settings.js';
 
 const Field = ({ label, hint, children }) => html`<label class="vu-field"><span>${label}</span>${children}${hint && html`<small>${hint}</small>`}</label>`;
@@ -21,13 +22,16 @@ export function attentionName(word, spec) {
   return word(`attention_${method}`, { parameter }) + (calibrated ? ` ${word('attention_calibrated')}` : '');
 }
 
+// where a model has to be downloaded first, its name tells how much that is
+const sized = (word, model) => (model.download_kb ? word('model_sized', { model: model.shown, mb: megabytes(model) }) : model.shown);
+
 export function Settings({ state, word, acts }) {
   const { settings, model, models, computing } = state;
   const slide = (name, from, to, step) => html`<${Slider} label=${word(name)} hint=${word(`${name}_hint`)} value=${settings[name]} ...${{ from, to, step }}
     onSlide=${(value) => acts.change({ [name]: value })} />`;
   const number = (event) => acts.change({ seed: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) });
   return html`<div class="vu-panel vu-settings" role="dialog" aria-label=${word('settings')}>
-    <${Choice} label=${word('model')} value=${settings.model} options=${models.map((one) => [one.shown, one.name])} onChoose=${acts.choose} />
+    <${Choice} label=${word('model')} value=${settings.model} options=${models.map((one) => [sized(word, one), one.name])} onChoose=${acts.choose} />
     <${Field} label=${word('seed')} hint=${word('seed_hint')}><input type="number" min="0" max=${MAX_SEED} step="1" value=${settings.seed ?? ''} oninput=${number}
       onkeydown=${(event) => event.key === 'Enter' && acts.draw()} /><//>
     <${Choice} label=${word('attention')} hint=${word(settings.attention.startsWith('poly') && !model.bounded ? 'attention_breaks' : 'attention_hint')} value=${settings.attention}

@@ -1,0 +1,114 @@
+// What a page without a server adds, without a browser: the question before a download, and the engine that asks it.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { createDownloads } from '../../var_mini/ui/lib/downloads.js';
+import { siteEngine } from '../../var_mini/ui/engines/site.js';
+
+const SETTINGS = { model: 'small', class: 1, style: null, seed: 4, guidance: 1, temperature: 1, top_k: 0, top_p: 1, attention: 'exact' };
+const RUN = { model: 'small', settings: { ...SETTINGS, label: 1 }, sides: [1], scales: [{ ids: [3] }], recorded: true };
+
+function site({ stored = [], fails = null } = {}) {
+  const told = {}, loads = [], drawn = [];
+  const computing = {
+    models: async () => ['small', 'large'].map((name) => ({ name, stored: stored.includes(name) })),
+    load: (name, { onProgress, signal }) => new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+      loads.push({ name, half: () => onProgress(0.5), done: () => { onProgress(1); if (fails) reject(fails); else resolve({ fast: true }); } });
+    }),
+    draw: async (settings) => { drawn.push(settings); return { settings }; },
+    attention: async () => ({ weights: [1] }),
+  };
+  const downloads = createDownloads(computing, (change) => Object.assign(told, change), (name) => `needs ${name}`);
+  const read = async (path) => { if (path !== 'runs/small.json') throw new Error(path); return RUN; };
+  return { told, loads, drawn, downloads, engine: siteEngine(read, computing, downloads) };
+}
+const soon = () => new Promise((resolve) => { setTimeout(resolve, 5); });
+
+test('nothing is downloaded before a yes, and then once for all who wait', async () => {
+  const { told, loads, downloads, engine, drawn } = site();
+  const draw = engine.draw({ ...SETTINGS, seed: 5 }), look = engine.attention(RUN, {});
+  await soon();
+  assert.deepEqual([told.asked, loads.length], ['small', 0]);
+  downloads.answer(true);
+  await soon();
+  loads[0].half();
+  assert.deepEqual([told.asked, told.loading, told.share, loads.length], ['', 'small', 0.5, 1]);
+  loads[0].done();
+  assert.deepEqual([(await draw).settings.seed, (await look).weights, told.loading, told.plain], [5, [1], '', false]);
+  await engine.draw({ ...SETTINGS, seed: 6 });
+  assert.deepEqual([loads.length, drawn.length], [1, 2]); // it is there
+});
+
+test('the recorded run is drawn again without a model', async () => {
+  const { engine, told } = site();
+  assert.equal(await engine.draw(SETTINGS), RUN);
+  assert.equal(told.asked, undefined);
+});
+
+test('a model that is stored is loaded without a question or a progress', async () => {
+  const { engine, told, loads } = site({ stored: ['large'] });
+  const draw = engine.draw({ ...SETTINGS, model: 'large' });
+  await soon();
+  loads[0].half();
+  assert.deepEqual([told.asked, told.loading], [undefined, undefined]);
+  loads[0].done();
+  await draw;
+});
+
+test('after a no a draw asks again, and a look says what is missing', async () => {
+  const { engine, downloads, told } = site(), refused = { name: 'AbortError', message: 'needs small' };
+  const draw = engine.draw({ ...SETTINGS, seed: 5 });
+  await soon();
+  downloads.answer(false);
+  await assert.rejects(draw, refused);
+  await assert.rejects(engine.attention(RUN, {}), refused);
+  assert.equal(told.asked, '');
+  const again = engine.draw({ ...SETTINGS, seed: 5 });
+  await soon();
+  assert.equal(told.asked, 'small');
+  downloads.answer(null);
+  await assert.rejects(again, refused);
+});
+
+test('stopping closes the question, and breaks the download off', async () => {
+  const { engine, downloads, told, loads } = site(), control = new AbortController();
+  const first = engine.draw({ ...SETTINGS, seed: 5 }, { signal: control.signal });
+  await soon();
+  control.abort();
+  await assert.rejects(first, { name: 'AbortError' });
+  assert.equal(told.asked, '');
+  const second = engine.draw({ ...SETTINGS, seed: 5 });
+  await soon();
+  downloads.answer(true);
+  await soon();
+  downloads.cancel();
+  await assert.rejects(second, { name: 'AbortError' });
+  assert.deepEqual([told.loading, loads.length], ['', 1]);
+});
+
+test('a download that fails says why, and may be tried again', async () => {
+  const { engine, downloads, loads } = site({ fails: new Error('small/model.safetensors was cut off.') });
+  for (const time of [0, 1]) {
+    const draw = engine.draw({ ...SETTINGS, seed: 5 });
+    await soon();
+    if (!time) downloads.answer(true);
+    await soon();
+    loads[time].done();
+    await assert.rejects(draw, /cut off/);
+  }
+});
+
+test('another model takes the place of the one that was asked for', async () => {
+  const { engine, told, loads, downloads } = site();
+  const first = engine.draw({ ...SETTINGS, seed: 5 }), refused = assert.rejects(first, { name: 'AbortError' });
+  await soon();
+  const second = engine.draw({ ...SETTINGS, model: 'large' });
+  await soon();
+  await refused;
+  assert.equal(told.asked, 'large');
+  downloads.answer(true);
+  await soon();
+  loads[0].done();
+  assert.equal((await second).settings.model, 'large');
+});
