@@ -160,13 +160,13 @@ for width, sides in ((1024, PATCH_NUMS_256), (1024, tuple(4 * side for side in P
 # %% [markdown]
 # {{exercise bound_after}}
 #
-# A map with entries in $[-R, R]$ is multiplied by a matrix, and the result by a matrix with the same worst row, and so
-# on. How large can an entry be after that many steps?
+# A map with entries in $[-R, R]$ is multiplied by a matrix, the result by another matrix, and so on. Each of them may
+# enlarge the bound as much as the matrix `rows` does. Which bound holds for the entries after that many steps?
 
 
 # %% tags=["exercise"]
 def bound_after(rows, bound, steps):
-    """The bound on the entries after `steps` multiplications by matrices as bad as `rows`.
+    """The bound on the entries after `steps` multiplications, each by a matrix that enlarges it as much as `rows`.
 
     rows     (new, old): a new value is a row times the old values
     bound    R: old values lie in [-R, R]
@@ -204,9 +204,11 @@ for name, found in largest.items():
 assert largest["bilinear"]["largest"] == 1 < largest["bicubic"]["largest"]
 
 # %% [markdown]
-# Averages (nearest, bilinear) keep the bound. Bicubic interpolation has negative weights and can enlarge it, in the worst
-# case at every scale again. VAR uses bicubic. So a bound on the codes is not yet a bound on what reaches attention; in a
-# trained model layer norm and unit queries put it back, which is why our $s$ of lesson 6 is the honest handle.
+# Averages (nearest, bilinear) keep the bound. Bicubic interpolation, which VAR uses, has negative weights and can enlarge
+# it. The number after four steps is a bound, no more: the map that is worst for one step is not what the step before
+# leaves, and four bicubic enlargements in a row stay far below it. (VAR itself enlarges each code map once, and adds.) Still,
+# a bound on the codes is not yet a bound on what reaches attention; in a trained model layer norm and unit queries put it
+# back, which is why our $s$ of lesson 6 is the honest handle.
 #
 # ## The fast pass against the exact one
 #
@@ -285,7 +287,7 @@ axis.legend(fontsize=8)
 shown(figure, "error against R for three degrees: far apart at the left, all three close to one at the right")
 
 # %% [markdown]
-# Where $R$ is small, two more degrees gain one or two orders of magnitude; where it is large they gain almost nothing.
+# Where $R$ is small, two more degrees gain one to three orders of magnitude; where it is large they gain almost nothing.
 # It looks like a wall, and it is tempting to call it the theorem's threshold. It is not: at fixed $n$ there is none,
 # and what the figure shows is that *this* algorithm fails. The conditional half of the paper says that *no* algorithm
 # does better, and speaks of $n \to \infty$.
@@ -300,7 +302,8 @@ print("sqrt(log of the tokens): " + ", ".join(f"n = {n}: {x:.2f}" for n, x in st
 # %% [markdown]
 # By counting, the exponents are 4 and 2. Measured, they are smaller at sizes like these, because small maps cost overhead
 # rather than pairs (lesson 4), and they rise towards the counted ones. And the threshold
-# $\sqrt{\log n}$? From $n = 16$ to $n = 256$ it moves by less than one. No laptop shows it.
+# $\sqrt{\log n}$? Even with the $n^2$ tokens of the last map in place of $n$, as printed, it moves by less than one from
+# $n = 16$ to $n = 256$. No laptop shows it.
 #
 # ## Phase 3: attention in the decoder
 #
@@ -318,7 +321,8 @@ print(f"PSNR {decoder['psnr_exact']:.2f} dB with exact attention, {decoder['psnr
 print(f"the published decoder: width 640, {math.comb(642, 2):,} features of degree 2 for 256 cells")
 
 # %% [markdown]
-# The error there is one thing, the price another: with a width of hundreds there are far more features than cells.
+# The error there is one thing: single layers are off by many per cent, and the pictures hardly change. The price is
+# another: with a width of hundreds there are far more features than cells.
 # The theorem asks for $d = O(\log n)$, and the decoder that people use is far from it.
 #
 # ## What kind of sentence is it?
@@ -329,7 +333,7 @@ print(f"the published decoder: width 640, {math.comb(642, 2):,} features of degr
 # | with $d = O(\log n)$ and $R = o(\sqrt{\log n})$ a pass takes $n^{2+o(1)}$ | proven in the paper, unchecked by us |
 # | with $R$ of order $\sqrt{\log n}$ no pass takes $n^{4-\delta}$ | conditional on SETH, for $n \to \infty$ |
 # | degree 2 is wrong by so much at $R = 3$ | measured, on random weights |
-# | low-rank attention is useless in the published decoder | measured here on another decoder; the count of features is exact |
+# | low-rank attention costs more than it saves in the published decoder | counted; its error was measured on another one |
 #
 # ## Three sentences
 #

@@ -129,8 +129,8 @@ assert (out[:, 0] + 2 * out[:, 1] == wanted).all()
 # solve in constant depth is called **TC0**, and the paper shows: *VAR is inside TC0.* Three traps:
 #
 # - The abstract says "equivalent". What is shown is an inclusion: VAR computes no more than TC0, not all of it.
-# - The number of scales must be constant. With doubling sides there are $\log_2 n + 1$, and a whole picture is not of
-#   constant depth any more.
+# - The number of scales must be constant. With doubling sides there are $\log_2 n + 1$, and the argument gives a whole
+#   picture no constant depth any more.
 # - At a *fixed* $n$ there are finitely many inputs, so everything is a table. The sentence speaks of all $n$ together.
 #
 # ## Something that probably needs depth
@@ -192,15 +192,18 @@ shown(figure, "depth against tokens: a rising line for the cups that crosses the
 # constant depth? For all five cups nobody knows one: the problem is complete for a class called **NC1** (Barrington),
 # and a constant depth would mean TC0 = NC1, which hardly anybody believes and nobody has refuted. So: *conditional*.
 #
-# What is special about five? A group is called **solvable** if taking commutators again and again leads down to
-# nothing. All permutations of three or four things are solvable, those of five are not. For solvable groups constant
-# depth is enough.
+# What is special about five? A *group* is here a set of permutations that holds every product and every inverse of its
+# members, and its *order* is their number. A group is called **solvable** if taking commutators again and again leads down
+# to the identity alone. All permutations of three or four things are solvable, those of five are not. For solvable groups
+# constant depth is enough.
 
 # %% [markdown]
 # {{exercise commutator_orders}}
 #
-# The commutator of $a$ and $b$ is $a^{-1} b^{-1} a\, b$. Compute the order of the group that the generators make, then of
-# the group that all its commutators make, and so on, until an order is 1 or the same as before.
+# The commutator of $a$ and $b$ is $a^{-1} b^{-1} a\, b$. Compute the order of the group that the generators make (all
+# products of them), then of the group that the commutators of all pairs of its members make, and so on, until an order is
+# 1 or the same as before; that one is still listed. Whether a product is read from the left or from the right changes no
+# order.
 
 
 # %% tags=["exercise"]
@@ -274,7 +277,7 @@ f20, a5 = (stored["accuracy"]["transformer"][group][-1] for group in ("F20", "A5
 assert f20 < 0.3  # the control
 
 # %% [markdown]
-# Without the second line the plot would look like a proof: the cyclic group works, A5 and S5 do not. But **F20 is
+# Without the line of F20 the table would look like a proof: the cyclic group works, A5 and S5 do not. But **F20 is
 # solvable, and training fails on it as well**. And a GRU, with one state that it carries along, learns all four: it is
 # not of constant depth, for it takes one step a token.
 #

@@ -40,8 +40,8 @@ stored = json.loads((ASSETS / "results" / "limits-lora.json").read_text())
 # %% [markdown]
 # ## An adapter
 #
-# A weight $W$ stays; beside it stand $B$ (as many rows as $W$, $r$ columns) and $A$ ($r$ rows). The layer uses
-# $W + \frac{\alpha}{r} B A$.
+# A weight $W$ stays; beside it stand $B$ (as many rows as $W$, $r$ columns) and $A$ ($r$ rows, as many columns as $W$).
+# The layer uses $W + \frac{\alpha}{r} B A$ with a fixed number $\alpha$.
 
 # %% [markdown]
 # {{exercise adapted_weight}}
@@ -127,8 +127,8 @@ grid(
 )
 
 # %% [markdown]
-# The loss says that the ten are learned nearly by heart; look at the drawn shoes before you believe that their direction
-# is. In the loss every token is judged with the *true* coarser tokens given, in drawing the model goes on from its own. A
+# The loss of the ten has more than halved; look at the drawn shoes before you believe that their direction
+# is learned. In the loss every token is judged with the *true* coarser tokens given, in drawing the model goes on from its own. A
 # loss on the pictures that were trained says little about what will be drawn, and the other loss says what the change
 # cost: on pictures as they were the adapted model is worse. Ten pictures are not a style; the command above takes a folder
 # of more.
@@ -184,16 +184,17 @@ assert torch.allclose(gradients(G, B, A, 2.0)[0], G @ A.T)
 # %% [markdown]
 # ## The gradient of attention without the $L \times L$ matrix
 #
-# Take one layer, $f H$ with $f = \mathrm{softmax}(\beta\, Q K^\top)$ and $H = X W_V$, and the loss
-# $\tfrac12 \|f H - Y\|^2$. With $c = f H - Y$ and $*$ for entry by entry,
+# Take one layer over $L$ tokens of $d$ numbers, $f H$ with $f = \mathrm{softmax}(\beta\, Q K^\top)$, row by row,
+# $Q = X W_Q$, $K = X W_K$, $H = X W_V$ and a fixed number $\beta$, and the loss $E = \tfrac12 \|f H - Y\|^2$ for a target
+# $Y$. With $C = f H - Y$ and $*$ for entry by entry,
 #
-# $$\frac{\partial L}{\partial\, \mathrm{logits}} = p = f * (c H^\top) - \mathrm{diag}(r)\, f, \qquad
-# r_i = \sum_j f_{ij}\, (c H^\top)_{ij}.$$
+# $$\frac{\partial E}{\partial\, \mathrm{logits}} = p = f * (C H^\top) - \mathrm{diag}(r)\, f, \qquad
+# r_i = \sum_j f_{ij}\, (C H^\top)_{ij}.$$
 #
-# All of these are $L \times L$. But lesson 5 gave $f \approx U V^\top$ with $m$ features, and $c H^\top$ has rank $d$
-# anyway. What is the rank of their entry-by-entry product?
+# Here $f$, $C H^\top$ and $p$ are $L \times L$. But lesson 5 gave $f \approx U V^\top$ with $m$ features, and $C H^\top$
+# has a rank of at most $d$ anyway. What is the rank of their entry-by-entry product?
 #
-# $$(U V^\top)_{ij} (C H^\top)_{ij} = \sum_{m, a} (U_{im} C_{ia}) (V_{jm} H_{ja})$$
+# $$(U V^\top)_{ij} (C H^\top)_{ij} = \sum_{u, a} (U_{iu} C_{ia}) (V_{ju} H_{ja})$$
 #
 # So it is again a product of two thin matrices, with $m d$ columns: row by row, all products of one entry of $U$ and
 # one of $C$.
@@ -208,7 +209,7 @@ def row_products(U, C):
 
     U        (L, m)
     C        (L, d)
-    returns  (L, m d), column m' d + a is U's column m' times C's column a
+    returns  (L, m d), column u d + a is U's column u times C's column a, all counted from 0
     """
     ### BEGIN SOLUTION
     return (U.unsqueeze(2) * C.unsqueeze(1)).flatten(1)
@@ -241,6 +242,7 @@ print(f"rank {torch.linalg.matrix_rank(thin)} of at most {3 * 2}")
 # {{exercise row_sums_without_matrix}}
 #
 # With $f = U V^\top$, compute all $r_i = \sum_j f_{ij} (C H^\top)_{ij}$ without ever making an $L \times L$ matrix.
+# The check compares numbers and cannot see how they were made: look at the shapes in your code yourself.
 
 
 # %% tags=["exercise"]
@@ -283,7 +285,8 @@ print("multiplications at L = 32,768: explicit {:,}, chain of degree 4 {:,}".for
 # %% [markdown]
 # ## Training moves the norm
 #
-# So at norm 4 a degree of 4 is a few per cent off. Good enough for training?
+# The *norm* is here the largest entry of $X W_Q$ and of $X W_K$. So at norm 4 a degree of 4 is a few per cent off. Good
+# enough for training?
 #
 # **Guess:** adapters are trained with 400 steps from each kind of gradient. At norm 4, which ones end with a lower loss
 # than they began with?
@@ -309,6 +312,8 @@ axis.legend(fontsize=8)
 shown(figure, "loss after training against the norm: all gradients alike at small norms; low degrees end above one at norm 4")
 
 # %% [markdown]
+# (Diverged: the loss ended above its start, or a gradient was not finite.)
+#
 # The gradient of a wrong model points somewhere, the optimizer follows, and on its way the entries grow; with them
 # grows the error of the gradient. What was a threshold on paper is a feedback loop in training. Watch the norm, not the
 # error of the first step.

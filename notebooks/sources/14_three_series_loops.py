@@ -35,9 +35,9 @@ def stored(name):
 # %% [markdown]
 # ## Three at once
 #
-# In ordinary attention a query looks at one key at a time. Let it look at pairs: the logit of the pair $(j, k)$ is
-# $\frac1d \sum_a q_a\, k^1_{ja}\, k^2_{ka}$, its value $v^1_j * v^2_k$ (entry by entry), and the softmax runs over all
-# $n^2$ pairs.
+# In ordinary attention a query looks at one key at a time. Let it look at pairs: for the query of token $i$ the logit of
+# the pair $(j, k)$ is $\frac1d \sum_a q_{ia}\, k^1_{ja}\, k^2_{ka}$, its value $v^1_j * v^2_k$ (entry by entry), and each
+# query's softmax runs over all $n^2$ pairs.
 
 # %% [markdown]
 # {{exercise pair_attention}}
@@ -89,10 +89,12 @@ for key, label in (("exact", "all triples"), ("features", "degree 4")):
 # The paper: with entries $o((\log n)^{1/3})$ the cost is $n^{1+o(1)}$, and from entries of that order on no
 # $n^{3-\delta}$ is possible, unless SETH fails. (Order three, so a third: the logit is a product of three entries.)
 #
-# What are pairs good for? A task that pairs of *two* tokens do not show:
+# What are pairs good for? A task whose answer no *two* tokens show:
 
 # %% [markdown]
 # {{exercise match3}}
+#
+# $j$ and $k$ may be any places, also $i$ itself and each other.
 
 
 # %% tags=["exercise"]
@@ -137,13 +139,14 @@ told = ", ".join(f"{kind} {learned[kind]:.2f}" for kind in ("tensor", "pairwise"
 print(f"trained, one seed: {told}")
 
 # %% [markdown]
-# The entries that it needs grow as $(\log n)^{1/3}$ even where $M$ is fixed: the head stands exactly where the lower
-# bound begins. That the head with single keys learned nothing is *no proof* that it cannot (lesson 12); that is another
-# theorem, by counting the bits that must be exchanged.
+# The entries that it is given grow with $M$ above all, as $M^{2/3}$, but as $(\log n)^{1/3}$ even where $M$ is fixed:
+# the head stands exactly where the lower bound begins. That the head with single keys learned nothing is *no proof*
+# that it cannot (lesson 12); that is another theorem, by counting the bits that must be exchanged.
 #
 # ## A series and its changes of sign
 #
-# A head forecasts the next value of a series as $v$ times an average of a window. What can it never say?
+# A head forecasts the next value of a series as $v$ times a weighted average of a window (the weights of a softmax). What
+# can it never say?
 
 # %% [markdown]
 # {{exercise hull_bounds}}
@@ -189,19 +192,22 @@ for name, runs in rows.items():
 # The paper says that attention in a certain regime does not learn the residual feature and fails at changes of sign,
 # where a linear residual model succeeds. **The natural test, the block of four heads, does not show that: it forecasts
 # the changes well.** We ran it first. The other rows were built afterwards, to find out what a failure needs. One head
-# must fail, and you have just proved it. Two heads already escape: with the values $2\cos\omega$ and $-1$, sharp on the
-# last and the last but one value, they are exact, for a sine obeys $x_{t+1} = 2 \cos\omega\, x_t - x_{t-1}$.
+# with $v > 0$ must fail, and you have just proved it. Two heads already escape: with the values $2\cos\omega$ and $-1$,
+# sharp on the last and the last but one value, they are exact, for a sine obeys
+# $x_{t+1} = 2 \cos\omega\, x_t - x_{t-1}$.
 #
-# And the frozen heads, whose signs are all right? Look at their error on the windows that they were trained on:
+# And the frozen heads, whose signs are all right in three runs of four? Look at their error on the windows that they
+# were trained on:
 
 # %%
 for name, runs in series["trained"].items():
     print(f"{name:32} error in training: " + ", ".join(f"{run['train_nmse']:.1e}" for run in runs))
 
 # %% [markdown]
-# An error near 1 or above is that of saying 0, or worse: nothing was learned, their sum of values happens to be
-# negative, and a forecast that is always of the other sign is right exactly at the changes. **One number can call a
-# failure a success.** The paper's own model was not reproduced here, and the hull is our lemma, not its proof.
+# An error near 1 or above, as in these three, is that of saying 0, or worse: nothing was learned, their sum of values
+# happens to be negative, and a forecast that is always of the other sign is right exactly at the changes. The fourth
+# learned a little, and has fewer signs right. **One number can call a failure a success.** The paper's own model was
+# not reproduced here, and the hull is our lemma, not its proof.
 #
 # ## Loops
 #
@@ -215,8 +221,8 @@ for d in (1, 2, 4, 6):
     assert len(ends) == 2**d
 
 # %% [markdown]
-# How much disturbance does a switch bear? Near $1$ a step gains $p(x) - x$; an error larger than the largest gain
-# carries the orbit past the middle.
+# How much disturbance does a switch bear? Between $0$ and $1$ a step gains $p(x) - x$; an error towards the middle in every
+# step that is larger than the largest gain, the *radius*, carries the orbit past it.
 
 # %% [markdown]
 # {{exercise step_radius}}
@@ -270,8 +276,9 @@ shown(figure, "end points against coupling for three random matrices: 256 up to 
 
 # %% [markdown]
 # The worst case and the average are far apart: errors that always push inwards win just above the radius, random ones
-# need about twice as much. And the count of $2^d$ is pure product structure: couple the coordinates, and beyond the
-# radius end points are lost. "A network of $d$ numbers has $2^d$ memories" is true and says less than it sounds.
+# need about twice as much. And the count of $2^d$ is pure product structure: couple the coordinates,
+# $x \leftarrow p(x + c A x)$ with a random matrix $A$ whose rows have absolute sum 1, and for $c$ beyond the radius end
+# points are lost. "A network of $d$ numbers has $2^d$ memories" is true and says less than it sounds.
 #
 # ## Three sentences
 #

@@ -7,6 +7,7 @@ from tests.checks.students import told
 from var_mini.checks import find, use
 from var_mini.checks.judging import expected_of
 from var_mini.pyramid import ScalePyramid
+from var_mini.theory.var_pass import row_sum
 
 
 def pairs_inside(scales):
@@ -25,6 +26,10 @@ def pairs_all(scales):
     return sum(4**k for k in range(scales)) ** 2
 
 
+def pairs_of_sides(scales):
+    return sum(2**k * sum(2**j for j in range(k + 1)) for k in range(scales))
+
+
 def bound_with_signs(rows, bound, steps):
     return bound * rows.sum(1).max().item() ** steps
 
@@ -35,6 +40,10 @@ def bound_by_columns(rows, bound, steps):
 
 def bound_of_entries(rows, bound, steps):
     return bound * rows.abs().max().item() ** steps
+
+
+def bound_all_to_the_power(rows, bound, steps):
+    return (bound * torch.linalg.matrix_norm(rows, torch.inf).item()) ** steps
 
 
 def share_one_product(counts, width):
@@ -71,6 +80,8 @@ WRONG = [
     ("doubling_pairs", pairs_inside, "inside each scale only"),
     ("doubling_pairs", pairs_before_only, "leaves out the scale's own tokens"),
     ("doubling_pairs", pairs_all, "lets every token see every other one"),
+    ("doubling_pairs", pairs_of_sides, "to have s tokens"),
+    ("bound_after", bound_all_to_the_power, "power of R as well"),
     ("bound_after", bound_with_signs, "with their signs"),
     ("bound_after", bound_by_columns, "adds up columns"),
     ("bound_after", bound_of_entries, "largest entry"),
@@ -101,6 +112,15 @@ def test_oracles_agree_with_the_library(seed):
         pyramid = ScalePyramid(tuple(round(c**0.5) for c in args["counts"]))
         attention, linear = 2 * pyramid.attention_pairs(), 12 * args["width"] * pyramid.tokens
         assert expected_of(find("attention_share"), args) == pytest.approx(attention / (attention + linear))
+
+
+def test_a_chain_of_bicubic_enlargements_stays_far_below_the_power_of_its_worst_row():
+    chain = torch.eye(64, dtype=torch.float64).view(64, 1, 8, 8)
+    for side in (16, 32, 64, 128):
+        chain = torch.nn.functional.interpolate(chain, size=(side, side), mode="bicubic")
+    reached = chain.flatten(1).abs().sum(0).max().item()  # what the worst map with entries in [-1, 1] becomes
+    power = use("bound_after")(torch.tensor([[row_sum(8, 16, "bicubic")["largest"]]]), 1.0, 4)
+    assert 1 < row_sum(8, 16, "bicubic")["largest"] < reached < power / 3
 
 
 def test_the_first_flip_is_found_at_the_first_and_at_the_last_token():

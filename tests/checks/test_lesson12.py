@@ -35,6 +35,12 @@ def parity_without_last(bits):
     return (bits.sum(1, keepdim=True) >= torch.arange(1, bits.shape[1] + 1)).long()
 
 
+def parity_always(bits):
+    ones = bits.sum(1, keepdim=True)
+    reached = (ones >= torch.arange(1, bits.shape[1] + 1)).long()
+    return torch.cat([reached, (ones % 2 >= 0).long()], 1)
+
+
 def depth_in_sequence(factors):
     return 2 * (factors - 1)
 
@@ -52,16 +58,23 @@ def orders_once(generators):
     return group[:2]
 
 
+def orders_without_the_last(generators):
+    found = circuits.derived_orders([tuple(g) for g in generators])
+    return found[:-1] if found[-1] == found[-2] else found
+
+
 WRONG = [
     ("threshold_gate", gate_strict, "fires only above the threshold"),
     ("threshold_gate", gate_unweighted, "forgets the weights"),
     ("parity_by_thresholds", parity_even, "says even instead of odd"),
     ("parity_by_thresholds", parity_from_zero, "starts the thresholds at 0"),
+    ("parity_by_thresholds", parity_always, "always reached"),
     ("parity_by_thresholds", parity_without_last, "shape"),
     ("tree_depth", depth_in_sequence, "one after the other"),
     ("tree_depth", depth_rounded_down, "rounds the logarithm down"),
     ("tree_depth", depth_of_rounds, "one layer a multiplication"),
     ("commutator_orders", orders_once, "stops after the first"),
+    ("commutator_orders", orders_without_the_last, "comes twice"),
 ]
 
 

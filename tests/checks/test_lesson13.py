@@ -24,6 +24,10 @@ def gradients_unscaled(G, B, A, alpha):
     return [G @ A.T, B.T @ G]
 
 
+def gradients_by_alpha(G, B, A, alpha):
+    return [alpha * G @ A.T, alpha * B.T @ G]
+
+
 def gradients_swapped(G, B, A, alpha):
     s = alpha / B.shape[1]
     return [s * B.T @ G, s * G @ A.T]
@@ -55,6 +59,7 @@ WRONG = [
     ("adapted_weight", weight_by_alpha, "without dividing by the rank"),
     ("adapted_weight", change_alone, "returns the change alone"),
     ("adapter_gradients", gradients_unscaled, "forgets that the change is scaled"),
+    ("adapter_gradients", gradients_by_alpha, "without dividing by the rank"),
     ("adapter_gradients", gradients_swapped, "in the other order"),
     ("adapter_gradients", gradients_turned, "turns the gradients around"),
     ("row_products", products_other_order, "orders the columns by C first"),

@@ -26,12 +26,31 @@ def pair_unscaled(q, k1, k2, v1, v2):
     return (q @ K.T).softmax(-1) @ V
 
 
+def pair_by_root(q, k1, k2, v1, v2):
+    K, V = (k1[:, None] * k2[None]).flatten(0, 1), (v1[:, None] * v2[None]).flatten(0, 1)
+    return (q @ K.T / q.shape[1] ** 0.5).softmax(-1) @ V
+
+
+def pair_last_axis(q, k1, k2, v1, v2):
+    weights = (torch.einsum("ia,ja,ka->ijk", q, k1, k2) / q.shape[1]).softmax(-1)
+    return torch.einsum("ijk,ja,ka->ia", weights, v1, v2)
+
+
 def match_two(x, modulus):
     return ((x[:, None] + x[None]) % modulus == 0).any(1)
 
 
 def match_exactly(x, modulus):
     return (x[:, None, None] + x[None, :, None] + x[None, None] == 0).flatten(1).any(1)
+
+
+def match_the_modulus(x, modulus):
+    return (x[:, None, None] + x[None, :, None] + x[None, None] == modulus).flatten(1).any(1)
+
+
+def match_combinations(x, modulus):
+    j, k = torch.combinations(torch.arange(len(x))).unbind(1)
+    return ((x[:, None] + x[j] + x[k]) % modulus == 0).any(1)
 
 
 def hull_unsorted(windows, value):
@@ -54,6 +73,10 @@ WRONG = [
     ("pair_attention", pair_separate, "separately"),
     ("pair_attention", pair_added, "adds the two values"),
     ("pair_attention", pair_unscaled, "leaves out the 1/d"),
+    ("pair_attention", pair_by_root, "root of d"),
+    ("pair_attention", pair_last_axis, "for each first key"),
+    ("match3", match_the_modulus, "exactly M"),
+    ("match3", match_combinations, "two different places for j and k"),
     ("match3", match_two, "adds two numbers only"),
     ("match3", match_exactly, "exactly 0"),
     ("hull_bounds", hull_unsorted, "turns the ends around"),

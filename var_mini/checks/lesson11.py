@@ -57,6 +57,11 @@ DOUBLING_PAIRS = Exercise(
             "Coarse tokens do not see finer ones, which are not drawn yet.",
             lambda scales: _ends(scales)[-1] ** 2,
         ),
+        Mistake(
+            "takes a scale of side s to have s tokens",
+            "A map of side 2^k has 4^k tokens, one per cell.",
+            lambda scales: sum(2**k * (2 ** (k + 1) - 1) for k in range(scales)),
+        ),
     ),
     reference=lambda scales: (64 * 16 ** (scales - 1) - 20 * 4 ** (scales - 1) + 1) // 45,
     **WHOLE,
@@ -106,6 +111,11 @@ BOUND_AFTER = Exercise(
             "multiplies by the number of steps",
             "Each step multiplies the bound that the step before left: a power.",
             lambda rows, bound, steps: float(bound * abs(array(rows)).sum(1).max() * steps),
+        ),
+        Mistake(
+            "takes the power of R as well",
+            "R is there once, at the start; only the factor of the matrices comes with every step.",
+            lambda rows, bound, steps: float((bound * abs(array(rows)).sum(1).max()) ** steps),
         ),
     ),
 )

@@ -99,6 +99,11 @@ PARITY_BY_THRESHOLDS = Exercise(
             _with_last(lambda bits: bits.sum(1) * 0),
         ),
         Mistake(
+            "gives the last gate a threshold that is always reached",
+            "The alternating sum is 0 or 1: the last gate's threshold is 1.",
+            _with_last(lambda bits: bits.sum(1) * 0 + 1),
+        ),
+        Mistake(
             "starts the thresholds at 0",
             "At least 0 bits are always set; thresholds are 1, 2, ..., n.",
             _from_zero,
@@ -239,6 +244,11 @@ COMMUTATOR_ORDERS = Exercise(
             "takes commutators of the generators alone",
             "All pairs of elements of the group have a commutator, and all of those together generate the subgroup.",
             lambda generators: _series(generators, whole_group=False),
+        ),
+        Mistake(
+            "leaves out the order that comes twice",
+            "Where the orders stop getting smaller the last one is listed twice: [60, 60], so that one sees that it repeats.",
+            lambda generators: list(dict.fromkeys(_series(generators))),
         ),
     ),
     **WHOLE,

@@ -87,6 +87,11 @@ ADAPTER_GRADIENTS = Exercise(
             lambda G, B, A, alpha: [x / (alpha / B.shape[1]) for x in _gradients(G, B, A, alpha)],
         ),
         Mistake(
+            "multiplies by alpha without dividing by the rank",
+            "W depends on B through (alpha / r) B A, and r is the number of columns of B.",
+            lambda G, B, A, alpha: [x * B.shape[1] for x in _gradients(G, B, A, alpha)],
+        ),
+        Mistake(
             "gives the two gradients in the other order",
             "First that of B, in B's shape, then that of A.",
             lambda G, B, A, alpha: _gradients(G, B, A, alpha)[::-1],
@@ -121,7 +126,7 @@ ROW_PRODUCTS = Exercise(
     mistakes=(
         Mistake(
             "orders the columns by C first",
-            "Column m d + a is U's column m times C's column a: the column of C runs fastest.",
+            "Column u d + a is U's column u times C's column a: the column of C runs fastest.",
             lambda U, C: np.array([[u * c for c in other for u in row] for row, other in zip(array(U), array(C))]),
         ),
         Mistake(

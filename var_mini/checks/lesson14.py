@@ -35,6 +35,12 @@ def _separate(q, k1, k2, v1, v2):
     return (softmax(q @ k1.T / q.shape[1]) @ v1) * (softmax(q @ k2.T / q.shape[1]) @ v2)
 
 
+def _over_one_key(q, k1, k2, v1, v2):
+    """For every j a softmax over k alone."""
+    q, k1, k2, v1, v2 = (array(x) for x in (q, k1, k2, v1, v2))
+    return sum(v * (softmax(q * k @ k2.T / q.shape[1]) @ v2) for k, v in zip(k1, v1))
+
+
 PAIR_ATTENTION = Exercise(
     lesson=14,
     name="pair_attention",
@@ -57,6 +63,16 @@ PAIR_ATTENTION = Exercise(
             "leaves out the 1/d",
             "The logit of a pair is divided by d.",
             lambda *args: _pair(*args, scale=1),
+        ),
+        Mistake(
+            "divides by the root of d",
+            "Here the logit of a pair is divided by d itself.",
+            lambda q, *others: _pair(q, *others, scale=math.sqrt(q.shape[1])),
+        ),
+        Mistake(
+            "takes a softmax over the second keys for each first key",
+            "All n^2 weights of one query add up to 1: flatten the pairs before the softmax.",
+            _over_one_key,
         ),
     ),
 )
@@ -89,6 +105,16 @@ MATCH3 = Exercise(
             "asks for a sum of exactly 0",
             "The sum is taken modulo M: M and 2 M count as well.",
             lambda x, modulus: _match(x, modulus, lambda i, j, k, total, m: total == 0),
+        ),
+        Mistake(
+            "asks for a sum of exactly M",
+            "The sum is taken modulo M: 0 and 2 M count as well.",
+            lambda x, modulus: _match(x, modulus, lambda i, j, k, total, m: total == m),
+        ),
+        Mistake(
+            "takes two different places for j and k",
+            "j and k may be the same place.",
+            lambda x, modulus: _match(x, modulus, lambda i, j, k, total, m: total % m == 0 and j != k),
         ),
         Mistake(
             "asks for three different places",
