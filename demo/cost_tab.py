@@ -24,7 +24,7 @@ CHOSEN = {
     "transformer": ("exact", "exact-uncached", "poly-2", "landmark-32"),
     "raster": ("raster", "raster-cached", "var-cached", "var-poly-2"),
 }
-FIRST = ("attention", 8)  # what is shown at first: kind and head dimension
+FIRST = ("attention", 16)  # what is shown at first: kind, and the head dimension of the model that the page opens with
 FINAL_SIDES = (4, 96)
 FINAL_SIDE = 32
 KEPT = 256  # visitors whose measurement can be stopped, and those whose results are kept

@@ -82,7 +82,7 @@ function Swap({ run, word, engine }) {
   const picture = mine && chosen > 0 ? mine.images[chosen] : pixelsOf(run.scales.at(-1)).image;
   return html`<div class="vu-pair">
       <figure><div class="vu-map" style=${`--side:${side}`} onclick=${(event) => ask(scale, placeOf(event, side))}><${Canvas} side=${side} rgb=${pixelsOf(run.scales[scale]).colours} label=${word('word_map', { side })} />
-        <${Place} side=${side} index=${index} kind="vu-own" /></div><figcaption><b>${word('word_map', { side })}</b> ${word('word_code', { code: run.scales[scale].ids[index] })}</figcaption></figure>
+        <${Place} side=${side} index=${index} kind="vu-own" /></div><figcaption><b>${word('word_map', { side })}</b> ${word('word_code', { code: run.scales[scale].ids[index] })}${mine && chosen > 0 ? ` \u2192 ${mine.codes[chosen]}` : ''}</figcaption></figure>
       <figure><div class="vu-frame"><${Canvas} side=${run.size} rgb=${picture} label=${word('word_picture')} /><${Place} side=${side} index=${index} kind="vu-within" /></div>
         <figcaption><b>${word('word_picture')}</b> ${mine && chosen > 0 ? word('word_swapped', { code: mine.codes[chosen] }) : ''}</figcaption></figure></div>
     <div class="vu-say"><p>${word('word_text', { codes: run.codes })}</p>
@@ -112,10 +112,11 @@ function Sum({ run, word, calm }) {
   const pictures = useMemo(() => [[run.size, before ?? new Uint8Array(after.length).fill(GREY)], [side, shrunk(added(whole, before), run.size, side)], [side, colours],
     [run.size, enlarged(colours, side, run.size)], [run.size, added(after, before)], [run.size, after]], [run, k]);
   const next = () => (stage < STAGES.length ? setStage(stage + 1) : (setAt((k + 1) % run.sides.length), setStage(1)));
+  const noteOf = (name) => (name === 'before' && k === 0 ? 'sum_nothing' : name === 'add' && k + 1 === run.sides.length ? 'sum_end' : `sum_step_${name}`);
   const play = () => { if (!running && k + 1 === run.sides.length && stage === STAGES.length) { setAt(0); setStage(1); } setRunning(!running); };
   return html`<ol class="vu-stages">${STAGES.map((name, i) => html`<li key=${name} class=${i < stage ? '' : 'vu-later'} aria-current=${i === stage - 1 ? 'step' : undefined}>
       <div class="vu-cell">${i > 0 && html`<i class="vu-arrow" aria-hidden="true">\u2192</i>`}<${Canvas} side=${pictures[i][0]} rgb=${pictures[i][1]} label=${word(`sum_stage_${name}`, { side })} /></div>
-      <b>${word(`sum_stage_${name}`, { side })}</b><span>${word(name === 'before' && k === 0 ? 'sum_nothing' : `sum_step_${name}`, { side })}</span></li>`)}</ol>
+      <b>${word(`sum_stage_${name}`, { side })}</b><span>${word(noteOf(name), { side })}</span></li>`)}</ol>
     <div class="vu-say"><p>${word('sum_text')}</p>
       <label class="vu-field"><span>${word('sum_scale', { scale: k + 1, scales: run.sides.length, side })}</span><input type="range" min="0" max=${run.sides.length - 1} step="1" value=${k}
         oninput=${(event) => { setRunning(false); setAt(Number(event.currentTarget.value)); setStage(STAGES.length); }} /></label>
