@@ -19,16 +19,29 @@ from PIL import Image
 from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import AttentionSpec
 from var_mini.attention.kernels import computed_by
+from var_mini.cost.ladder import PUBLISHED
 from var_mini.generation import ScaleStep
+from var_mini.pyramid import ScalePyramid
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
+from var_mini.view.svg import number
 
-from . import models, runs, wording
+from . import fold, models, runs, wording
 from .gallery import data_uri
 
 ROUNDS = 7  # measured runs of each side, on models that are quick
 SHOWN = 336  # pixels of a picture in the slider: 12 for each pixel of 28
 COLD = 0.3
+NOTE = "vm-compare-note"
+EXPLAINED = {  # a row of numbers -> the text that says what it is
+    "row_equal": "explain_equal",
+    "row_error": "explain_error",
+    "row_state": "explain_state",
+    "row_reserve": "explain_reserve",
+    "row_rank": "explain_rank",
+    "row_fallbacks": "explain_fallbacks",
+    "row_smallest": "explain_smallest",
+}
 OTHERS = ("exact", "unguided", "cold")  # what the other side is
 # The range input moves the edge of the upper picture; a range works by mouse, touch and keyboard alike.
 SLIDE = """
@@ -84,19 +97,20 @@ def compare(settings: runs.Settings, versus, language: str) -> tuple:
     if settings.attention.method == "auto":
         _, reason = loaded.model.transformer.choose()
         why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason))
-    why += _paragraph(_computed(loaded, chosen, language))
+    computed = _paragraph(_computed(loaded, chosen, language), NOTE)
     settings = replace(settings, attention=chosen)
     if other == settings:
-        return gr.update(visible=True), _frame(why)
+        return gr.update(visible=True), _frame(why + computed)
     first = wording.text(f"compare_{versus}", language)
     own = str(chosen) if versus == "exact" else _own_name(settings, versus, language)
     left, right = _sides(loaded, (first, other), (own, settings))
     errors = _errors(loaded.model, left, settings) if versus == "exact" else None
-    verdict = _paragraph(_verdict(left, right, settings, language)) if versus == "exact" else ""
-    html = _frame(
-        why + verdict, _slider(left, right, language) + _difference(left, right, language) + _table(left, right, errors, language)
-    )
-    return gr.update(visible=True), html
+    if errors is None:
+        told = why + computed
+    else:
+        told = _paragraph(_verdict(left, right, errors, language)) + why + _paragraph(_of_what(left, language), NOTE) + computed
+    shown = _slider(left, right, language) + _difference(left, right, language) + _numbers(left, right, errors, language)
+    return gr.update(visible=True), _frame(told, shown)
 
 
 def _computed(loaded: models.Loaded, chosen, language: str) -> str:
@@ -135,11 +149,46 @@ def _errors(model, exact: Side, settings: runs.Settings) -> torch.Tensor:
     return torch.tensor(output_errors(model, collect_qkv(model, ids, settings.condition), settings.attention)[0])
 
 
-def _verdict(exact: Side, low: Side, settings: runs.Settings, language: str) -> str:
-    slower = low.attention >= exact.attention
-    ratio = low.attention / exact.attention if slower else exact.attention / low.attention
-    values = {"tokens": settings.config.pyramid.tokens, "name": low.name, "ratio": f"{ratio:.1f}", "rounds": len(exact.times)}
-    return wording.text("slower_here" if slower else "faster_here", language, **values)
+def _verdict(exact: Side, low: Side, errors: torch.Tensor, language: str) -> str:
+    """One sentence: what the approximation changed, what it cost or saved, and who wins."""
+
+    def ratio(mine: float, its: float) -> str:
+        return f"{max(mine, its) / min(mine, its):.1f}"
+
+    mine, its = low.last.state_bytes + low.last.reserve_bytes, exact.last.state_bytes
+    slower, larger = low.attention >= exact.attention, mine >= its
+    time = wording.text("slower_here" if slower else "faster_here", language, ratio=ratio(low.attention, exact.attention))
+    memory = wording.text("memory_larger" if larger else "memory_smaller", language, ratio=ratio(mine, its))
+    winner = {(True, True): "wins_exact", (True, False): "wins_memory", (False, True): "wins_time", (False, False): "wins_low"}
+    return wording.text(
+        "verdict",
+        language,
+        name=low.name,
+        different=f"{1 - torch.cat(_equal(exact, low)).float().mean():.0%}",
+        tokens=exact.settings.config.pyramid.tokens,
+        error=number(float(f"{100 * errors.median():.2g}")),
+        time=time,
+        memory=memory,
+        winner=wording.text(winner[slower, larger], language, name=low.name),
+    )
+
+
+def _of_what(exact: Side, language: str) -> str:
+    """Which model and pyramid the numbers are of, and how the published pyramid with the same last map differs."""
+    config = exact.settings.config
+    pyramid = config.pyramid
+    facts = {"model": config.name, "head_dim": config.transformer.head_dim, "maps": pyramid.num_scales, "side": pyramid.side}
+    told = wording.text("verdict_of", language, **facts, tokens=pyramid.tokens, rounds=len(exact.times))
+    published = ScalePyramid(PUBLISHED[pyramid.side]) if pyramid.side in PUBLISHED else pyramid
+    if published.tokens != pyramid.tokens:
+        more = {"maps": published.num_scales, "tokens": f"{published.tokens:,}"}
+        told += " " + wording.text("verdict_published", language, **more)
+    return told
+
+
+def _equal(left: Side, right: Side) -> list[torch.Tensor]:
+    """Which tokens are the same on both sides, one tensor a scale."""
+    return [(a.token_ids == b.token_ids)[0] for a, b in zip(left.steps, right.steps, strict=True)]
 
 
 # -- HTML ------------------------------------------------------------------------------------------------------------
@@ -149,8 +198,8 @@ def _frame(paragraphs: str, rest: str = "") -> str:
     return f'<div class="vm-compare">{paragraphs}<div>{rest}</div></div>'
 
 
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+def _paragraph(text: str, kind: str = "") -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def _slider(left: Side, right: Side, language: str) -> str:
@@ -181,38 +230,65 @@ def _difference(left: Side, right: Side, language: str) -> str:
     )
 
 
-def _table(left: Side, right: Side, errors: torch.Tensor | None, language: str) -> str:
-    """Rows of both sides; those of low-rank attention only where that is what is compared."""
-    none = wording.NO_VALUE
-    equal = [(a.token_ids == b.token_ids)[0] for a, b in zip(left.steps, right.steps, strict=True)]
+def _numbers(left: Side, right: Side, errors: torch.Tensor | None, language: str) -> str:
+    """The main numbers of both sides; the others, each with a line on what it is, behind a fold.
+
+    Rows of low-rank attention stand only where that is what is compared, and only where there is such a number.
+    """
+    none, equal = wording.NO_VALUE, _equal(left, right)
     t, low = right.settings.config.transformer, right.last
-    rows = [
+    guided = right.settings.sampling.guidance > 0
+    main = [
         ("row_attention", _milliseconds(left.attention, language), _milliseconds(right.attention, language)),
         ("row_total", _milliseconds(left.total, language), _milliseconds(right.total, language)),
         ("row_equal", none, f"{torch.cat(equal).float().mean():.0%}"),
-        ("row_equal_scales", none, " · ".join(f"{scale.float().mean():.0%}" for scale in equal)),
     ]
+    more = [("row_equal_scales", none, " · ".join(f"{scale.float().mean():.0%}" for scale in equal))]
+    notes = ["row_equal"]
     if errors is not None:
-        outputs = t.depth * t.heads * len(right.steps) * (2 if right.settings.sampling.guidance > 0 else 1)
-        spread = {"median": f"{errors.median():.2g}", "largest": f"{errors.max():.2g}"}
-        smallest = none if low.smallest_denominator is None else f"{low.smallest_denominator:.3g}"
-        rows += [
-            ("row_rank", str(left.last.rank), str(low.rank)),
+        outputs = t.depth * t.heads * len(right.steps) * (2 if guided else 1)
+        main += [
+            ("row_error", none, _spread(errors, language)),
             ("row_state", size(left.last.state_bytes), size(low.state_bytes)),
-            ("row_reserve", none, size(low.reserve_bytes) if low.reserve_bytes else none),
-            ("row_error", none, wording.text("median_and_largest", language, **spread)),
-            ("row_fallbacks", none, wording.text("count_of", language, done=low.fallbacks, all=outputs)),
-            ("row_smallest", none, smallest),
         ]
+        if low.reserve_bytes:
+            main.append(("row_reserve", none, size(low.reserve_bytes)))
+        more += [
+            ("row_rank", str(left.last.rank), str(low.rank)),
+            ("row_fallbacks", none, wording.text("count_of", language, done=low.fallbacks, all=outputs)),
+        ]
+        if low.smallest_denominator is not None:
+            more.append(("row_smallest", none, f"{low.smallest_denominator:.3g}"))
+        notes = [name for name, *_ in main + more if name in EXPLAINED]
+    listed = "".join(
+        f"<dt>{escape(wording.text(name, language))}</dt><dd>{escape(wording.text(EXPLAINED[name], language))}</dd>"
+        for name in notes
+    )
+    folded = _table(more, left, right, language) + f"<dl>{listed}</dl>"
+    if errors is not None and guided:
+        folded += _paragraph(wording.text("state_guided", language))
+    return (
+        f'<div class="vm-compare-numbers">{_table(main, left, right, language)}'
+        f"{fold.fold('numbers', wording.text('more_numbers', language), folded)}</div>"
+    )
+
+
+def _spread(errors: torch.Tensor, language: str) -> str:
+    """Median and largest of errors (layers, heads, scales), and where the largest one is."""
+    layer, head, scale = np.unravel_index(int(errors.argmax()), errors.shape)
+    place = {"layer": layer + 1, "head": head + 1, "scale": scale + 1}
+    spread = {"median": f"{errors.median():.2g}", "largest": f"{errors.max():.2g}"}
+    return wording.text("median_and_largest", language, **spread, **place)
+
+
+def _table(rows: list[tuple[str, str, str]], left: Side, right: Side, language: str) -> str:
     body = "".join(
         f'<tr data-row="{name}"><th scope="row">{escape(wording.text(name, language))}</th>'
         f"<td>{escape(a)}</td><td>{escape(b)}</td></tr>"
         for name, a, b in rows
     )
     names = "".join(f'<th scope="col">{escape(side.name)}</th>' for side in (left, right))
-    guided = errors is not None and right.settings.sampling.guidance > 0
-    note = _paragraph(wording.text("state_guided", language)) if guided else ""
-    return f"<table><thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody></table>{note}"
+    return f"<table><thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _milliseconds(seconds: float, language: str) -> str:
@@ -251,5 +327,5 @@ def control() -> gr.Dropdown:
 def build_area(elem_id: str = "vm-compare") -> list:
     """What appears below a run that is compared with another."""
     with gr.Row(visible=False) as area:
-        comparison = gr.HTML(elem_id=elem_id, js_on_load=SLIDE, apply_default_css=False)
+        comparison = gr.HTML(elem_id=elem_id, js_on_load=SLIDE + fold.KEEP, apply_default_css=False)
     return [area, comparison]

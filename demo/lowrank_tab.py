@@ -18,7 +18,7 @@ from var_mini.config import ModelConfig
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.svg import number
 
-from . import backend, chapter, compare, lowrank_limits, models, runs, stale, wording
+from . import backend, chapter, compare, fold, lowrank_limits, models, runs, stale, wording
 from .errors import readable
 
 RECORDED = checkpoints.ASSETS / "results"
@@ -82,7 +82,7 @@ def _stored(config: ModelConfig, name: str, spec: AttentionSpec) -> np.ndarray |
 
 
 def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str) -> str:
-    """Two tables of errors (layers, heads, scales): the last scale, and the mean of all.
+    """Two tables of errors (layers, heads, scales), folded: the last scale, and the mean of all.
 
     Values are text; colours are cividis, from the least to the largest error of both tables.
     """
@@ -90,8 +90,9 @@ def heat(errors: np.ndarray, spec: AttentionSpec, note: str, language: str) -> s
     low = max(min(values.min() for _, values in tables), LEAST)
     ends = low, max(max(values.max() for _, values in tables), low * NARROWEST)
     body = "".join(_table(wording.text(name, language), values, ends, language) for name, values in tables)
-    title = escape(wording.text("lowrank_heat_title", language, name=spec))
-    return f'<section class="vm-heat"><h2>{title}</h2><p>{escape(note)}</p><div>{body}</div></section>'
+    note += " " + wording.text("lowrank_heat_both", language)
+    title = wording.text("lowrank_heat_title", language, name=spec)
+    return f'<section class="vm-heat">{fold.fold("heat", title, f"<p>{escape(note)}</p><div>{body}</div>")}</section>'
 
 
 def _hint(text: str) -> str:
@@ -139,9 +140,15 @@ def source_choices(language: str = "en") -> list[tuple[str, str]]:
     return [(wording.text(f"lowrank_source_{name}", language), name) for name in lowrank_limits.SOURCES]
 
 
-def open_page(request: gr.Request = None) -> dict:
-    """Names of choices in the visitor's language."""
-    return gr.update(choices=source_choices(wording.language(request)))
+def open_page(request: gr.Request = None) -> tuple[dict, str]:
+    """Names of choices, and of the fold, in the visitor's language."""
+    language = wording.language(request)
+    return gr.update(choices=source_choices(language)), breaks(language)
+
+
+def breaks(language: str = "en") -> str:
+    """The fold over the curves and their controls."""
+    return fold.fold("breaks", wording.text("lowrank_breaks", language))
 
 
 def build_tab(default_model: str) -> None:
@@ -152,11 +159,12 @@ def build_tab(default_model: str) -> None:
         head = chapter.head("lowrank", default_model, wants, follows=("model", "attention"))
         run = gr.Button(t("lowrank_run"), variant="primary", elem_id="vm-lowrank-run")
         area = compare.build_area("vm-lowrank-compare")
-        heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat")
-        gr.Markdown(t("lowrank_breaks"), elem_classes="vm-heading")
-        gr.Markdown(t("lowrank_breaks_lead"))
-        source, sliders = _limit_controls(config)
-        charts = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits")
+        heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat", js_on_load=fold.KEEP)
+        over = gr.HTML(breaks(), apply_default_css=False, elem_classes="vm-fold-over", js_on_load=fold.KEEP)
+        with gr.Column():
+            gr.Markdown(t("lowrank_breaks_lead"))
+            source, sliders = _limit_controls(config)
+            charts = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits")
         chapter.foot("lowrank")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, **quiet}
@@ -170,7 +178,7 @@ def build_tab(default_model: str) -> None:
     stale.follow([source, *sliders], [charts])
     for one in drawn:
         one.success(None, js=stale.clear(charts), queue=False, **quiet)  # curves that are the same as before do not change
-    gr.context.Context.root_block.load(open_page, None, source, queue=False, **quiet)
+    gr.context.Context.root_block.load(open_page, None, [source, over], queue=False, **quiet)
 
 
 def _limit_controls(config: ModelConfig) -> tuple[gr.Radio, list]:

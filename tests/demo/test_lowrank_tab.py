@@ -54,6 +54,7 @@ def test_the_toggle_compares_and_measures_every_head(tiny):
     assert shown.shape == (2, 2, 2)
     assert shown[0] == pytest.approx(wanted[:, :, -1], rel=0.06) and shown[1] == pytest.approx(wanted.mean(-1), rel=0.06)
     assert EN["lowrank_heat_measured"] in unescape(heat)
+    assert [shut for shut in re.findall("<details[^>]*>", comparison + heat) if " open" in shut] == []  # experts' parts begin folded
 
 
 def test_exact_against_exact_says_there_is_nothing_to_compare(tiny):
@@ -208,6 +209,12 @@ def test_results_say_of_which_settings_they_are(tiny):
     assert told == [own, own, {"model": tiny}, {"model": tiny, "label": 2, "seed": 7}]
 
 
+def unfold(page, summary: str) -> None:
+    """Opens a fold as a keyboard does."""
+    page.locator("#vm-lowrank summary", has_text=summary).focus()
+    page.keyboard.press("Enter")
+
+
 # -- visits ----------------------------------------------------------------------------------------------------------
 
 
@@ -215,17 +222,21 @@ def test_results_say_of_which_settings_they_are(tiny):
 def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
     page = visit(viewport={"width": 1280, "height": 900})
     open_tab(page, EN["tab_lowrank"])
+    unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
     page.locator("#vm-lowrank-compare table").wait_for()
+    page.locator(".vm-heat summary", has_text="poly-2").wait_for()
+    assert not page.locator(".vm-heat table").first.is_visible()
+    unfold(page, page.locator(".vm-heat summary").inner_text())
     page.locator(".vm-heat table").nth(1).wait_for()
-    assert "poly-2" in page.locator(".vm-heat h2").inner_text()
     page.get_by_label(EN["slider_label"]).press("ArrowRight")
     assert page.locator("#vm-lowrank-compare .vm-slider").evaluate("e => e.style.getPropertyValue('--cut')") == "51%"
     page.locator("#vm-lowrank [data-setting=low_rank] select").select_option("pool-2")
     assert page.evaluate("varMini.record().attention") == "pool-2" and page.locator("#vm-first[data-earlier]").count() == 0
     page.get_by_role("button", name=EN["lowrank_run"]).click()
-    page.locator(".vm-heat h2", has_text="pool-2").wait_for()
+    page.locator(".vm-heat summary", has_text="pool-2").wait_for()
+    page.locator(".vm-heat table").nth(1).wait_for()  # a fold that was opened stays open when its tables are new
     page.get_by_label(EN["lowrank_source_model"]).check()
     page.get_by_text("on tiny, layer 1").wait_for()
     slider = page.get_by_role("slider", name=EN["lowrank_bound"])
@@ -240,9 +251,11 @@ def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
 def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     open_tab(page, EN["tab_lowrank"])
+    unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
     page.locator("#vm-lowrank-compare table").wait_for()
+    page.locator("#vm-lowrank .vm-fold:not([open]) > summary").first.click()
     page.locator(".vg-values summary").first.click()
     assert overflow(page) <= 0
     widths = page.locator(".vm-limits svg[role=img]").evaluate_all("all => all.map((e) => e.getBoundingClientRect().width)")
@@ -253,5 +266,6 @@ def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
 def test_a_chinese_visitor_reads_chinese(visit):
     page = visit(locale="zh-CN", viewport={"width": 1280, "height": 900})
     open_tab(page, wording.TEXTS["tab_lowrank"][1])
+    unfold(page, wording.TEXTS["lowrank_breaks"][1])
     page.get_by_text(wording.TEXTS["lowrank_bound_title"][1], exact=True).first.wait_for()
     assert page.get_by_label(wording.TEXTS["lowrank_source_model"][1]).is_visible()
