@@ -14,7 +14,7 @@ from var_mini import validate
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
-from . import chapter, cost_ladder, cost_view, wording
+from . import chapter, cost_answer, cost_ladder, cost_view, fold, wording
 from .errors import message, readable
 
 SECONDS = 20.0  # of one measurement: others wait for the worker
@@ -161,6 +161,16 @@ def show_dimension(what, head_dim, request: gr.Request = None) -> str:
     return show(what, head_dim, request)[0]
 
 
+def show_answer(side, head_dim, request: gr.Request = None) -> str:
+    """Who wins at one final side and head dimension."""
+    try:
+        side = validate.integer("n", side, *FINAL_SIDES)
+        head_dim = int(validate.one_of("head_dim", str(head_dim), [str(d) for d in live.HEAD_DIMS["attention"]]))
+    except ValueError as error:
+        raise readable(error) from None
+    return cost_answer.answer(side, head_dim, wording.language(request))
+
+
 def show_counts(side, request: gr.Request = None) -> str:
     """The closed forms at one final side."""
     try:
@@ -189,7 +199,14 @@ def open_tab(request: gr.Request = None) -> list:
         _status(wording.text("cost_ready", language, seconds=f"{SECONDS:g}"), 0, 0),
         cost_view.counted(FINAL_SIDE, language),
         cost_view.modelled(next(iter(DEVICES)), FIRST[1], language),
+        cost_answer.answer(FINAL_SIDE, FIRST[1], language),
+        roofline_fold(language),
     ]
+
+
+def roofline_fold(language: str = "en") -> str:
+    """The fold over the roofline and its controls."""
+    return fold.fold("modelled", wording.text("cost_modelled", language))
 
 
 def _what_choices(language: str = "en") -> list[tuple[str, str]]:
@@ -209,6 +226,10 @@ def build_tab(default_model: str) -> None:
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Column(elem_id="vm-cost"):
         chapter.head("cost", default_model)
+        side = gr.Slider(*FINAL_SIDES, FINAL_SIDE, step=1, label=t("cost_final_side"), info=t("cost_final_side_info"))
+        part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP}
+        answered = gr.HTML(elem_id="vm-cost-answer", **part)
+
         gr.Markdown(f"### {t('cost_measured')}")
         gr.Markdown(t("cost_measured_intro"))
         with gr.Row(elem_classes="vm-controls"):
@@ -236,19 +257,20 @@ def build_tab(default_model: str) -> None:
             run_button = gr.Button(t("cost_measure"), variant="primary", scale=2, min_width=140, elem_id="vm-cost-measure")
             stop_button = gr.Button(t("stop"), scale=1, min_width=80, elem_id="vm-cost-stop")
         status = gr.HTML(elem_id="vm-cost-progress", apply_default_css=False)
-        chart = gr.HTML(elem_id="vm-cost-measured", elem_classes="vm-cost-part", apply_default_css=False)
+        chart = gr.HTML(elem_id="vm-cost-measured", **part)
 
         gr.Markdown(f"### {t('cost_counted')}")
         gr.Markdown(t("cost_counted_intro"))
-        side = gr.Slider(*FINAL_SIDES, FINAL_SIDE, step=1, label=t("cost_final_side"), info=t("cost_final_side_info"))
-        counts = gr.HTML(elem_id="vm-cost-counted", elem_classes="vm-cost-part", apply_default_css=False)
+        counts = gr.HTML(elem_id="vm-cost-counted", **part)
 
-        gr.Markdown(f"### {t('cost_modelled')}")
-        gr.Markdown(t("cost_modelled_intro"))
-        with gr.Row(elem_classes="vm-controls"):
-            gpu = gr.Radio([(d.name, key) for key, d in DEVICES.items()], value=next(iter(DEVICES)), label=t("cost_device"))
-            gpu_dim = gr.Radio(list(cost_view.ROOFLINE_HEAD_DIMS), value=first_dim, label=t("cost_head_dim"))
-        model = gr.HTML(elem_id="vm-cost-modelled", elem_classes="vm-cost-part", apply_default_css=False)
+        over = gr.HTML(roofline_fold(), apply_default_css=False, elem_classes="vm-fold-over", js_on_load=fold.KEEP)
+        with gr.Column():
+            gr.Markdown(t("cost_modelled_intro"))
+            with gr.Row(elem_classes="vm-controls"):
+                gpus = [(d.name, key) for key, d in DEVICES.items()]
+                gpu = gr.Radio(gpus, value=next(iter(DEVICES)), label=t("cost_device"))
+                gpu_dim = gr.Radio(list(cost_view.ROOFLINE_HEAD_DIMS), value=first_dim, label=t("cost_head_dim"))
+            model = gr.HTML(elem_id="vm-cost-modelled", **part)
         cost_ladder.build()
         chapter.foot("cost")
 
@@ -267,6 +289,7 @@ def build_tab(default_model: str) -> None:
     what.input(show, [what, head_dim], [chart, head_dim, methods], **quiet)
     head_dim.input(show_dimension, [what, head_dim], chart, **quiet)
     side.change(show_counts, side, counts, trigger_mode="always_last", **quiet)
+    gr.on([side.change, head_dim.input], show_answer, [side, head_dim], answered, trigger_mode="always_last", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
-    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model], **quiet)
+    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model, answered, over], **quiet)

@@ -18,7 +18,7 @@ from var_mini.cost.machine import machine_facts
 from var_mini.cost.roofline import DEVICES, overtakes_from, roofline
 from var_mini.view.svg import Mark, Series, line_chart, number
 
-from . import wording
+from . import fold, wording
 
 RESULTS = checkpoints.ASSETS / "results"
 PIXELS_PER_TOKEN = 16  # of the published models: side 16 is 256 px
@@ -89,7 +89,7 @@ def measured(what: str, head_dim: int, here: list[dict], language: str) -> str:
     return (
         f'<div class="vm-cost-pair"><div>{_chart(what, rows, here, language)}</div>'
         f"<div>{_slopes(what, head_dim, here, language)}</div></div>"
-        f"{_speedups(what, rows, here, language)}{_conditions(what, here, language)}"
+        f"{_conditions(what, here, language)}{_speedups(what, rows, here, language)}"
     )
 
 
@@ -103,7 +103,7 @@ def _chart(what: str, rows: list[dict], here: list[dict], language: str) -> str:
             shown = wording.text("cost_here", language, name=shown) if ringed else shown
             series.append(Series(shown, points, style, dashed, ringed=ringed))
     text = _in(language)
-    return line_chart(
+    drawn = line_chart(
         series,
         text("cost_x_axis"),
         text("cost_y_axis"),
@@ -115,15 +115,21 @@ def _chart(what: str, rows: list[dict], here: list[dict], language: str) -> str:
         table=text("cost_values"),
         height=360,
     )
+    return drawn + (_places(language) if what != "raster" else "")
 
 
 def _marks(language: str, by_tokens: bool = False) -> list[Mark]:
-    marks = []
-    for side in PUBLISHED:
-        tokens = official_like(side).tokens
-        label = wording.text("cost_mark", language, pixels=PIXELS_PER_TOKEN * side, tokens=f"{tokens:,}")
-        marks.append(Mark(tokens if by_tokens else side, label))
-    return marks
+    """The published models; names so short that they do not run into each other."""
+    text = _in(language)
+    names = [text("cost_mark", pixels=PIXELS_PER_TOKEN * side) for side in PUBLISHED]
+    return [Mark(official_like(side).tokens if by_tokens else side, name) for side, name in zip(PUBLISHED, names)]
+
+
+def _places(language: str) -> str:
+    """What the marks are, below a chart."""
+    text = _in(language)
+    places = [text("cost_place", pixels=PIXELS_PER_TOKEN * side, tokens=f"{official_like(side).tokens:,}") for side in PUBLISHED]
+    return _note(text("cost_places", places="; ".join(places)))
 
 
 def _slopes(what: str, head_dim: int, here: list[dict], language: str) -> str:
@@ -170,7 +176,8 @@ def _speedups(what: str, rows: list[dict], here: list[dict], language: str) -> s
         body.append((str(side), text("cost_side_tokens", side=side, tokens=f"{count:,}"), cells))
     title = text("cost_speedups", name=method_name(base, language))
     heads = [text("cost_side"), *(method_name(method, language) for method in methods)]
-    return f"<h4>{escape(title)}</h4>{_table(heads, body, title, 'speedups', safe=True)}{_note(text('cost_speedups_note'))}"
+    table = _table(heads, body, title, "speedups", safe=True)
+    return fold.fold("speedups", title, table + _note(text("cost_speedups_note")))
 
 
 def _ratios(rows: list[dict], base: str) -> dict[tuple[int, str], float]:
@@ -230,11 +237,12 @@ def counted(side: int, language: str) -> str:
     heads.append(text("cost_doubling", side=2 * side))
     facts = {"side": side, "raster": f"{side * side:,}", "tokens": f"{pyramid.tokens:,}", "steps": pyramid.num_scales}
     sides = ", ".join(map(str, pyramid.patch_nums))
+    table = _note(text("cost_counted_note")) + _table(heads, body, text("cost_counted_table"), "counted", safe=True)
     lesson = {"ratio": counts["exact"] / counts["raster-cached"], "fewer": side * side / pyramid.num_scales}
     return (
         f'<p class="vm-cost-lead">{escape(text("cost_counted_facts", **facts, sides=sides))}</p>'
-        f"{_table(heads, body, text('cost_counted'), 'counted', safe=True)}"
         f'<p class="vm-cost-lead">{escape(text("cost_counted_lesson", **{k: number(v) for k, v in lesson.items()}))}</p>'
+        f"{fold.fold('counted', text('cost_counted_table'), table)}"
     )
 
 
@@ -286,7 +294,7 @@ def modelled(device_name: str, head_dim: int, language: str) -> str:
     heads = [text("cost_constants"), gpu.name]
     return (
         f'<p class="vm-cost-badge">{escape(text("cost_model_only"))}</p>'
-        f'<div class="vm-cost-pair"><div>{chart}</div><div>{"".join(map(_note, lines))}'
+        f'<div class="vm-cost-pair"><div>{chart}{_places(language)}</div><div>{"".join(map(_note, lines))}'
         f"{_table(heads, body, heads[0], 'constants')}</div></div>"
     )
 

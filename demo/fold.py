@@ -17,5 +17,8 @@ new MutationObserver(() => {
 
 
 def fold(name: str, summary: str, html: str = "") -> str:
-    """A fold with safe `html` in it. Without any, and alone in a gr.HTML of the class vm-fold-over, it folds the next component."""
+    """A fold with safe `html` in it.
+
+    Without any, and alone in a gr.HTML of the class vm-fold-over, it folds the component that comes next (style.css).
+    """
     return f'<details class="vm-fold" data-fold="{escape(name)}"><summary>{escape(summary)}</summary>{html}</details>'

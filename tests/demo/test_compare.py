@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from html import unescape
 from io import BytesIO
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -57,6 +58,43 @@ def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
     if not torch.cuda.is_available():
         assert re.search(r"Computed on CPU: .*; poly-2 by plain torch, without fused kernels: the kernels need a GPU", html)
     assert re.search(r"poly-2 attention (takes|is) \d+\.\d times", html)
+    assert f"<p>{1 - equal.mean():.0%} of the 14 tokens came out different" in html  # first of all
+    assert "For tiny: head dimension 8, 3 maps, the last 3 \u00d7 3, together 14 tokens" in html
+    kept = [trace.steps[-1].state_bytes for trace in traces]
+    assert f"memory of earlier tokens is {kept[1] / kept[0]:.1f} times as large" in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept", "ending"),
+    [
+        (
+            (1.0, 3.0),
+            (100, 250),
+            "takes 3.0 times as long as exact attention and its memory of earlier tokens is 2.5 times as large",
+        ),
+        ((1.0, 3.0), (250, 100), "2.5 times smaller: exact attention wins here on time, pool-2 on memory alone."),
+        ((3.0, 1.0), (100, 250), "is 3.0 times as fast as exact attention and"),
+        ((3.0, 1.0), (250, 100), "pool-2 wins here on time and on memory, at the price of that error."),
+    ],
+)
+def test_the_verdict_names_the_winner_of_time_and_of_memory(tiny, seconds, kept, ending):
+    """A reserve of keys and values counts as memory; half of the tokens differ."""
+    config = checkpoints.load_config(tiny)
+    ids = [torch.zeros(1, 14, dtype=torch.long), torch.arange(14)[None] % 2]
+    parts = [(kept[0], 0), (kept[1] - 50, 50)]
+    steps = [SimpleNamespace(token_ids=t, state_bytes=b, reserve_bytes=more) for t, (b, more) in zip(ids, parts)]
+    settings = SimpleNamespace(config=config)
+    sides = [compare.Side(n, settings, [s], [(t, t)]) for n, s, t in zip(("exact", "pool-2"), steps, seconds)]
+    told = compare._verdict(*sides, torch.tensor([[[0.1, 0.2, 0.9]]]), "en")
+    assert told.startswith("50% of the 14 tokens came out different, and attention's outputs are off by 20% (median)")
+    assert ending in told
+
+
+def test_the_published_pyramid_with_the_same_last_map_is_told_apart():
+    for name, tokens in (("emoji-64", "680 tokens"), ("fashion-28", None)):
+        settings = SimpleNamespace(config=checkpoints.load_config(name))
+        told = compare._of_what(compare.Side("exact", settings, [], [(1.0, 1.0)]), "en")
+        assert ("paper's pyramid" in told) == (tokens is not None) and (tokens or name) in told
 
 
 def test_exact_against_exact_says_that_there_is_nothing_to_compare_and_automatic_says_why(good):

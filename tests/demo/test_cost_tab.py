@@ -83,6 +83,41 @@ def test_raster_order_is_compared_with_its_cache():
         assert slopes[e["method"]][-1] == "n" + {6: "\u2076", 4: "\u2074", 2: "\u00b2"}[e["theory"]]
 
 
+@pytest.mark.parametrize("head_dim", [8, 16])
+@pytest.mark.parametrize(("side", "near"), [(8, 8), (16, 16), (30, 32), (64, 64), (96, 96)])
+def test_the_first_sentence_says_who_wins_as_it_was_recorded(side, near, head_dim):
+    """Winner, by what and from where on, found here by going through the stored rows."""
+    rows = json.loads((STORED / "scaling.json").read_text())["rows"]
+    seconds = {(r["what"], r["side"], r["method"]): r["median_s"] for r in rows if r["head_dim"] == head_dim}
+
+    def gain(what: str, at: int, method: str) -> float:
+        return seconds[what, at, "exact"] / seconds[what, at, method]
+
+    best = min(("poly-2", "landmark-32", "landmark-64"), key=lambda m: seconds["attention", near, m])
+    ahead = [at for at in (96, 64, 48, 32, 24, 16, 8) if gain("attention", at, best) > 1]  # all its wins are at the large sides
+    ratio = gain("attention", near, best)
+    words = unescape(cost_tab.show_answer(side, head_dim))
+    name = cost_view.method_name(best, "en")
+    first = f"low rank wins on time: attention with {name} is {ratio:.2f} times as fast"
+    if ratio < 1:
+        first = f"exact attention with a cache wins: the quickest low-rank attention, with {name}, takes {1 / ratio:.2f} times"
+    assert f"At side {near} ({official_like(near).tokens:,} tokens) {first}" in words
+    assert f"ahead from side {min(ahead)} on" in words and f"{gain('transformer', near, best):.2f} times" in words
+    pooled = max(gain("attention", near, m) for m in ("pool-2", "pool-4"))
+    assert (f"{pooled:.2f} times as fast as exact, but it is off by more" in words) == (pooled > ratio)
+    assert ("was not recorded" in words) == (side != near) and f"head dimension {head_dim}" in words
+    for model in ("fashion-28", "fashion-28-bounded"):
+        error = json.loads((STORED / f"error-{model}.json").read_text())["backends"]
+        assert f"attention off by {error[best]['median_error_last_scale']:.0%} at the last scale" in words
+        assert all(error[p]["median_error_last_scale"] > error[best]["median_error_last_scale"] for p in ("pool-2", "pool-4"))
+
+
+def test_sixteen_by_sixteen_is_told_apart_from_the_models_of_the_page():
+    words = unescape(cost_tab.show_answer(16, 16))
+    own = 1 + 4 + 9 + 16 + 36 + 81 + 144 + 256  # maps of things-64 and emoji-64
+    assert f"8 maps, not 10: {own} tokens, not 680" in words and "maps, not" not in cost_tab.show_answer(32, 16)
+
+
 # -- measured here ---------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +240,8 @@ def test_forged_requests_are_readable_errors(change, message):
         (lambda: cost_tab.show("x", 8), "what = 'x'"),
         (lambda: cost_tab.show("attention", 7), "head_dim = '7'"),
         (lambda: cost_tab.show("attention", None), "head_dim = 'None'"),
+        (lambda: cost_tab.show_answer(97, 16), "n = 97: must be a whole number from 4 to 96"),
+        (lambda: cost_tab.show_answer(32, 64), "head_dim = '64'"),
         (lambda: cost_tab.show_counts(3), "n = 3: must be a whole number from 4 to 96"),
         (lambda: cost_tab.show_counts(10**9), "n = 1000000000"),
         (lambda: cost_tab.show_counts(math.nan), "n = nan"),
@@ -271,10 +308,10 @@ def test_the_roofline_says_that_it_is_a_model_and_shows_its_constants(name, head
 
 def test_a_chinese_visitor_reads_chinese():
     visitor = Visitor(language="zh-CN")
-    what, methods, chart, status, counts, model = cost_tab.open_tab(visitor)
+    what, methods, chart, status, *parts = cost_tab.open_tab(visitor)
     assert what["choices"][0][0] == wording.TEXTS["cost_what_attention"][1]
     assert methods["choices"][0][0] == wording.TEXTS["cost_exact"][1]
-    for html in (chart, status, counts, model):
+    for html in (chart, status, *parts):
         words = re.sub(r"<[^>]+>", " ", html)
         assert re.search(r"[\u4e00-\u9fff]", words)
         assert not re.search(r"\b(the|of|and|here|method)\b", words, re.IGNORECASE)
@@ -347,7 +384,11 @@ def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
     page.locator("#vm-cost input[type=number]").first.fill("64")
     page.keyboard.press("Tab")
     page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
+    page.locator("#vm-cost-answer", has_text="At side 64 (9,451 tokens)").wait_for()
     assert "9,451 tokens" in page.locator("#vm-cost-counted").inner_text()
+    assert not page.locator("#vm-cost-modelled").is_visible()
+    page.locator("#vm-cost summary", has_text=EN["cost_modelled"]).focus()
+    page.keyboard.press("Enter")
     page.get_by_label(DEVICES["A100"].name).check()
     page.wait_for_function("document.querySelector('#vm-cost-modelled').innerText.includes('312')")
     assert page.complaints == []
