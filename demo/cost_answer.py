@@ -36,7 +36,7 @@ def answer(side: int, head_dim: int, language: str) -> str:
     lead = "".join(f'<p class="vm-cost-lead">{escape(line)}</p>' for line in (" ".join(told), price))
     stored = cost_view.stored("scaling")
     machine = wording.text("cost_recorded_on", language, **stored["machine"] | {"threads": stored["threads_timed"]})
-    notes = [text("of", head_dim=head_dim), machine, *_own(at, language)]
+    notes = [wording.text("cost_of", language, head_dim=head_dim), machine, *_own(at, language)]
     return f'<div class="vm-cost-answer">{lead}<p class="vm-cost-note">{escape(" ".join(notes))}</p></div>'
 
 

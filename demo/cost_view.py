@@ -89,7 +89,7 @@ def measured(what: str, head_dim: int, here: list[dict], language: str) -> str:
     return (
         f'<div class="vm-cost-pair"><div>{_chart(what, rows, here, language)}</div>'
         f"<div>{_slopes(what, head_dim, here, language)}</div></div>"
-        f"{_conditions(what, here, language)}{_speedups(what, rows, here, language)}"
+        f"{_conditions(what, head_dim, here, language)}{_speedups(what, rows, here, language)}"
     )
 
 
@@ -185,10 +185,12 @@ def _ratios(rows: list[dict], base: str) -> dict[tuple[int, str], float]:
     return {key: seconds[key[0], base] / value for key, value in seconds.items() if (key[0], base) in seconds}
 
 
-def _conditions(what: str, here: list[dict], language: str) -> str:
+def _conditions(what: str, head_dim: int, here: list[dict], language: str) -> str:
     text, result = _in(language), stored("raster" if what == "raster" else "scaling")
     facts = result["machine"] | {"threads": result["threads_timed"]}
     lines = [text("cost_random"), text("cost_recorded_on", **facts)]
+    if what != "raster":
+        lines.insert(0, text("cost_of", head_dim=head_dim))
     if here:
         facts = machine_facts(device(what))
         dtype = str(torch.get_default_dtype()).removeprefix("torch.")
@@ -204,7 +206,7 @@ def device(what: str) -> str:
 
 # -- counted ---------------------------------------------------------------------------------------------------------
 
-COUNTED_HEAD_DIM = 8  # whose degree-2 polynomial has 45 features
+COUNTED_HEAD_DIM = 16  # that of the models of this page, whose degree-2 polynomial has 153 features
 COUNTED = ("raster", "raster-cached", "exact-uncached", "exact", "poly-2", "landmark-32")  # the order of the table
 COUNTED_NAMES = {"exact-uncached": "cost_var", "exact": "cost_var_cached"}
 POWERS = {"raster": 6, "raster-cached": 4, "exact-uncached": 4, "exact": 4, "poly-2": 2, "landmark-32": 2}
@@ -237,7 +239,9 @@ def counted(side: int, language: str) -> str:
     heads.append(text("cost_doubling", side=2 * side))
     facts = {"side": side, "raster": f"{side * side:,}", "tokens": f"{pyramid.tokens:,}", "steps": pyramid.num_scales}
     sides = ", ".join(map(str, pyramid.patch_nums))
-    table = _note(text("cost_counted_note")) + _table(heads, body, text("cost_counted_table"), "counted", safe=True)
+    table = _note(text("cost_counted_note", head_dim=COUNTED_HEAD_DIM)) + _table(
+        heads, body, text("cost_counted_table"), "counted", safe=True
+    )
     lesson = {"ratio": counts["exact"] / counts["raster-cached"], "fewer": side * side / pyramid.num_scales}
     return (
         f'<p class="vm-cost-lead">{escape(text("cost_counted_facts", **facts, sides=sides))}</p>'

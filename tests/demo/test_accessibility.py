@@ -246,11 +246,11 @@ def test_what_is_set_in_a_chapter_is_set_on_the_first_screen_and_older_results_s
     shared.locator("[data-setting=class] select").select_option("3")
     assert page.evaluate("varMini.record().label") == 3 and page.locator("#vm-first[data-earlier]").count() == 1
     page.locator("#vm-lowrank-run").click()
-    page.locator("#vm-lowrank-compare table").wait_for()
+    page.locator("#vm-lowrank-compare table").first.wait_for()
     told = "(id) => JSON.parse(document.querySelector(`#${id} [data-settings]`).dataset.settings)"
     found = page.evaluate(told, "vm-lowrank-compare")
     assert (found["model"], found["label"], found["attention"]) == ("fashion-28-bounded", 3, "poly-2")
-    page.locator("#vm-lowrank-limits svg").first.wait_for()
+    page.locator("#vm-lowrank-limits svg").first.wait_for(state="attached")  # folded
     before = found["seed"]
     page.evaluate("(seed) => varMini.acts.change({ seed })", before + 1)  # as the first screen does
     page.locator("#vm-lowrank-compare[data-stale]").wait_for()

@@ -174,7 +174,7 @@ def test_visit_compares_low_rank_with_exact(visit, server, tiny):
     assert not page.locator(".vm-compare").is_visible()
     choose(page, "poly-2")
     page.locator("#vm-compare-run").click()
-    page.locator(".vm-compare table").wait_for()
+    page.locator(".vm-compare table").first.wait_for()
     assert page.locator(".vm-slider img").count() == 2
     page.wait_for_function("[...document.querySelectorAll('.vm-slider img')].every(i => i.naturalWidth === 336)")
     page.get_by_label(EN["slider_label"]).focus()
@@ -194,6 +194,6 @@ def test_a_phone_shows_the_comparison_without_sideways_scrolling(visit):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
     choose(page, "pool-2")
     page.locator("#vm-compare-run").click()
-    page.locator(".vm-compare table").wait_for()
+    page.locator(".vm-compare table").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator(".vm-slider").bounding_box()["width"] > 240

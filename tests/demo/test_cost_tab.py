@@ -274,7 +274,7 @@ def test_closed_forms_are_what_counting_gives(side):
     assert cells["exact"] == sum(1 for a in level for b in level if b <= a)
     ends = [sum(s * s for s in sides[: i + 1]) for i in range(len(sides))]
     assert cells["exact-uncached"] == sum(1 for end in ends for _ in range(end) for _ in range(end))
-    monomials = 1 + 8 + 8 * 9 // 2  # of degree up to two in eight variables
+    monomials = 1 + 16 + 16 * 17 // 2  # of degree up to two in sixteen variables
     assert cells["poly-2"] == 2 * monomials * len(level) and cells["landmark-32"] == 2 * 32 * len(level)
 
 

@@ -226,7 +226,7 @@ def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
     unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
-    page.locator("#vm-lowrank-compare table").wait_for()
+    page.locator("#vm-lowrank-compare table").first.wait_for()
     page.locator(".vm-heat summary", has_text="poly-2").wait_for()
     assert not page.locator(".vm-heat table").first.is_visible()
     unfold(page, page.locator(".vm-heat summary").inner_text())
@@ -255,7 +255,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
     unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
-    page.locator("#vm-lowrank-compare table").wait_for()
+    page.locator("#vm-lowrank-compare table").first.wait_for()
     page.locator("#vm-lowrank .vm-fold:not([open]) > summary").first.click()
     page.locator(".vg-values summary").first.click()
     assert overflow(page) <= 0
