@@ -37,6 +37,8 @@ PLACE = "class/var-mini"  # the site lies below the root of its host
 ATTENTIONS = ("exact", "poly-2", "landmark-32")
 LOGITS, IMAGES, ROWS = 1e-3, 1e-5, 1e-4  # largest differences that are no fault
 MOST_SEEDS = 10_000
+REST_MS = 10_000  # after which a browser has collected what is no longer needed
+OWN_WINDOW = b"--top-chrome-webui"  # in the command of a renderer that draws the browser's own windows, its address bar for one
 ROWS_PER_MODE = 4  # attention rows, each of another run, layer, head and token
 OPTIONS = (  # name, what is changed in the model's own sampling settings
     ("guidance 0", {"guidance": 0.0}),
@@ -113,7 +115,8 @@ def check(names: list[str] | None = None, seeds: int = 40) -> dict:
             build(Path(root) / PLACE, names)
             with serving(root) as host:
                 url = f"{host}{PLACE}/"
-                with contextlib.closing(browser.new_page()):
+                with contextlib.closing(browser.new_page()) as page:
+                    page.wait_for_timeout(REST_MS)  # its process is still starting
                     blank = _resident_mb(browser)
                 models = {}
                 for name in names:
@@ -183,16 +186,20 @@ def _model(page, model: Model, seeds: int, blank: float, root: str) -> dict:
             _compare(page, model, _settings(model, seed, {"attention": "exact"} | changes), found)
         options[label] = found.figures()
     options["forced"] = _forced(page, model, max(2, seeds // 10))
+    tokenized = _tokenized(page, model)
+    page.wait_for_timeout(REST_MS)
+    rested = _resident_mb(page.context.browser) - blank
     index = json.loads((Path(root) / PLACE / "models" / "index.json").read_text())
     return {
         "load_s": loaded["seconds"],
         "webassembly": loaded["fast"],
-        "memory_mb": memory,
+        "memory_mb": memory,  # at its most while drawing; what waits to be collected as garbage counts, too
+        "memory_at_rest_mb": rested,  # of the same page, with its model, when it has stood still for a while
         "download_kb": next(entry["download_kb"] for entry in index["models"] if entry["name"] == name),
         "tokens": config.pyramid.tokens,
         "attention": by_attention,
         "options": options,
-        "tokenized": _tokenized(page, model),
+        "tokenized": tokenized,
     }
 
 
@@ -311,14 +318,15 @@ def _offline(browser, url: str, requested: list[str]) -> bool:
 
 
 def _resident_mb(browser) -> float:
-    """Megabytes of the largest page of the browser, its Workers included."""
+    """Megabytes of the largest page of the browser, its Workers included; the browser's own windows do not count."""
     session = browser.new_browser_cdp_session()
     processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
     session.detach()
     found = []
     for process in processes:
-        with contextlib.suppress(RuntimeError):  # it may have ended meanwhile
-            found += [resident(process["id"])] if process["type"] == "renderer" else []
+        with contextlib.suppress(RuntimeError, OSError):  # it may have ended meanwhile
+            if process["type"] == "renderer" and OWN_WINDOW not in Path(f"/proc/{process['id']}/cmdline").read_bytes():
+                found.append(resident(process["id"]))
     return max(found, default=0) / 1e6
 
 
@@ -326,7 +334,10 @@ def told(figures: dict) -> str:
     """The figures as a few lines of text."""
     lines = []
     for name, entry in figures["models"].items():
-        lines.append(f"{name}: {entry['download_kb']} kB, loaded in {entry['load_s']:.2f} s, {entry['memory_mb']:.0f} MB")
+        lines.append(
+            f"{name}: {entry['download_kb']} kB, loaded in {entry['load_s']:.2f} s, {entry['memory_mb']:.0f} MB"
+            f" at most, {entry['memory_at_rest_mb']:.0f} MB at rest"
+        )
         for kind, mode in (entry["attention"] | entry["options"]).items():
             ids = f"{mode['ids_equal']} of {mode['runs']} equal, {mode['near_ties']} near ties, {len(mode['faults'])} faults"
             lines.append(f"  {kind:16} {ids}; {mode['seconds']:.3f} s, torch {mode['torch_seconds']:.3f} s")

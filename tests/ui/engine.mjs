@@ -24,13 +24,13 @@ const engine = new LocalEngine({
 
 const others = {
   noise(seed, count) {
-    const noise = new Noise(seed), values = Float32Array.from({ length: count }, () => exponential(noise.uniform()));
+    const uniform = new Noise(seed).uniform(new Float64Array(count)), values = Float32Array.from(uniform, exponential);
     return [...new Uint32Array(values.buffer)];
   },
   async product(x, weights, bias, n, k, m) {
     const space = await Space.create(1 << 16, wasm), rows = space.take(paddedRows(n) * k);
     rows.set(x);
-    const packed = space.pack(weights, bias, k, m, (row, column) => row * m + column);
+    const packed = space.pack((all) => all.set(weights), bias, k, m, (row, column) => row * m + column);
     const y = space.product(rows, n, packed);
     return { fast: Boolean(space.fast), y: Array.from({ length: n }, (_, i) => [...y.subarray(i * packed.width, i * packed.width + m)]) };
   },

@@ -3,6 +3,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createDownloads } from '../../var_mini/ui/lib/downloads.js';
+import { browserEngine } from '../../var_mini/ui/engines/browser.js';
+import { Space } from '../../var_mini/ui/engines/linear.js';
+import { Tensors } from '../../var_mini/ui/engines/safetensors.js';
 import { siteEngine } from '../../var_mini/ui/engines/site.js';
 
 const SETTINGS = { model: 'small', class: 1, style: null, seed: 4, guidance: 1, temperature: 1, top_k: 0, top_p: 1, attention: 'exact' };
@@ -111,4 +114,49 @@ test('another model takes the place of the one that was asked for', async () => 
   await soon();
   loads[0].done();
   assert.equal((await second).settings.model, 'large');
+});
+
+/** A safetensors file whose numbers begin at an odd place; `data` are their bytes. */
+function fileOf(name, dtype, shape, data) {
+  let header = JSON.stringify({ [name]: { dtype, shape, data_offsets: [0, data.length] } });
+  if (header.length % 2 === 0) header += ' ';
+  const bytes = new Uint8Array(8 + header.length + data.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+  bytes.set(new TextEncoder().encode(header), 8);
+  bytes.set(data, 8 + header.length);
+  return bytes.buffer;
+}
+
+test('numbers are read out of a file where they stand, and packing leaves no room taken but that of the packed matrix', async () => {
+  const halves = fileOf('w', 'F16', [2, 3], Uint8Array.of(0x00, 0x3c, 0x00, 0xc0, 0x00, 0x38, 0x01, 0x00, 0xff, 0x7b, 0x00, 0x80));
+  const values = [1, -2, 0.5, 2 ** -24, 65504, -0]; // what IEEE 754 says of these bits
+  const tensors = new Tensors(halves, 'file'), space = await Space.create(4096, null);
+  assert.deepEqual([...tensors.get('w')], values);
+  assert.equal(tensors.largest, 6);
+  const floats = new Uint8Array(Float32Array.of(1.25, -3e-20).buffer);
+  assert.deepEqual([...new Tensors(fileOf('v', 'F32', [2], floats), 'file').get('v')], [...Float32Array.of(1.25, -3e-20)]);
+  const { panels } = space.pack(tensors.reader('w'), null, 3, 2, (row, column) => column * 3 + row);
+  for (let row = 0; row < 3; row++) for (let column = 0; column < 2; column++) assert.equal(panels[8 * row + column], values[3 * column + row]);
+  assert.equal(space.top, 3 * 8 + 8); // three rows of one panel, and its bias
+});
+
+test('a scale that came while a run was drawn is in the run, without coming again', async () => {
+  const scales = [{ ids: [1] }, { ids: [2, 3, 4, 5] }], heard = [];
+  globalThis.document = { baseURI: 'http://host/' };
+  globalThis.Worker = class {
+    postMessage({ id, method }) {
+      if (method === 'draw') scales.forEach((scale) => this.onmessage({ data: { id, scale, head: { model: 'small' } } }));
+      if (method) this.onmessage({ data: { id, result: method === 'draw' ? { model: 'small', scales: [] } : { model: 'small', scales } } });
+    }
+  };
+  try {
+    const engine = browserEngine({ models: 'models/' }), onScale = (scale, k, run) => heard.push([k, run.scales.length]);
+    assert.deepEqual(await engine.draw({}), { model: 'small', scales });
+    assert.deepEqual(await engine.draw({}, { onScale }), { model: 'small', scales });
+    assert.deepEqual(heard, [[0, 1], [1, 2]]);
+    assert.deepEqual(await engine.tokenize('small', {}), { model: 'small', scales }); // which comes as a whole
+  } finally {
+    delete globalThis.Worker;
+    delete globalThis.document;
+  }
 });

@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from demo import thumbnails
 from demo.live.__main__ import main
 from demo.live.build import build
+from demo.live.check import OWN_WINDOW, _resident_mb
 from demo.live.serve import serving
 from var_mini import checkpoints
 from var_mini.ui.modules import FOLDER
@@ -297,3 +299,21 @@ def test_wrong_arguments_are_named(capsys):
         assert main(arguments) == 2
         assert sentence in capsys.readouterr().err
     assert not Path("nowhere").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory of another process is only told on Linux")
+def test_memory_is_that_of_the_largest_page_and_not_of_the_windows_of_the_browser():
+    def process(mb, *arguments):
+        code = f"held = b'x' * ({mb} << 20); print(1, flush=True); input()"
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    processes = [process(40), process(10), process(200, OWN_WINDOW.decode()), process(150)]
+    kinds = ("renderer", "renderer", "renderer", "browser")
+    info = {"processInfo": [{"id": one.pid, "type": kind} for one, kind in zip(processes, kinds, strict=True)]}
+    session = SimpleNamespace(send=lambda method: info, detach=lambda: None)
+    try:
+        assert all(one.stdout.readline() for one in processes)
+        assert 40 < _resident_mb(SimpleNamespace(new_browser_cdp_session=lambda: session)) < 100
+    finally:
+        for one in processes:
+            one.communicate(b"\n")

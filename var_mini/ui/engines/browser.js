@@ -22,7 +22,7 @@ export function browserEngine({ models }) {
       if (share !== undefined) call.onProgress?.(share);
       else if (scale) call.onScale(scale, head);
       else if (error) call.reject(Object.assign(new Error(error.message), { name: error.name }));
-      else call.resolve(result);
+      else call.resolve(call.scales.length ? { ...result, scales: call.scales } : result); // they have come already
     };
     worker.onerror = () => {
       for (const { reject } of waiting.values()) reject(new Error(UNABLE));
@@ -35,8 +35,11 @@ export function browserEngine({ models }) {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const scales = []; // so far
-      const grown = (scale, head) => onScale?.(scale, scales.push(scale) - 1, { ...head, scales: [...scales] });
-      waiting.set(id, { resolve, reject, onProgress, onScale: grown });
+      const grown = (scale, head) => {
+        scales.push(scale);
+        onScale?.(scale, scales.length - 1, { ...head, scales: [...scales] });
+      };
+      waiting.set(id, { resolve, reject, onProgress, onScale: grown, scales });
       try {
         if (!worker) start();
         worker.postMessage({ id, method, args: [...args, { raw }] });

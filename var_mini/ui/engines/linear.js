@@ -82,16 +82,20 @@ export class Space {
   }
 
   /**
-   * Packs W for the product. `at(row, column)` is where the weight from input `row` to output `column` stands in `weights`.
+   * Packs W for the product. `read` writes its k m numbers into an array, where the one from input `row` to output `column` stands
+   * at `at(row, column)`. That array is room which whatever is computed takes later, so that loading needs none of its own.
    * Input rows that are padded are `length` numbers long, of which those from k on do not count.
    * @returns {Packed}
    */
-  pack(weights, bias, k, m, at, length = k) {
+  pack(read, bias, k, m, at, length = k) {
     const width = paddedColumns(m), panels = this.zeros(length * width), padded = this.zeros(width);
+    const mark = this.top, weights = this.take(k * m);
+    read(weights);
     for (let column = 0; column < m; column++) {
       const panel = (column - (column % PANEL)) * length + (column % PANEL);
       for (let row = 0; row < k; row++) panels[panel + row * PANEL] = weights[at(row, column)];
     }
+    this.release(mark);
     if (bias) padded.set(bias);
     return { panels, bias: padded, k: length, m, width };
   }

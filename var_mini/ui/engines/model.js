@@ -27,7 +27,7 @@ export class Model {
     if (json?.format !== FORMAT) throw new Error('model.json is not one that this page can read.');
     const config = { ...json, pyramid: pyramidOf(json.tokenizer.patch_nums) };
     const tensors = new Tensors(weights, 'model.safetensors');
-    const model = new Model(), space = await Space.create(floatsNeeded(config, weights.byteLength / 2), wasm);
+    const model = new Model(), space = await Space.create(floatsNeeded(config, weights.byteLength / 2, tensors.largest), wasm);
     model.config = config;
     model.space = space;
     model.calibration = calibration && new Tensors(calibration, 'calibration.safetensors');
@@ -53,8 +53,8 @@ export class Model {
   }
 }
 
-/** How many numbers a model holds at most at a time: its weights, the states of two sequences, and one step or one picture. */
-function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights) {
+/** How many numbers a model holds at most at a time: its weights, the states of two sequences, and one step, picture or tensor. */
+function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights, largest) {
   const n = Math.max(...pyramid.counts), rows = 2 * n, A = f.heads * f.head_dim, T = paddedColumns(pyramid.tokens);
   const rank = ((f.head_dim + 1) * (f.head_dim + 2)) / 2, columns = paddedColumns(f.head_dim + 1);
   const tables = f.depth * A * Math.max(0, ...landmarks) * landmarks.length;
@@ -64,5 +64,5 @@ function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weig
   const levels = t.channel_mult.length, width = t.channels * Math.max(...t.channel_mult);
   const pixels = (pyramid.sides.at(-1) * 2 ** (levels - 1)) ** 2;
   const picture = pixels * width * (9 + 6 * (levels * (t.res_blocks + 1) + 3));
-  return Math.ceil(1.1 * (weights + tables + states + Math.max(step + attend, picture))) + (1 << 18);
+  return Math.ceil(1.1 * (weights + tables + states + Math.max(step + attend, picture, largest))) + (1 << 18);
 }

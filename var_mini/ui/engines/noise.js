@@ -9,33 +9,34 @@ export class Noise {
     const x = (this.state = new Uint32Array(WORDS));
     x[0] = seed;
     for (let i = 1; i < WORDS; i++) x[i] = Math.imul(1812433253, x[i - 1] ^ (x[i - 1] >>> 30)) + i;
+    this.words = new Uint32Array(WORDS); // what is given out, from `next` on
     this.next = WORDS;
   }
 
-  /** x[k + 624] = x[k + 397] ^ (upper bit of x[k], lower bits of x[k + 1]) A, for 624 words at a time. */
+  /** x[k + 624] = x[k + 397] ^ (upper bit of x[k], lower bits of x[k + 1]) A, for 624 words at a time, which are then tempered. */
   twist() {
     const x = this.state;
     for (let k = 0; k < WORDS; k++) {
       const y = (x[k] & 0x80000000) | (x[k + 1 < WORDS ? k + 1 : 0] & 0x7fffffff);
       x[k] = x[k + AHEAD < WORDS ? k + AHEAD : k + AHEAD - WORDS] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
     }
+    for (let k = 0; k < WORDS; k++) {
+      let y = x[k];
+      y ^= y >>> 11;
+      y ^= (y << 7) & 0x9d2c5680;
+      y ^= (y << 15) & 0xefc60000;
+      this.words[k] = y ^ (y >>> 18);
+    }
     this.next = 0;
   }
 
-  /** The next 32-bit word. */
-  word() {
-    if (this.next === WORDS) this.twist();
-    let y = this.state[this.next++];
-    y ^= y >>> 11;
-    y ^= (y << 7) & 0x9d2c5680;
-    y ^= (y << 15) & 0xefc60000;
-    return (y ^ (y >>> 18)) >>> 0;
-  }
-
-  /** The next u in [0, 1): 53 bits of two words, the high one first. */
-  uniform() {
-    const high = this.word() & 0x1fffff;
-    return (high * 4294967296 + this.word()) * 2 ** -53;
+  /** Fills an array with the next u in [0, 1): each is 53 bits of two words, the high one first. */
+  uniform(values) {
+    for (let i = 0; i < values.length; i++) {
+      if (this.next === WORDS) this.twist();
+      values[i] = ((this.words[this.next++] & 0x1fffff) * 4294967296 + this.words[this.next++]) * 2 ** -53;
+    }
+    return values;
   }
 }
 

@@ -10,7 +10,7 @@ const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
 const BYTES = { F16: 2, F32: 4 };
 const MAX_HEADER = 1 << 20;
 
-/** The tensors of one file. They are turned into float32 when asked for, so that nothing is held twice. */
+/** The tensors of one file. They are turned into float32 where they are asked for, so that nothing is held twice. */
 export class Tensors {
   /**
    * @param {ArrayBuffer} buffer  the whole file
@@ -46,18 +46,32 @@ export class Tensors {
     return this.header[name].shape;
   }
 
-  /** One tensor as float32; `shape`, where given, must be the one it has. */
-  get(name, shape = this.shape(name)) {
+  /**
+   * What writes the numbers of one tensor into an array; `shape`, where given, must be the one it has.
+   * @returns {(values: Float32Array) => void}
+   */
+  reader(name, shape = this.shape(name)) {
     const entry = this.shape(name) && this.header[name];
     if (entry.shape.join() !== shape.join()) {
       const [has, needs] = [entry.shape, shape].map((sides) => sides.join(' x '));
       throw new Error(`${this.name} does not fit the model: ${name} is ${has}, must be ${needs}.`);
     }
     const [begin, end] = entry.data_offsets;
-    const raw = this.buffer.slice(this.start + begin, this.start + end); // a copy: places in the file need not be aligned
-    if (entry.dtype === 'F32') return new Float32Array(raw);
-    const halves = new Uint16Array(raw), values = new Float32Array(halves.length);
-    for (let i = 0; i < halves.length; i++) values[i] = HALF[halves[i]];
+    const view = new DataView(this.buffer, this.start + begin, end - begin); // which needs no aligned places, as arrays do
+    const count = (end - begin) / BYTES[entry.dtype];
+    if (entry.dtype === 'F32') return (values) => { for (let i = 0; i < count; i++) values[i] = view.getFloat32(4 * i, true); };
+    return (values) => { for (let i = 0; i < count; i++) values[i] = HALF[view.getUint16(2 * i, true)]; };
+  }
+
+  /** One tensor as an array of float32, for what is kept as it is. */
+  get(name, shape = this.shape(name)) {
+    const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    this.reader(name, shape)(values);
     return values;
+  }
+
+  /** Numbers of the largest tensor. */
+  get largest() {
+    return Math.max(...Object.values(this.header).map(({ shape }) => shape.reduce((a, b) => a * b, 1)));
   }
 }

@@ -28,6 +28,7 @@ export class Sampler {
     Object.assign(this, { V, noise, temperature: fround(temperature), topK: topK > 0 && topK < V ? topK : V, topP });
     this.greedy = topK === 1; // no noise is drawn then
     this.p = new Float64Array(V); // exp(logit - largest)
+    this.u = new Float64Array(V); // a uniform random number for each code
     this.order = new Int32Array(V); // codes by falling logit, as far as they have been sorted
     [this.ends, this.next] = [0, 1].map(() => new Int32Array(BINS + 1)); // where each bin's codes lie in `order`
   }
@@ -88,17 +89,19 @@ export class Sampler {
     for (let b = 0; b < BINS; b++) ends[b + 1] += ends[b];
     next.set(ends);
     for (let v = 0; v < V; v++) order[next[bin(v)]++] = v;
-    for (let b = 0; b < BINS; b++) yield* order.subarray(ends[b], ends[b + 1]).sort((v, w) => row[w] - row[v] || v - w);
+    for (let b = 0; b < BINS; b++) {
+      if (ends[b + 1] - ends[b] > 1) order.subarray(ends[b], ends[b + 1]).sort((v, w) => row[w] - row[v] || v - w);
+      for (let i = ends[b]; i < ends[b + 1]; i++) yield order[i];
+    }
   }
 
   /** argmax of p / e over the kept codes, e exponential noise: distributed exactly as p (the Gumbel-max trick). */
   pick(row, least) {
-    const { V, p, noise } = this;
+    const { V, p } = this, u = this.noise.uniform(this.u);
     let best = -1, id = 0;
     for (let v = 0; v < V; v++) {
-      const u = noise.uniform();
-      if (row[v] < least || p[v] * (1 + 1e-6) <= best * u) continue; // e >= u but for rounding: most logarithms are not needed
-      const value = p[v] / exponential(u);
+      if (row[v] < least || p[v] * (1 + 1e-6) <= best * u[v]) continue; // e >= u but for rounding: most logarithms are not needed
+      const value = p[v] / exponential(u[v]);
       if (value > best) [best, id] = [value, v];
     }
     return id;

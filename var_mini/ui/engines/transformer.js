@@ -28,7 +28,7 @@ export class Transformer {
     const V = config.tokenizer.vocab_size, z = config.tokenizer.z_channels;
     const get = (name, ...shape) => tensors.get(`transformer.${name}`, shape);
     const linear = (name, k, m, { bias = get(`${name}.bias`, m), length = k } = {}) =>
-      space.pack(get(`${name}.weight`, m, k), bias, k, m, (row, column) => column * k + row, length);
+      space.pack(tensors.reader(`transformer.${name}.weight`, [m, k]), bias, k, m, (row, column) => column * k + row, length);
     Object.assign(this, { space, config: t, C, A });
     this.pyramid = config.pyramid;
     this.classes = get('class_emb.weight', t.num_classes + 1, C); // the last row is "no class"

@@ -11,9 +11,11 @@ self.onmessage = async ({ data: { models, id, method, args, stop } }) => {
   const control = new AbortController(), tell = (message, transfer = []) => self.postMessage({ id, ...message }, transfer);
   running.set(id, control);
   try {
-    const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale: (scale, _, { scales, ...head }) => tell({ scale, head }) };
-    const raw = args.at(-1)?.raw;
-    tell({ result: await engine[method](...args.slice(0, -1), { ...options, raw }) });
+    let told = false;
+    const onScale = (scale, _, { scales, ...head }) => { told = true; tell({ scale, head }); };
+    const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale, raw: args.at(-1)?.raw };
+    const result = await engine[method](...args.slice(0, -1), options);
+    tell({ result: told ? { ...result, scales: [] } : result }); // each scale goes to the page once
   } catch (error) {
     tell({ error: { name: error.name, message: error.message } });
   }
