@@ -47,6 +47,14 @@ EMOJI_QUALITY = (
 )
 
 
+# of a model of things and styles: label, key of drawn pictures, key of real held-out pictures, target
+THINGS = (
+    ("the thing is first, trained pairs", "concept_top1", "real_concept_top1", ""),
+    ("the thing is among the first five, trained pairs", "concept_top5", "real_concept_top5", "≥ 85 % of real"),
+    ("the same, pairs never trained", "concept_top5_heldout_pairs", "real_concept_top5", "≥ 85 % of real"),
+    ("the style is right, trained pairs", "style_accuracy", "real_style_accuracy", "≥ 90 %"),
+    ("near copies of training pictures", "near_copy_share", "near_copy_share_real", ""),
+)
 EMOJI_SPEED = tuple((label, key, form, "") for label, key, form, _ in SPEED)
 
 
@@ -65,6 +73,23 @@ def table(folder: Path | str, models: tuple[str, ...], rows: tuple = QUALITY, ti
         "",
         f"`python -m var_mini evaluate --model NAME --json` and `python -m var_mini bench generate --model NAME --json`, on "
         f"{machine['processor']}, torch {machine['torch']}, {machine['date']}; times with {machine['threads']} threads.",
+    ]
+    return "\n".join(lines)
+
+
+def things_table(folder: Path | str, model: str = "things-64") -> str:
+    """What a judge makes of drawn pictures of things in styles, beside what it makes of real held-out ones."""
+    stored = _stored(folder, f"evaluate-{model}")
+    lines = ["| what a judge says | drawn | real, held out | target |", "| --- | --- | --- | --- |"]
+    lines += [f"| {label} | {stored[key]:.1%} | {stored[real]:.1%} | {target} |" for label, key, real, target in THINGS]
+    lines += [
+        f"| relative Frechet distance | {stored['frechet_samples']:.3f} | {stored['frechet_train']:.3f} (training) | ≤ 0.10 |",
+        f"| cross-entropy of held-out pairs, nats per token | {stored['cross_entropy']:.3f} | | |",
+        f"| PSNR of held-out pairs | {stored['psnr_db']:.2f} dB | | ≥ 27.0 dB |",
+        f"| codes used | {stored['codebook_used']:.1%} | | ≥ 98 % |",
+        "",
+        f"`python -m var_mini evaluate --model {model} --json`, {stored['samples']} drawn pictures of trained pairs, "
+        f"{stored['machine']['date']}.",
     ]
     return "\n".join(lines)
 
@@ -224,7 +249,7 @@ def all_tables(folder: Path | str) -> list[str]:
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
-    return [table(folder, FASHION), *emoji, *errors, *scaling, memory, raster, peers, live_table(folder)]
+    return [table(folder, FASHION), things_table(folder), *emoji, *errors, *scaling, memory, raster, peers, live_table(folder)]
 
 
 def _stored(folder: Path | str, name: str) -> dict:
