@@ -100,7 +100,7 @@ def test_axe_finds_nothing_serious_on_a_phone(visit, axe_script):
 @pytest.mark.slow
 def test_axe_sees_what_is_wrong(visit, axe_script):
     page = visit()
-    page.evaluate("document.querySelector('#vm-run').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')")
+    page.locator("#vm-run").evaluate("e => e.insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')")
     kinds = " ".join(severe(page, axe_script))
     assert "image-alt" in kinds and "button-name" in kinds
 

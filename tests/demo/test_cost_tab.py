@@ -1,4 +1,4 @@
-"""The tab of costs: its numbers against the stored ones and against counting, its measurement, what it refuses, and a visit."""
+"""The tab of costs: its numbers against the stored ones and against counting, its measurement, and what it refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from demo import cost_ladder, cost_tab, cost_view, models, wording
-from tests.demo.visits import DRAWN
 from var_mini import checkpoints
 from var_mini.cost import live
 from var_mini.cost.ladder import official_like
@@ -342,85 +341,6 @@ def test_without_trained_models_there_is_no_ladder(monkeypatch):
     assert not page.blocks or all("ladder" not in str(block.elem_id) for block in page.blocks.values())
     with pytest.raises(gr.Error, match="is not there"):
         list(cost_ladder.draw(0, 0))
-
-
-# -- browser ---------------------------------------------------------------------------------------------------------
-
-
-def open_tab(page):
-    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
-    button = page.locator("#vm-tab-cost-button")
-    page.wait_for_timeout(300)  # tabs that do not fit move into a menu
-    if button.count() and button.is_visible():
-        button.click()
-    else:
-        page.locator("#vm-tabs .overflow-menu > button").click()
-        page.locator("#vm-tabs .overflow-dropdown button", has_text=EN["tab_cost"]).click()
-    page.wait_for_selector("#vm-cost-measured figure.vg")
-
-
-def status_starts(page, text):
-    page.wait_for_function("(text) => document.querySelector('.vm-cost-status p')?.innerText.startsWith(text)", arg=text)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
-    page = visit(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-    open_tab(page)
-    for side in (16, 24, 32):
-        box = page.locator("#vm-cost-sides").get_by_label(str(side), exact=True)
-        box.focus()
-        page.keyboard.press("Space")
-    page.locator("#vm-cost-measure").focus()
-    page.keyboard.press("Enter")
-    status_starts(page, "Done: 8 of 8")
-    assert page.locator("#vm-cost-measured .vg-ring").count() == 8
-    assert page.locator(".vm-cost-status progress").evaluate("e => e.value / e.max") == 1
-    assert "up to 329 tokens" in page.locator("#vm-cost-measured").inner_text()
-    page.get_by_label("token by token against scale by scale").check()
-    page.wait_for_function("!document.querySelector('#vm-cost-measured .vg-ring')")
-    assert page.get_by_label(EN["cost_raster"], exact=True).is_checked()
-    page.locator("#vm-cost input[type=number]").first.fill("64")
-    page.keyboard.press("Tab")
-    page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
-    page.locator("#vm-cost-answer", has_text="At side 64 (9,451 tokens)").wait_for()
-    assert "9,451 tokens" in page.locator("#vm-cost-counted").inner_text()
-    assert not page.locator("#vm-cost-modelled").is_visible()
-    page.locator("#vm-cost summary", has_text=EN["cost_modelled"]).focus()
-    page.keyboard.press("Enter")
-    page.get_by_label(DEVICES["A100"].name).check()
-    page.wait_for_function("document.querySelector('#vm-cost-modelled').innerText.includes('312')")
-    assert page.complaints == []
-    assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == []
-
-
-@pytest.mark.slow
-def test_stop_frees_the_worker(visit):
-    page = visit(viewport={"width": 1280, "height": 800})
-    open_tab(page)
-    page.get_by_label("token by token against scale by scale").check()
-    page.get_by_label(EN["cost_raster_cached"], exact=True).wait_for()
-    for side in (8, 12, 16, 24):
-        page.locator("#vm-cost-sides").get_by_label(str(side), exact=True).uncheck()
-    page.locator("#vm-cost-measure").click()  # side 32, token by token without a cache: many seconds for a single run
-    status_starts(page, EN["cost_waiting"])
-    other = visit(viewport={"width": 1280, "height": 800})
-    other.locator("#vm-new").click()
-    page.locator("#vm-cost-stop").click()
-    status_starts(page, "Stopped: 0 of 4")
-    other.wait_for_function(DRAWN)
-    assert page.complaints == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
-    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    open_tab(page)
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    wide = "(e) => [...e.querySelectorAll('svg, p, h4')].every((x) => x.getBoundingClientRect().right <= innerWidth + 1)"
-    assert page.locator("#vm-cost").evaluate(wide)
 
 
 def test_models_are_not_loaded_to_show_the_tab(monkeypatch):

@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from demo import measure, memory, runs
+from demo import DEFAULT_MODEL, measure, memory, runs
 from var_mini import checkpoints
 
 TIME = {"type": "number", "exclusiveMinimum": 0}
@@ -34,7 +34,7 @@ SCHEMA = {
         "outside_urls": {"const": []},
         "console_texts": {"const": []},
         "repetitions": {"const": 1},
-        "model": {"const": "fashion-28"},
+        "model": {"const": DEFAULT_MODEL},
         "machine": {"type": "object", "required": ["processor", "threads", "device", "torch", "date"]},
     },
 }
@@ -56,7 +56,7 @@ def test_it_prints_one_object_with_every_figure(capsys):
         pytest.skip(told)
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     jsonschema.validate(result, SCHEMA)
-    assert result["click_to_final_s"] == result["click_to_final_by_model"]["fashion-28"]
+    assert result["click_to_final_s"] == result["click_to_final_by_model"][DEFAULT_MODEL]
     assert set(result["click_to_final_by_model"]) == set(checkpoints.available())
 
 
