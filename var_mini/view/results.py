@@ -88,8 +88,8 @@ def things_table(folder: Path | str, model: str = "things-64") -> str:
         f"| PSNR of held-out pairs | {stored['psnr_db']:.2f} dB | | ≥ 27.0 dB |",
         f"| codes used | {stored['codebook_used']:.1%} | | ≥ 98 % |",
         "",
-        f"`python -m var_mini evaluate --model {model} --samples {stored['samples']} --json`, so many drawn pictures of trained pairs, "
-        f"{stored['machine']['date']}.",
+        f"`python -m var_mini evaluate --model {model} --samples {stored['samples']} --json`, "
+        f"so many drawn pictures of trained pairs, {stored['machine']['date']}.",
     ]
     return "\n".join(lines)
 
