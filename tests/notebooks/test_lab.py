@@ -1,7 +1,6 @@
 """The widgets of lesson 3 in a real JupyterLab: a slider moves and the picture changes, a clicked token is answered."""
 
 import os
-import re
 import secrets
 import socket
 import subprocess
@@ -65,33 +64,33 @@ def with_widgets() -> nbformat.NotebookNode:
     return notebook
 
 
-def run_all(page) -> None:
-    """Run > Run All Cells, until a cell has run: while the kernel is not ready, JupyterLab asks which one to take instead."""
-    asks = page.locator(".jp-Dialog button.jp-mod-accept")
-    prompts = page.locator(".jp-InputPrompt")
-    ran, waiting = (prompts.filter(has_text=re.compile(sign)) for sign in (r"\[\d+\]", r"\[\*\]"))
+def run_all(page, address: str, token: str, cells: int) -> None:
+    """Run > Run All Cells once the notebook has its kernel: before, JupyterLab asks which one to take, and forgets the cells."""
     end = time.monotonic() + SECONDS
-    while not ran.count():
-        assert time.monotonic() < end, "no cell was run: see the screenshot"
-        if asks.count():
-            asks.first.click()
-        elif not waiting.count():
-            page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
-            page.locator(".lm-Menu-item[data-command='runmenu:run-all']").first.click()
-        page.wait_for_timeout(5000)
+    while not any(
+        session["path"] == "widgets.ipynb" and session["kernel"]["execution_state"] == "idle"
+        for session in page.request.get(f"{address}/api/sessions?token={token}").json()
+    ):
+        assert time.monotonic() < end, "no kernel came"
+        page.wait_for_timeout(500)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(state="attached")
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+    page.locator(".lm-Menu-item[data-command='runmenu:run-all']").first.click()
+    page.locator(".jp-InputPrompt", has_text=f"[{cells}]").first.wait_for()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_slider_picture_and_token_in_jupyterlab(lab, browser, tmp_path):
     address, token, folder = lab
-    nbformat.write(with_widgets(), folder / "widgets.ipynb")
+    notebook = with_widgets()
+    nbformat.write(notebook, folder / "widgets.ipynb")
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     page.set_default_timeout(SECONDS * 1000)
     try:
         page.goto(f"{address}/lab/tree/widgets.ipynb?token={token}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-        run_all(page)
+        run_all(page, address, token, len(notebook.cells))
         picture = page.locator("img.widget-image, .widget-image img").first
         picture.wait_for()
         before = picture.get_attribute("src")
