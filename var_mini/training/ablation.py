@@ -1,8 +1,7 @@
-"""Short tokenizer runs that decided the shapes of `emoji-64`: python -m var_mini.training.ablation --out FILE.csv
+"""Short runs that decide shapes: python -m var_mini.training.ablation {tokenizer,transformer} --out FILE.csv
 
-Every variant changes one thing and trains for the same number of seconds on one thread, since that is what is scarce;
-then its reconstruction of unseen pictures is measured. Rows are added to FILE, so variants may be run one by one.
-With --start MODEL the variants are those of how to go on from a trained tokenizer, for the same number of steps.
+Every variant changes one thing of a preset and trains for about the same number of seconds on one thread, since that is what is
+scarce; then it is measured on the held-out pairs. Rows are added to FILE, so variants may be run one by one.
 """
 
 from __future__ import annotations
@@ -11,136 +10,153 @@ import argparse
 import csv
 import sys
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import nn
 
 from .. import checkpoints, data, validate
-from ..data import to_unit
 from ..files import writable_file
 from ..tokenizer import VQVAE
+from ..transformer import VAR
 from .augment import augment
 from .loop import Trainer
 from .memory import reuse_memory
-from .recipes import EMOJI, EMOJI_TOKENIZER
+from .recipes import RECIPES
 from .schedule import Schedule
+from .stages import flips_of, tokenize_views
 from .tokenizer import TokenizerObjective, measure_tokenizer
+from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
-WIDE_STEM = {"stem": 4, "channels": 80, "channel_mult": (1,)}
-EIGHT, SEVEN = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 3, 4, 6, 9, 16)
-MSE_WEIGHT = 20.0  # of the pixel error, in all variants of the first round
-# name -> (what differs in the tokenizer, what differs in the schedule)
-VARIANTS: dict[str, tuple[dict, dict]] = {
-    "stem-2 width-40 V-4096": ({"stem": 2, "channels": 40, "channel_mult": (1, 2), "vocab_size": 4096}, {}),
-    "stem-2 width-32 V-2048": ({"stem": 2, "channels": 32, "channel_mult": (1, 2), "vocab_size": 2048}, {}),
-    "stem-4 width-80 V-2048": (WIDE_STEM | {"vocab_size": 2048}, {}),
-    "stem-4 width-80 V-4096": (WIDE_STEM | {"vocab_size": 4096}, {}),
-    "stem-4 width-80 V-2048 seven scales": (WIDE_STEM | {"vocab_size": 2048, "patch_nums": SEVEN}, {}),
-    "stem-4 width-80 V-2048 batch 16": (WIDE_STEM | {"vocab_size": 2048}, {"batch_size": 16}),
+PRESETS = {"tokenizer": "things-64", "transformer": "things-32"}
+# stage -> variant -> (what differs in the shape, what differs in the schedule)
+VARIANTS: dict[str, dict[str, tuple[dict, dict]]] = {
+    "tokenizer": {
+        "stem 4, width 96, V 4096": ({}, {}),
+        "stem 2, width 40": ({"stem": 2, "channels": 40, "channel_mult": (1, 2)}, {}),
+        "width 64": ({"channels": 64}, {}),
+        "V 2048": ({"vocab_size": 2048}, {}),
+        "seven scales": ({"patch_nums": (1, 2, 3, 4, 6, 9, 16)}, {}),
+        "batch 16": ({}, {"batch_size": 16}),
+    },
+    "transformer": {
+        "width 144, depth 6": ({}, {}),
+        "width 208, depth 3": ({"width": 208, "depth": 3}, {}),
+        "width 104, depth 12": ({"width": 104, "depth": 12}, {}),
+        "width 192, depth 6": ({"width": 192}, {}),
+        "logits not bounded": ({"scale_init": 4.0, "scale_cap": 100.0}, {}),
+        "batch 16": ({}, {"batch_size": 16}),
+        "AdamW alone": ({}, {"muon_lr": 0.0}),
+    },
 }
-# name -> (scales, weight of the pixel error), from a tokenizer of seven scales trained with a weight of 20
-FURTHER: dict[str, tuple[tuple[int, ...], float]] = {
-    "seven scales, weight 20": (SEVEN, 20.0),
-    "seven scales, weight 8": (SEVEN, 8.0),
-    "seven scales, weight 3": (SEVEN, 3.0),
-    "11x11 for 9x9, weight 8": ((1, 2, 3, 4, 6, 11, 16), 8.0),
-    "12x12 for 9x9, weight 8": ((1, 2, 3, 4, 6, 12, 16), 8.0),
-    "12x12 added, weight 8": ((1, 2, 3, 4, 6, 9, 12, 16), 8.0),
-}
+PROBED = 6  # steps that are timed before a run, behind three first ones
 
 
-def run_variant(name: str, seconds: float) -> dict:
-    """Trains one variant for about `seconds` (at least 20 steps) and measures it on the held-out pictures."""
-    shape, schedule = VARIANTS[validate.one_of("variant", name, VARIANTS)]
-    images = data.load("emoji")
-    config = replace(EMOJI_TOKENIZER, **{"patch_nums": EIGHT} | shape)
-    speed = _seconds_per_step(config, schedule, images)
-    steps = max(20, round(seconds / speed))
-    objective, trainer_schedule = _prepare(config, schedule, steps)
-    with TemporaryDirectory() as folder:
-        trainer = Trainer(objective, trainer_schedule, folder, "no")
+@dataclass(frozen=True)
+class Variant:
+    """What a short run needs."""
+
+    objective: Callable[[int], nn.Module]  # a fresh one, for so many steps
+    schedule: Schedule
+    examples: int
+    batch: Callable
+    measure: Callable[[nn.Module], dict]
+
+    def trained(self, steps: int, folder: str, stop_at: int | None = None) -> tuple[Trainer, float]:
+        """The trainer behind its steps, and their seconds."""
+        torch.manual_seed(0)
+        schedule = replace(self.schedule, steps=steps, warmup=min(20, steps), ema=0.99)
+        trainer = Trainer(self.objective(steps), schedule, folder)
         started = time.monotonic()
-        trainer.run(len(images.train_images), _batch(images))
-        taken = time.monotonic() - started
-        with trainer.averaged() as model:
-            measured = measure_tokenizer(model, images.test_images)
-    facts = asdict(config)
-    return {
-        "variant": name,
-        "steps": steps,
-        "images": steps * trainer_schedule.batch_size,
-        "seconds": round(taken, 1),
-        "tokens": config.pyramid.tokens,
-        "parameters": sum(p.numel() for p in objective.model.parameters()),
-        "psnr_test": round(measured["psnr_db"], 3),
-        "codebook_used": round(measured["codebook_used"], 4),
-        "patch_nums": " ".join(map(str, facts["patch_nums"])),
-        **{key: facts[key] for key in ("vocab_size", "stem", "channels")},
-    }
+        trainer.run(self.examples, self.batch, stop_at=stop_at)
+        return trainer, time.monotonic() - started
+
+    def seconds_per_step(self) -> float:
+        """Measured on a few steps behind the first ones."""
+        taken = []
+        for steps in (3, 3 + PROBED):
+            with TemporaryDirectory() as folder:
+                taken.append(self.trained(1000, folder, steps)[1])
+        return (taken[1] - taken[0]) / PROBED
+
+    def run(self, seconds: float) -> dict:
+        """The row of figures of one run of about so many seconds, and at least 20 steps."""
+        steps = max(20, round(seconds / self.seconds_per_step()))
+        with TemporaryDirectory() as folder:
+            trainer, taken = self.trained(steps, folder)
+            with trainer.averaged() as model:
+                measured = self.measure(model)
+                parameters = sum(p.numel() for p in model.parameters())
+        images = steps * self.schedule.batch_size
+        return {"steps": steps, "images": images, "seconds": round(taken, 1), "parameters": parameters} | measured
 
 
-def _prepare(config, schedule: dict, steps: int) -> tuple[TokenizerObjective, Schedule]:
-    torch.manual_seed(0)
-    base = replace(EMOJI.tokenizer_schedule, **{"steps": steps, "batch_size": 32, "warmup": 20, "ema": 0.99} | schedule)
-    return TokenizerObjective(VQVAE(config), steps, MSE_WEIGHT), base
+def tokenizer_variant(shape: dict, schedule: dict) -> Variant:
+    """Stage one of the preset, with these differences."""
+    recipe = RECIPES[PRESETS["tokenizer"]]
+    images, config = data.load(recipe.data), replace(recipe.tokenizer, **shape)
+
+    def measure(model: VQVAE) -> dict:
+        measured = measure_tokenizer(model, images.test_images)
+        return {"psnr_test": round(measured["psnr_db"], 3), "codebook_used": round(measured["codebook_used"], 4)}
+
+    return Variant(
+        objective=lambda steps: TokenizerObjective(VQVAE(config), steps, recipe.mse_weight),
+        schedule=replace(recipe.tokenizer_schedule, **schedule),
+        examples=len(images.train_images),
+        batch=lambda chosen, generator: [augment(images.train_images[chosen], generator, flips_of(images, chosen))],
+        measure=measure,
+    )
 
 
-def _batch(images):
-    return lambda indices, generator: [augment(images.train_images[indices], generator, images.flips[indices])]
+def transformer_variant(shape: dict, schedule: dict, tokenizer: VQVAE) -> Variant:
+    """Stage two of the preset on the token maps of a trained tokenizer, with these differences; the exact kernel alone."""
+    recipe = RECIPES[PRESETS["transformer"]]
+    images, t = data.load(recipe.data), tokenizer.config
+    config = replace(recipe.transformer, num_classes=len(images.class_names), num_styles=len(images.style_names), **shape)
+    ids, conditions = tokenize_views(tokenizer, images, 1), images.train_conditions
+    test_ids = tokenize_images(tokenizer, images.test_images)
+
+    def measure(model: VAR) -> dict:
+        measured = cross_entropy(model, tokenizer.quantize, test_ids, images.test_conditions)
+        return {"test_cross_entropy": round(measured["cross_entropy"], 4)}
+
+    return Variant(
+        objective=lambda _: TransformerObjective(VAR(config, t.pyramid, t.vocab_size, t.z_channels), tokenizer.quantize),
+        schedule=replace(recipe.transformer_schedule, **schedule),
+        examples=len(ids),
+        batch=lambda chosen, _: [ids[chosen], conditions[chosen]],
+        measure=measure,
+    )
 
 
-def _seconds_per_step(config, schedule: dict, images, steps: int = 5) -> float:
-    """Measured on a few steps behind a first one."""
-    objective, trainer_schedule = _prepare(config, schedule, 100)
-    with TemporaryDirectory() as folder:
-        trainer = Trainer(objective, trainer_schedule, folder, "no")
-        trainer.run(len(images.train_images), _batch(images), stop_at=1)
-        started = time.monotonic()
-        trainer.run(len(images.train_images), lambda i, g: [to_unit(images.train_images[i])], stop_at=1 + steps)
-        return (time.monotonic() - started) / steps
-
-
-def go_on(name: str, start: Path | str, steps: int) -> dict:
-    """Trains the tokenizer of `start` for `steps` more and measures it before and after on the held-out pictures."""
-    sides, weight = FURTHER[validate.one_of("variant", name, FURTHER)]
-    images, known = data.load("emoji"), checkpoints.load_tokenizer(start)
-    model = VQVAE(replace(known.config, patch_nums=sides))  # no weight depends on the scales
-    model.load_state_dict(known.state_dict())
-    before = measure_tokenizer(model, images.test_images)
-    schedule = replace(EMOJI.tokenizer_schedule, steps=steps, lr=1e-3, warmup=min(50, steps), ema=0.99)
-    with TemporaryDirectory() as folder:
-        trainer = Trainer(TokenizerObjective(model, steps, weight, fresh=False), schedule, folder, "no")
-        trainer.run(len(images.train_images), _batch(images))
-        with trainer.averaged() as averaged:
-            after = measure_tokenizer(averaged, images.test_images)
-    return {
-        "variant": name,
-        "steps": steps,
-        "tokens": model.pyramid.tokens,
-        "psnr_start": round(before["psnr_db"], 3),
-        "psnr_test": round(after["psnr_db"], 3),
-        "codebook_used": round(after["codebook_used"], 4),
-        "patch_nums": " ".join(map(str, sides)),
-        "mse_weight": weight,
-    }
+def run_variant(stage: str, name: str, seconds: float, tokenizer: Path | str | None = None) -> dict:
+    """One row. `tokenizer`: a folder or a shipped model, for the transformer; by default that of its preset."""
+    variants = VARIANTS[validate.one_of("stage", stage, VARIANTS)]
+    changes = variants[validate.one_of("variant", name, variants)]
+    if stage == "tokenizer":
+        variant = tokenizer_variant(*changes)
+    else:
+        variant = transformer_variant(*changes, checkpoints.load_tokenizer(tokenizer or PRESETS[stage]))
+    return {"variant": name} | variant.run(seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=VARIANTS)
     parser.add_argument("--out", type=Path, required=True, help="CSV file; rows are added to it")
     parser.add_argument("--seconds", type=float, default=240, help="training time of each variant")
     parser.add_argument("--variants", help="names, with semicolons (default: all)")
-    parser.add_argument("--start", help="model whose tokenizer the variants go on from")
-    parser.add_argument("--steps", type=int, default=200, help="of each variant that goes on from --start")
+    parser.add_argument("--tokenizer", help="model or folder, for the transformer's variants (default: that of the preset)")
     options = parser.parse_args()
     writable_file("out", options.out, (".csv",))
     reuse_memory()
     torch.set_num_threads(1)
-    known = VARIANTS if options.start is None else FURTHER
-    for name in known if options.variants is None else options.variants.split(";"):
-        row = run_variant(name, options.seconds) if options.start is None else go_on(name, options.start, options.steps)
+    for name in VARIANTS[options.stage] if options.variants is None else options.variants.split(";"):
+        row = run_variant(options.stage, name, options.seconds, options.tokenizer)
         new = not options.out.exists()
         with open(options.out, "a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
