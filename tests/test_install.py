@@ -46,8 +46,8 @@ def wheel(tmp_path_factory) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    (folder / "source" / "assets" / "classifiers" / "emoji" / "training").mkdir()
-    (folder / "source" / "assets" / "classifiers" / "emoji" / "training" / "state.pt").write_text("left by a training")
+    (folder / "source" / "assets" / "classifiers" / "things" / "training").mkdir()
+    (folder / "source" / "assets" / "classifiers" / "things" / "training" / "state.pt").write_text("left by a training")
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, folder / "source", cwd=folder)
     shutil.rmtree(folder / "source")
     return next(folder.glob("*.whl"))

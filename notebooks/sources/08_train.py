@@ -32,8 +32,7 @@ from var_mini import checks, load
 from var_mini import data as datasets
 from var_mini.analysis.distances import NEAR_COPY, memorised_threshold
 from var_mini.analysis.neighbours import nearest_images
-from var_mini.checkpoints import ASSETS, available
-from var_mini.data.emoji import FONT, LIST
+from var_mini.checkpoints import ASSETS
 from var_mini.tokenizer import VQVAE
 from var_mini.training.loop import Trainer
 from var_mini.training.recipes import RECIPES
@@ -580,8 +579,7 @@ checks.nearest_distance(nearest_distance)
 #
 # ### Whom we examine
 #
-# The shipped emoji model where it and the emoji font are here, else the shipped model of Fashion-MNIST where that
-# data set is here, else the model that you have just trained.
+# The shipped model of a thousand things in eight styles, whose training pictures are shipped with it.
 #
 # Whom we compare with matters just as much. Some classes are full of look-alikes, others are not. If the drawn
 # pictures had other classes than the held-out ones, a difference in distance might come from the classes alone. So
@@ -589,22 +587,13 @@ checks.nearest_distance(nearest_distance)
 
 
 # %% tags=["skip-grading"]
-def examined():
-    """A model and the data set that it was trained on."""
-    if "emoji-64" in available() and FONT.exists() and LIST.exists():
-        return load("emoji-64"), datasets.load("emoji")
-    if fashion_is_here:
-        return load("fashion-28"), datasets.load("fashion-mnist")
-    return own, images
-
-
-model, data = examined()
-data = data.with_classes(model.config.class_names)
+model = load("things-64")
+data = datasets.load(model.config.data).with_classes(model.config.class_names)
 COUNT = 24 if FAST else 60
 chosen = torch.randperm(len(data.test_images), generator=torch.Generator().manual_seed(0))[:300]
 train, test = datasets.to_unit(data.train_images), datasets.to_unit(data.test_images[chosen])
-asked = data.test_labels[chosen[:COUNT]].tolist()  # the labels of held-out pictures: the same mix of classes
-drawn = model.sample_images(asked, list(range(COUNT)), batch_size=12) * 2 - 1
+asked = data.test_conditions[chosen[:COUNT]].unbind(1)  # things and styles of held-out pictures: the same mix
+drawn = model.sample_images(asked[0], list(range(COUNT)), style=asked[1], batch_size=12) * 2 - 1
 distances, places = nearest_images(drawn, train)
 agree = checks.use("nearest_distance")(drawn[:2], train[:500])
 assert torch.allclose(agree, nearest_images(drawn[:2], train[:500])[0][:, 0], atol=1e-4)

@@ -91,7 +91,7 @@ def test_the_verdict_names_the_winner_of_time_and_of_memory(tiny, seconds, kept,
 
 
 def test_the_published_pyramid_with_the_same_last_map_is_told_apart():
-    for name, tokens in (("emoji-64", "680 tokens"), ("fashion-28", None)):
+    for name, tokens in (("things-64", "680 tokens"), ("fashion-28", None)):
         settings = SimpleNamespace(config=checkpoints.load_config(name))
         told = compare._of_what(compare.Side("exact", settings, [], [(1.0, 1.0)]), "en")
         assert ("paper's pyramid" in told) == (tokens is not None) and (tokens or name) in told

@@ -113,7 +113,7 @@ def test_the_first_sentence_says_who_wins_as_it_was_recorded(side, near, head_di
 
 def test_sixteen_by_sixteen_is_told_apart_from_the_models_of_the_page():
     words = unescape(cost_tab.show_answer(16, 16))
-    own = 1 + 4 + 9 + 16 + 36 + 81 + 144 + 256  # maps of things-64 and emoji-64
+    own = 1 + 4 + 9 + 16 + 36 + 81 + 144 + 256  # maps of things-64
     assert f"8 maps, not 10: {own} tokens, not 680" in words and "maps, not" not in cost_tab.show_answer(32, 16)
 
 

@@ -146,8 +146,8 @@ def test_visit_with_a_bad_seed_is_told_why_and_keeps_the_picture(visit):
 def test_visit_switches_the_model_with_its_class_seed_and_picture(visit):
     page = visit()
     page.locator("#vm-settings").click()
-    page.locator(".vu-settings select").first.select_option("emoji-32")
-    page.wait_for_function("varMini.run()?.model === 'emoji-32'")
+    page.locator(".vu-settings select").first.select_option("things-32")
+    page.wait_for_function("varMini.run()?.model === 'things-32'")
     run = page.evaluate("varMini.run()")
     assert page.evaluate("varMini.record()") == run["settings"] | {"attention": "exact"}
     assert page.locator(".vu-settings input[type=number]").input_value() == str(run["settings"]["seed"]) == "1"

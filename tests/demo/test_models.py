@@ -21,10 +21,10 @@ def test_models_on_offer(tiny, tmp_path, monkeypatch):
         assert "var_d20" not in models.offered()
         (tmp_path / file).touch()
     assert models.offered().count("var_d20") == 1 and "var_d16" not in models.offered()
-    assert [models.shown(name) for name in ("var_d20", tiny, "emoji-32")] == [
+    assert [models.shown(name) for name in ("var_d20", tiny, "things-32")] == [
         "VAR-d20 (published)",
         "tiny (from a folder)",
-        "emoji-32",
+        "things-32",
     ]
 
 

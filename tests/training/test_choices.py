@@ -1,16 +1,21 @@
 """What decides shapes and settings: the ablations and the choice of sampling settings, on a tiny model and few pictures."""
 
 import csv
+import math
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
+from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
 from var_mini import data
 from var_mini.analysis import sampling_choice
 from var_mini.data import ImageData
 from var_mini.training import ablation
-from var_mini.training.tokenizer import measure_tokenizer
+from var_mini.training.recipes import RECIPES
+
+MEASURED = {"psnr_db": 12.34567, "codebook_used": 0.5}
 
 
 @pytest.fixture
@@ -19,26 +24,47 @@ def pictures(monkeypatch) -> ImageData:
         return torch.randint(256, (count, 1, 12, 12), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
 
     flips = torch.ones(20, dtype=torch.bool)
-    images = ImageData("emoji", ("ant", "bee", "cow"), drawn(20, 0), torch.arange(20) % 3, drawn(9, 1), torch.arange(9) % 3)
+    images = ImageData("animals", ("ant", "bee", "cow"), drawn(20, 0), torch.arange(20) % 3, drawn(9, 1), torch.arange(9) % 3)
     images.flips = flips
     monkeypatch.setattr(data, "load", lambda name: images)
     return images
 
 
-def test_going_on_starts_from_the_given_tokenizer(tiny, tiny_folder, pictures, monkeypatch, tmp_path):
-    monkeypatch.setattr(ablation, "FURTHER", {"same scales": ((1, 2, 3), 8.0), "one left out": ((1, 3), 8.0)})
+@pytest.fixture
+def short(monkeypatch, pictures):
+    """The ablations on the tiny shapes and the few pictures."""
+    recipe = replace(RECIPES["fashion-28"], tokenizer=TINY_TOKENIZER, transformer=TINY_TRANSFORMER)
+    monkeypatch.setattr(ablation, "RECIPES", dict.fromkeys(ablation.PRESETS.values(), recipe))
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(ablation.Variant, "seconds_per_step", lambda self: 1.0)
+
+
+def test_a_variant_differs_in_what_it_is_named_after(short, tiny_folder, monkeypatch, tmp_path):
+    """More weights and a lower loss than a transformer knows nothing of: log V nats a token is what a blind guess costs."""
+    twice = {"as it is": ({}, {}), "twice the depth": ({"depth": 2 * TINY_TRANSFORMER.depth}, {}), "two": ({}, {"batch_size": 2})}
+    monkeypatch.setitem(ablation.VARIANTS, "transformer", twice)
     out = tmp_path / "rows.csv"
-    arguments = ["ablation", "--out", str(out), "--start", str(tiny_folder), "--steps", "3"]
-    monkeypatch.setattr(sys, "argv", arguments)
+    common = ["ablation", "transformer", "--out", str(out), "--seconds", "25", "--tokenizer", str(tiny_folder)]
+    monkeypatch.setattr(sys, "argv", common)
     ablation.main()
     with open(out, newline="") as file:
-        same, fewer = csv.DictReader(file)
-    before = measure_tokenizer(tiny.tokenizer, pictures.test_images)["psnr_db"]
-    assert float(same["psnr_start"]) == pytest.approx(before, abs=0.02)  # weights are stored as float16
-    assert float(same["psnr_test"]) != float(same["psnr_start"]) and (same["tokens"], fewer["tokens"]) == ("14", "10")
+        plain, deep, small = csv.DictReader(file)
+    assert int(deep["parameters"]) > int(plain["parameters"]) == int(small["parameters"])
+    assert plain["steps"] == "25" and plain["images"] == str(25 * RECIPES["fashion-28"].transformer_schedule.batch_size)
+    assert small["images"] == "50"
+    assert float(plain["test_cross_entropy"]) < 1.2 * math.log(TINY_TOKENIZER.vocab_size)
     with pytest.raises(ValueError, match="variant = 'none': must be one of"):
-        ablation.go_on("none", tiny_folder, 3)
+        ablation.run_variant("transformer", "none", 1.0, tiny_folder)
+
+
+def test_a_tokenizers_variant_is_measured_on_unseen_pictures(short, pictures, monkeypatch):
+    seen = []
+    monkeypatch.setattr(ablation, "measure_tokenizer", lambda model, images: (seen.append((model, images)), MEASURED)[1])
+    monkeypatch.setitem(ablation.VARIANTS, "tokenizer", {"one left out": ({"patch_nums": (1, 3)}, {})})
+    row = ablation.run_variant("tokenizer", "one left out", 20.0)
+    [(model, images)] = seen
+    assert images is pictures.test_images and model.pyramid.patch_nums == (1, 3)
+    assert (row["variant"], row["steps"], row["psnr_test"], row["codebook_used"]) == ("one left out", 20, 12.346, 0.5)
 
 
 def test_settings_are_compared_with_training_images(tiny_folder, pictures, monkeypatch, tmp_path):

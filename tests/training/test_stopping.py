@@ -126,10 +126,10 @@ def test_the_output_folder_is_tried_before_anything_is_computed(small, tmp_path,
 
 def test_a_tokenizer_for_other_pictures_is_refused_by_the_name_of_its_option(small, tiny_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stages, "load_data", never)
-    common = ["train", "transformer", "--preset", "emoji-16", "--out", str(tmp_path)]
+    common = ["train", "transformer", "--preset", "things-16", "--out", str(tmp_path)]
     assert main([*common, "--tokenizer", str(tiny_folder)]) == 2
     said = capsys.readouterr().err
-    assert f"tokenizer = '{tiny_folder}': takes pictures of 12 x 12 pixels in grey, but those of data set 'emoji-16'" in said
+    assert f"tokenizer = '{tiny_folder}': takes pictures of 12 x 12 pixels in grey, but those of data set 'things-16'" in said
     assert "16 x 16 pixels in colour" in said and "--data" in said
 
 

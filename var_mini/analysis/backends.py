@@ -73,13 +73,13 @@ def bench_error(model: Model, samples: int = 2000, backends: tuple[str, ...] = B
     data = datasets.load(model.config.data).with_classes(model.config.class_names)
     if data.train_styles is not None:
         raise ValueError(f"data = {data.name!r}: has styles, which a judge tells, not a classifier; see `evaluate`")
-    classifier = load_classifier(data.name, data.kinds)
+    classifier = load_classifier(data.name, data.class_names)
     test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
     real, threshold = classifier.judge(test)[1], memorised_threshold(test, train)
     few = data.test_images[:2000]
     ids, few_labels = tokenize_images(model.tokenizer, few), data.test_conditions[: len(few)]
     qkv = collect_qkv(model, ids[:calibration_images], few_labels[:calibration_images])
-    wanted = data.kind_of(torch.tensor([i % model.transformer.config.num_classes for i in range(samples)]))
+    wanted = torch.arange(samples) % model.transformer.config.num_classes
     reference, result = None, {}
     for name in [name for name in backends if name not in left_out]:
         print(f"bench error: {name}", file=sys.stderr, flush=True)

@@ -21,15 +21,10 @@ from .distances import memorised_share, memorised_threshold, near_copy_share, re
 from .evaluation_pairs import GUIDANCE, GUIDANCE_SAMPLES, evaluate_pairs
 
 
-def labels_in_turn(classes: int, count: int) -> torch.Tensor:
-    """Every class equally often, as a visitor may ask for them."""
-    return torch.arange(count) % classes
-
-
 def labels_as_in(labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
     """`count` labels of which each is as frequent as among `labels` (N,); in turn where all are equally frequent."""
     if len(labels.bincount(minlength=classes).unique()) == 1:
-        return labels_in_turn(classes, count)
+        return torch.arange(count) % classes
     return labels.sort().values[torch.arange(count) * len(labels) // count]
 
 
@@ -38,22 +33,13 @@ def judge_drawn(
 ) -> tuple[dict, torch.Tensor]:
     """Draws `count` images (seed i) and measures them: (figures, the images in [-1, 1]). `real` are features of real images.
 
-    `class_accuracy` is over classes in turn. Everything else is of images whose classes are as frequent as among the test
-    images, and so is their accuracy, `class_accuracy_as_data`; where all classes are equally frequent they are the same images.
+    Their classes are as frequent as among the test images.
     """
-
-    def drawn(labels):
-        images = model.sample_images(labels.tolist(), list(range(count)), sampling) * 2 - 1
-        predicted, features = classifier.judge(images)
-        return images, features, _share(predicted == data.kind_of(labels))
-
-    classes = len(data.class_names)
-    in_turn, as_data = labels_in_turn(classes, count), labels_as_in(data.test_labels, classes, count)
-    first = drawn(in_turn)
-    images, features, accuracy = first if torch.equal(in_turn, as_data) else drawn(as_data)
+    labels = labels_as_in(data.test_labels, len(data.class_names), count)
+    images = model.sample_images(labels.tolist(), list(range(count)), sampling) * 2 - 1
+    predicted, features = classifier.judge(images)
     figures = {
-        "class_accuracy": first[2],
-        "class_accuracy_as_data": accuracy,
+        "class_accuracy": _share(predicted == labels),
         "frechet_samples": relative_frechet(features, real),
         "near_copy_share": near_copy_share(images, datasets.to_unit(data.train_images)),
         "samples": count,
@@ -70,13 +56,13 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     data = datasets.load(model.config.data).with_classes(model.config.class_names)
     if data.train_styles is not None:
         return evaluate_pairs(model, data, min(samples, len(data.train_images)))
-    classifier = load_classifier(data.name, data.kinds)
+    classifier = load_classifier(data.name, data.class_names)
     result = measure_tokenizer(model.tokenizer, data.test_images)
     ids = tokenize_images(model.tokenizer, data.test_images)
     result |= cross_entropy(model.transformer, model.tokenizer.quantize, ids, data.test_labels)
     test, train = datasets.to_unit(data.test_images), datasets.to_unit(data.train_images)
     predicted, real = classifier.judge(test)
-    result["classifier_real_accuracy"] = _share(predicted == data.kind_of(data.test_labels))
+    result["classifier_real_accuracy"] = _share(predicted == data.test_labels)
     figures, images = judge_drawn(model, data, classifier, real, samples)
     result |= figures
     with torch.inference_mode():
@@ -88,7 +74,7 @@ def evaluate(model: Model, samples: int = 2000) -> dict:
     result["memorised_share"] = memorised_share(images, train, memorised_threshold(test, train))
     result["near_copy_share_heldout"] = near_copy_share(test, train)
     result["by_guidance"] = by_guidance(model, data, classifier, real, min(samples, GUIDANCE_SAMPLES))
-    result["classes"], result["kinds"] = len(data.class_names), len(data.kinds)
+    result["classes"] = len(data.class_names)
     result["sampling"] = asdict(model.config.sampling)
     return result
 

@@ -48,7 +48,7 @@ def measure_settings(name: str, count: int) -> list[dict]:
 
 
 def _by_classifier(model: Model, data: ImageData, count: int) -> Callable[[Sampling], dict]:
-    classifier = load_classifier(data.name, data.kinds)
+    classifier = load_classifier(data.name, data.class_names)
     _, real = classifier.judge(datasets.to_unit(data.train_images))
     return lambda sampling: judge_drawn(model, data, classifier, real, count, sampling)[0]
 

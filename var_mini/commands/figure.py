@@ -20,7 +20,7 @@ def add(commands) -> None:
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
     p.add_argument("--classes", default="7,8,3", help="classes by name or number, with commas, where a figure has classes")
-    p.add_argument("--style", help="of drawing and nearest, where the model has styles (default: any)")
+    p.add_argument("--style", help="of drawing, nearest and ladder, where the model has styles (default: any)")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
     p.set_defaults(run=run)
 
@@ -44,7 +44,7 @@ def run(options) -> None:
 
         models = [checkpoints.load(name) for name in LADDER]
         label = _classes(options.classes, models[0])[0]
-        figures.ladder(models, label, [options.seed, options.seed + 1]).savefig(options.out)
+        figures.ladder(models, label, [options.seed, options.seed + 1], options.style).savefig(options.out)
         return
     if options.what in ("styles", "heldout"):
         from .. import data

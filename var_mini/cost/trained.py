@@ -7,7 +7,7 @@ import statistics
 from .. import checkpoints, validate
 from ..model import Model
 
-LADDER = ("emoji-16", "emoji-32", "emoji-64")
+LADDER = ("things-16", "things-32", "things-64")
 BACKENDS = ("exact", "poly-2", "landmark-32")
 
 

@@ -1,4 +1,4 @@
-"""Data sets: Fashion-MNIST, things and emoji by name, and a folder of anybody's pictures. All end as uint8 arrays in memory."""
+"""Data sets: Fashion-MNIST and things by name, and a folder of anybody's pictures. All end as uint8 arrays in memory."""
 
 from .fashion import FASHION_FOLDER
 from .folder import load_folder

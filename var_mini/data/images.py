@@ -45,15 +45,6 @@ class ImageData:
     def channels(self) -> int:
         return self.train_images.shape[1]
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What an independent classifier tells apart: the groups of classes, or the classes where there are no groups."""
-        return tuple(dict.fromkeys(self.class_groups)) or self.class_names
-
-    def kind_of(self, labels: torch.Tensor) -> torch.Tensor:
-        """Class labels (N,) -> indices into `kinds`."""
-        return torch.tensor([self.kinds.index(name) for name in self.class_groups or self.class_names])[labels]
-
     def report(self) -> str:
         """What was read, held out and skipped, in lines for whoever gave the pictures."""
         train, test, classes = len(self.train_images), len(self.test_images), len(self.class_names)

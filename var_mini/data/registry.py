@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from .. import validate
-from .emoji import load_emoji
 from .fashion import load_fashion_mnist
 from .images import ImageData
 from .things import load_things
@@ -15,9 +14,6 @@ REGISTRY = {
     "things": partial(load_things, 64),
     "things-32": partial(load_things, 32),
     "things-16": partial(load_things, 16),
-    "emoji": partial(load_emoji, 64),
-    "emoji-32": partial(load_emoji, 32),
-    "emoji-16": partial(load_emoji, 16),
 }
 
 

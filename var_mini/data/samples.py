@@ -1,6 +1,6 @@
 """A few held-out pictures of each data set, small enough to ship, so that there is something to take apart without the data.
 
-    python -m var_mini.data.samples fashion-mnist emoji
+    python -m var_mini.data.samples fashion-mnist things
 
 writes assets/samples/NAME/*.png: the first test picture of each class, or of as many classes as are wanted.
 """

@@ -27,7 +27,7 @@ from .timing import fitting
 BATCHES = (64, 256, 1024)
 COMPILING = 45.0  # seconds that torch.compile may take before a first step
 STEPS = 8  # timed, after some that warm up
-PRESETS = ("things-64", "emoji-64", "fashion-28")  # whose shapes are measured, as far as there are such presets
+PRESETS = ("things-64", "fashion-28")  # whose shapes are measured, as far as there are such presets
 TRAINED = ("things-64", "fashion-28")  # the first of them whose pictures are at hand is trained
 TRAIN_BATCH = 256
 

@@ -19,7 +19,6 @@ from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
 from ..files import atomic_write, read_json
-from .augment import augment
 from .loop import Trainer, digest
 from .memory import reuse_memory
 from .schedule import Schedule
@@ -57,7 +56,7 @@ class Classifier(nn.Module):
 
 
 class ClassifierObjective(nn.Module):
-    """(step, images, kinds) -> (loss, metrics); images are shifted by up to two pixels."""
+    """(step, images, labels) -> (loss, metrics); images are shifted by up to two pixels."""
 
     def __init__(self, model: Classifier):
         super().__init__()
@@ -74,40 +73,34 @@ class ClassifierObjective(nn.Module):
 
 
 def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_size: int = 128) -> float:
-    """Trains a classifier of the kinds in `data` and writes it to the folder `out`. Returns its accuracy on the test images.
-
-    Where the data set says which pictures may be mirrored, it is small, and the training pictures are augmented.
-    """
+    """Trains a classifier of the classes in `data` and writes it to the folder `out`. Returns its accuracy on the test images."""
     reuse_memory()
     torch.manual_seed(0)
-    model = Classifier(data.channels, len(data.kinds))
+    model = Classifier(data.channels, len(data.class_names))
     schedule = Schedule(steps=steps, batch_size=batch_size, lr=2e-3, weight_decay=0.02, ema=0.0)
     trainer = Trainer(ClassifierObjective(model), schedule, Path(out) / "training", identity=digest(data.train_images))
-    kinds, test_kinds = data.kind_of(data.train_labels), data.kind_of(data.test_labels)
 
-    def batch(indices, generator):
-        images = data.train_images[indices]
-        shown = to_unit(images) if data.flips is None else augment(images, generator, data.flips[indices])
-        return [shown, kinds[indices]]
+    def batch(indices, _):
+        return [to_unit(data.train_images[indices]), data.train_labels[indices]]
 
     def validation(_):
         predicted, _ = model.judge(to_unit(data.test_images))
-        return {"test_accuracy": (predicted == test_kinds).float().mean().item()}
+        return {"test_accuracy": (predicted == data.test_labels).float().mean().item()}
 
     trainer.run(len(data.train_images), batch, 1000, validation)
     with atomic_write(Path(out) / WEIGHTS) as path:
         save_file({n: t.half() if t.is_floating_point() else t for n, t in model.cpu().state_dict().items()}, path)
-    config = {"channels": data.channels, "data": data.name, "kinds": list(data.kinds)}
+    config = {"channels": data.channels, "data": data.name, "class_names": list(data.class_names)}
     with atomic_write(Path(out) / CONFIG) as path:
         path.write_text(json.dumps(config, indent=1) + "\n")
     shutil.copy(trainer.out / "log.csv", Path(out) / "log.csv")
     return validation(model)["test_accuracy"]
 
 
-def load_classifier(data_name: str, kinds: tuple[str, ...] = ()) -> Classifier:
-    """The shipped classifier of a data set; with `kinds` it answers in their order instead of its own.
+def load_classifier(data_name: str, class_names: tuple[str, ...] = ()) -> Classifier:
+    """The shipped classifier of a data set; with `class_names` it answers in their order instead of its own.
 
-    Raises ValueError where there is none, or for other kinds; the message says how to train it.
+    Raises ValueError where there is none, or for other classes; the message says how to train it.
     """
     folder = ASSETS / "classifiers" / data_name
     train = f"python -m var_mini train classifier --data {data_name}"
@@ -116,12 +109,14 @@ def load_classifier(data_name: str, kinds: tuple[str, ...] = ()) -> Classifier:
     try:
         config = read_json(folder / CONFIG)
         state = load_file(folder / WEIGHTS)
-        own = config["kinds"]
-        if kinds and sorted(own) != sorted(kinds):
-            raise ValueError(f"it tells {validate.shown(own)} apart, the data set {validate.shown(kinds)}; make another: {train}")
+        own = config["class_names"]
+        if class_names and sorted(own) != sorted(class_names):
+            raise ValueError(
+                f"it tells {validate.shown(own)} apart, the data set {validate.shown(class_names)}; make another: {train}"
+            )
         model = Classifier(config["channels"], len(own))
         state = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
-        order = torch.tensor([own.index(kind) for kind in kinds or own])  # by name: another list may order them otherwise
+        order = torch.tensor([own.index(name) for name in class_names or own])  # by name: another list may order them otherwise
         for name in ("head.weight", "head.bias"):
             state[name] = state[name][order]
         model.load_state_dict(state)

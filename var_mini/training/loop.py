@@ -26,7 +26,7 @@ from .. import validate
 from ..files import atomic_write
 from .memory import to_device
 from .muon import Muon, cpu_has
-from .schedule import Schedule, batch_indices, drawn_indices
+from .schedule import Schedule, batch_indices
 from .stopping import Noted, Stopped, noted_signals
 
 SAVE_SECONDS = 120.0
@@ -196,7 +196,6 @@ class Trainer:
         validate_every: int = 0,
         validation=None,
         stop_at: int | None = None,
-        weights: torch.Tensor | None = None,
         minutes: float | None = None,
     ) -> bool:
         """Trains to the end of the schedule, to step `stop_at`, or for so many minutes; returns whether the schedule has ended.
@@ -204,8 +203,7 @@ class Trainer:
         `batch(indices, generator)` returns the tensors of the examples `indices` out of `count`; what it draws from the
         generator depends on seed, step and process alone. On a GPU the examples should lie there, too (see `take`): then a step
         never waits for its result, and numbers are read every `log_every` steps. `validation(model) -> dict` runs with EMA
-        weights every `validate_every` steps and at the end; its numbers go into the log. Examples are seen equally often, or in
-        proportion to `weights`, (count,).
+        weights every `validate_every` steps and at the end; its numbers go into the log.
 
         Ctrl-C and SIGTERM end it after the running step, saved, with `Stopped`. A save that fails is tried again with the
         next one; the last one raises OSError that says what is lost.
@@ -219,7 +217,7 @@ class Trainer:
         last = min(s.steps, stop_at) if stop_at is not None else s.steps
         with noted_signals() as noted:
             try:
-                self._steps(last, count, batch, validate_every, validation, weights, minutes, noted)
+                self._steps(last, count, batch, validate_every, validation, minutes, noted)
                 self._last_save()
             except KeyboardInterrupt:
                 raise Stopped(f"stopped at once in step {self.step + 1} of {s.steps}; {self._kept()}", signal.SIGINT) from None
@@ -228,7 +226,7 @@ class Trainer:
             raise Stopped(text, noted.number)
         return self.step == s.steps
 
-    def _steps(self, last: int, count: int, batch, validate_every: int, validation, weights, minutes, noted: Noted) -> None:
+    def _steps(self, last: int, count: int, batch, validate_every: int, validation, minutes, noted: Noted) -> None:
         s, acc = self.schedule, self.accelerator
         before, started = self.seconds, time.monotonic()
         saved = started
@@ -236,11 +234,7 @@ class Trainer:
         until = started + 60 * minutes if minutes is not None else math.inf
         while self.step < last and not self._ending(noted, until):
             size = s.batch_at(self.step)
-            if weights is None:
-                chosen = batch_indices(self.step, count, size, s.seed)
-            else:
-                chosen = drawn_indices(self.step, weights, size, s.seed)
-            mine = chosen[acc.process_index :: acc.num_processes]
+            mine = batch_indices(self.step, count, size, s.seed)[acc.process_index :: acc.num_processes]
             generator = torch.Generator().manual_seed((s.seed * 1_000_003 + self.step) * 1024 + acc.process_index)
             metrics = self._update([to_device(part, acc.device) for part in batch(mine, generator)])
             self.step += 1

@@ -27,7 +27,6 @@ class Recipe:
     augmented: bool = False  # whether stage one sees changed pictures (see augment.py)
     views: int = 1  # how many versions of each picture stage two learns; all but the first are changed ones
     coarse_scales: int = 1  # the early steps (see Schedule) of stage two train so many coarsest scales alone
-    balance: float = 0.0  # stage two sees a class of n pictures in proportion to n^(1 - balance)
     validate_every: int = 1000
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -102,7 +101,7 @@ THINGS_32 = replace(
     tokenizer=replace(THINGS_TOKENIZER, patch_nums=(1, 2, 3, 4, 6, 8), vocab_size=2048, channels=64),
     transformer=replace(THINGS.transformer, width=144, depth=6),
     tokenizer_schedule=replace(THINGS.tokenizer_schedule, steps=3_000),
-    transformer_schedule=Schedule(steps=6_000, batch_size=32, lr=1e-3, muon_lr=0.02, ema=0.998),
+    transformer_schedule=Schedule(steps=4_500, batch_size=32, lr=1e-3, muon_lr=0.02, ema=0.998),
     coarse_scales=1,
     decoder_schedule=None,
     data="things-32",

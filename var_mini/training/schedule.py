@@ -84,9 +84,3 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Te
 def _order(count: int, seed: int) -> torch.Tensor:
     """One epoch's permutation, which takes longer to draw than a whole step on a GPU."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-
-
-def drawn_indices(step: int, weights: torch.Tensor, batch_size: int, seed: int) -> torch.Tensor:
-    """Which images step `step` sees where some are to be seen more often than others: drawn in proportion to `weights` (N,)."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    return torch.multinomial(weights, min(batch_size, len(weights)), replacement=True, generator=generator)

@@ -75,11 +75,6 @@ def _announce(stage: str, model: torch.nn.Module) -> None:
     print(f"{stage}: {size:,} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
 
 
-def class_weights(labels: torch.Tensor, balance: float) -> torch.Tensor:
-    """How often to see each picture, labels (N,) -> float (N,): n^-balance for one of a class of n."""
-    return labels.bincount()[labels].float().pow(-balance)
-
-
 def train_tokenizer(
     preset: str | None,
     out: Path | str,
@@ -227,7 +222,7 @@ def train_transformer(
     if compiled:
         model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    how = (alternate, recipe.views, recipe.coarse_scales, recipe.balance)
+    how = (alternate, recipe.views, recipe.coarse_scales)
     weights += _first_weights(model, start)
     identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
@@ -248,7 +243,6 @@ def train_transformer(
             result[f"test_cross_entropy{suffix}"] = measured["cross_entropy"]
         return result
 
-    seen = class_weights(images.train_labels.repeat(recipe.views), recipe.balance) if recipe.balance else None
     conditions = torch.cat([images.train_conditions] * recipe.views).to(trainer.accelerator.device)
     ids = ids.to(trainer.accelerator.device)
 
@@ -256,7 +250,7 @@ def train_transformer(
         return [take(ids, indices), take(conditions, indices)]
 
     checks = validation if measured else None
-    ended = trainer.run(len(ids), batch, recipe.validate_every, checks, weights=seen, minutes=minutes)
+    ended = trainer.run(len(ids), batch, recipe.validate_every, checks, minutes=minutes)
     name = (preset or checkpoints.load_config(start).name) if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
     config = ModelConfig(name, recipe.tokenizer, t, *names)

@@ -101,7 +101,9 @@ def toggle(model, labels: list[int], seed: int, attentions: tuple[str, ...] = TO
     return figure
 
 
-def ladder(models: list, label: int, seeds: list[int], attentions: tuple[str, ...] = ("exact", "landmark-32")) -> Figure:
+def ladder(
+    models: list, label: int, seeds: list[int], style=None, attentions: tuple[str, ...] = ("exact", "landmark-32")
+) -> Figure:
     """One class drawn by models of growing resolution: a column per model and seed, a row per attention back end."""
     columns = len(models) * len(seeds)
     figure = Figure(figsize=(1.45 * columns + 0.6, 1.6 * len(attentions) + 0.5), dpi=110, layout="constrained")
@@ -109,7 +111,7 @@ def ladder(models: list, label: int, seeds: list[int], attentions: tuple[str, ..
     for i, model in enumerate(models):
         size, tokens = model.config.tokenizer.image_size, model.config.pyramid.tokens
         for row, attention in enumerate(attentions):
-            images = model.sample_images([label] * len(seeds), seeds, attention=attention)
+            images = model.sample_images([label] * len(seeds), seeds, attention=attention, style=style)
             for j, image in enumerate(images):
                 show(axes[row, i * len(seeds) + j], image)
         for j, seed in enumerate(seeds):

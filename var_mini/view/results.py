@@ -29,23 +29,6 @@ SPEED = (
 MEMORY = ("state_bytes", "reserve_bytes", "peak_bytes")
 
 FASHION = ("fashion-28", "fashion-28-bounded")
-EMOJI = ("emoji-64",)  # the smaller ones stand in the table of the resolution ladder
-
-# of the emoji models: targets of emoji-64
-EMOJI_QUALITY = (
-    ("PSNR of 300 held-out images", "psnr_db", "{:.2f} dB", "≥ 28.0 dB"),
-    ("codebook", "codebook_used", "{:.2%}", "≥ 95 %"),
-    ("cross-entropy of held-out images, nats per token", "cross_entropy", "{:.3f}", ""),
-    ("group of drawn images (nine groups), classes as in the data", "class_accuracy_as_data", "{:.1%}", "≥ 85 %"),
-    ("the same, all 99 classes equally often", "class_accuracy", "{:.1%}", "≥ 85 %"),
-    ("the same CNN on held-out images", "classifier_real_accuracy", "{:.1%}", ""),
-    ("Frechet distance, drawn images", "frechet_samples", "{:.4f}", ""),
-    ("Frechet distance, reconstructions", "frechet_reconstructions", "{:.4f}", ""),
-    ("Frechet distance, real training images", "frechet_train", "{:.4f}", ""),
-    ("near copies among drawn images", "near_copy_share", "{:.1%}", ""),
-    ("near copies among held-out images", "near_copy_share_heldout", "{:.1%}", ""),
-)
-
 
 # of a model of things and styles: label, key of drawn pictures, key of real held-out pictures, target
 THINGS = (
@@ -55,15 +38,14 @@ THINGS = (
     ("the style is right, trained pairs", "style_accuracy", "real_style_accuracy", "≥ 90 %"),
     ("near copies of training pictures", "near_copy_share", "near_copy_share_real", ""),
 )
-EMOJI_SPEED = tuple((label, key, form, "") for label, key, form, _ in SPEED)
 
 
-def table(folder: Path | str, models: tuple[str, ...], rows: tuple = QUALITY, times: tuple = SPEED) -> str:
+def table(folder: Path | str, models: tuple[str, ...]) -> str:
     """A Markdown table of quality and speed from `evaluate-NAME.json` and `generate-NAME.json` in `folder`."""
     quality = [_stored(folder, f"evaluate-{name}") for name in models]
     speed = [_stored(folder, f"generate-{name}") for name in models]
     lines = ["| | " + " | ".join(f"`{name}`" for name in models) + " | target |", "| --- |" + " --- |" * (len(models) + 1)]
-    for shown, results, factor in ((rows, quality, 1), (times, speed, 1000)):
+    for shown, results, factor in ((QUALITY, quality, 1), (SPEED, speed, 1000)):
         for label, key, form, target in shown:
             scale = factor if key.startswith("seconds") else 1
             values = " | ".join(form.format(result[key] * scale) for result in results)
@@ -106,18 +88,6 @@ def error_table(folder: Path | str, model: str) -> str:
         numbers = f"{b['median_error_last_scale']:.2g} | {b['max_error']:.2g} | {b['token_agreement']:.0%}"
         drawn = f"{b['class_accuracy']:.1%} | {b['frechet_samples']:.4f} | {b['fallback_share']:.2%}"
         lines.append(f"| `{name}` | {numbers} | {drawn} |")
-    return "\n".join(lines)
-
-
-def guidance_table(folder: Path | str, model: str) -> str:
-    """Accuracy, Frechet distance and near copies at each guidance setting, from `evaluate-NAME.json`."""
-    lines = [
-        "| guidance | group accuracy, classes as in the data | classes equally often | Frechet distance | near copies |",
-        "| --- |" + " --- |" * 4,
-    ]
-    for row in _stored(folder, f"evaluate-{model}")["by_guidance"]:
-        accuracies = f"{row['class_accuracy_as_data']:.1%} | {row['class_accuracy']:.1%}"
-        lines.append(f"| {row['guidance']:g} | {accuracies} | {row['frechet_samples']:.4f} | {row['near_copy_share']:.1%} |")
     return "\n".join(lines)
 
 
@@ -245,11 +215,20 @@ def live_table(folder: Path | str) -> str:
 
 def all_tables(folder: Path | str) -> list[str]:
     """Every table of the docs and of assets/results/README.md."""
-    emoji = [table(folder, EMOJI, EMOJI_QUALITY, EMOJI_SPEED), guidance_table(folder, EMOJI[0]), ladder_table(folder)]
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
-    return [table(folder, FASHION), things_table(folder), *emoji, *errors, *scaling, memory, raster, peers, live_table(folder)]
+    return [
+        table(folder, FASHION),
+        things_table(folder),
+        ladder_table(folder),
+        *errors,
+        *scaling,
+        memory,
+        raster,
+        peers,
+        live_table(folder),
+    ]
 
 
 def _stored(folder: Path | str, name: str) -> dict:
