@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def ladder_table(folder: Path | str) -> str:
         cells = [f"`{row['model']}`", f"{row['side']}×{row['side']}", f"{row['tokens']:,}", f"{row['parameters'] / 1e6:.1f} M"]  # noqa: RUF001
         cells += [f"`{row['attention']}`", _milliseconds(row["seconds"]), f"{row['attention_share']:.0%}"]
         lines.append("| " + " | ".join([*cells, f"{row['state_bytes'] / 1000:,.0f} kB"]) + " |")
+    return "\n".join(lines)
+
+
+def ablation_table(folder: Path | str, stage: str) -> str:
+    """Short runs of equal time that differ in one thing, from `ablation-things-STAGE.csv`."""
+    measure, form = {"tokenizer": ("psnr_test", "{:.2f} dB"), "transformer": ("test_cross_entropy", "{:.3f} nats")}[stage]
+    with open(Path(folder) / f"ablation-things-{stage}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"| {stage} | parameters | steps | pictures | seconds | held-out pairs |", "| --- |" + " --- |" * 5]
+    for row in rows:
+        cells = [f"{float(row['parameters']) / 1e6:.2f} M", *(f"{float(row[key]):,.0f}" for key in ("steps", "images", "seconds"))]
+        lines.append("| " + " | ".join([row["variant"], *cells, form.format(float(row[measure]))]) + " |")
     return "\n".join(lines)
 
 
