@@ -112,7 +112,8 @@ def ablation_table(folder: Path | str, stage: str) -> str:
         rows = list(csv.DictReader(file))
     lines = [f"| {stage} | parameters | steps | pictures | seconds | held-out pairs |", "| --- |" + " --- |" * 5]
     for row in rows:
-        cells = [f"{float(row['parameters']) / 1e6:.2f} M", *(f"{float(row[key]):,.0f}" for key in ("steps", "images", "seconds"))]
+        cells = [f"{int(row['parameters']) / 1e6:.2f} M", f"{int(row['steps']):,}", f"{int(row['images']):,}"]
+        cells.append(f"{float(row['seconds']):.0f}")
         lines.append("| " + " | ".join([row["variant"], *cells, form.format(float(row[measure]))]) + " |")
     return "\n".join(lines)
 
@@ -231,17 +232,12 @@ def all_tables(folder: Path | str) -> list[str]:
     scaling = [scaling_table(folder, what, d) for what in ("attention", "transformer") for d in (8, 16)]
     errors = [error_table(folder, name) for name in ("fashion-28-bounded", "fashion-28")]
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
-    return [
-        table(folder, FASHION),
+    things = [
         things_table(folder),
         ladder_table(folder),
-        *errors,
-        *scaling,
-        memory,
-        raster,
-        peers,
-        live_table(folder),
+        *(ablation_table(folder, stage) for stage in ("tokenizer", "transformer")),
     ]
+    return [table(folder, FASHION), *things, *errors, *scaling, memory, raster, peers, live_table(folder)]
 
 
 def _stored(folder: Path | str, name: str) -> dict:
