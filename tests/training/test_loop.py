@@ -14,7 +14,7 @@ from var_mini.model import Model
 from var_mini.tokenizer import quantizer
 from var_mini.training import tokenizer as stage
 from var_mini.training.loop import Trainer
-from var_mini.training.schedule import Schedule, batch_indices, drawn_indices
+from var_mini.training.schedule import Schedule, batch_indices
 from var_mini.training.tokenizer import TokenizerObjective
 from var_mini.training.transformer import TransformerObjective, tokenize_images
 
@@ -181,14 +181,6 @@ def test_every_epoch_is_a_permutation():
     assert not torch.equal(seen, again)
     assert torch.equal(batch_indices(4, 10, 3, seed=1), again[3:6])
     assert len(batch_indices(0, 5, 64, seed=0)) == 5  # fewer pictures than a batch
-
-
-def test_some_examples_are_drawn_more_often():
-    weights = torch.tensor([1.0, 0.0, 3.0])
-    drawn = torch.cat([drawn_indices(t, weights, 3, seed=0) for t in range(2000)])
-    counts = drawn.bincount(minlength=3) / len(drawn)
-    assert counts.tolist() == pytest.approx([0.25, 0, 0.75], abs=0.03)  # five standard deviations of 6,000 draws
-    assert torch.equal(drawn_indices(7, weights, 3, seed=0), drawn[21:24])
 
 
 def test_early_steps_take_batches_of_their_own(images, tmp_path):

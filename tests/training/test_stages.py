@@ -200,12 +200,6 @@ def test_early_steps_train_the_coarsest_scales_alone(tiny):
         TransformerObjective(tiny.transformer, tiny.tokenizer.quantize, coarse_scales=4)
 
 
-def test_classes_are_balanced_by_the_stated_power():
-    labels = torch.tensor([0, 1, 1, 1, 1])
-    assert stages.class_weights(labels, 0.5).tolist() == pytest.approx([1, 0.5, 0.5, 0.5, 0.5])
-    assert stages.class_weights(labels, 1.0)[labels == 1].sum() == pytest.approx(1)
-
-
 def test_a_run_may_start_from_another_models_weights(small_recipe, pictures, tmp_path, monkeypatch, capsys):
     common = ["--preset", "small", "--data", str(pictures), "--precision", "no"]
     for stage in ("tokenizer", "transformer"):
