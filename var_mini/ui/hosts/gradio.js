@@ -4,6 +4,7 @@ import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { title, wordsOf } from '../lib/format.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
+import { mountExplorer } from '../views/Explorer.js';
 import { mount } from '../views/First.js';
 import { mountHead } from '../views/Head.js';
 import { mountLimits } from '../views/Limits.js';
@@ -36,6 +37,8 @@ function languages(code) {
 
 const sheets = (model, style, kind) => new URL(`data/${kind}.webp?model=${encodeURIComponent(model.name)}&style=${style ?? 0}`, base).href;
 
+const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+
 const recordOf = ({ model, settings }, low) => toRecord(low ? { ...settings, attention: lowRank(model, settings) } : settings);
 
 // Marks results further down that are of other settings than the first screen has now. `renewed` is told that one was replaced.
@@ -65,7 +68,6 @@ function createJudge(store, text) {
 // the page is there, though its first run may still be drawn
 const made = (async () => {
   const [{ model, models, chapters: names, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
-  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
   let asked = null, problem = '';
@@ -109,6 +111,20 @@ export async function chapter(element, props, tell) {
 // the way on at a chapter's end
 export async function foot(element, name) {
   mountFoot(element.querySelector('.vu'), { id: name, all: (await made).first.all, language });
+}
+
+// what makes an explorer, for a chapter's own script
+export async function explorers() {
+  const { all } = (await made).first;
+  return (root, options) => mountExplorer(root, { all, language, calm, ...options });
+}
+
+// a component that is an explorer: its value is the run
+export async function explore(element, props, watch) {
+  const mounted = await explorers(), root = element.querySelector('.vx'), show = () => root.explorer.show(props.value);
+  root.explorer = mounted(root, { engine: { attention: engine.attention, code: engine.code, blocks: engine.blocks } });
+  watch('value', show);
+  show();
 }
 
 // the chapter with the numbers of the run
