@@ -14,7 +14,7 @@ from var_mini import validate
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
-from . import chapter, cost_answer, cost_ladder, cost_view, fold, wording
+from . import chapter, charts, cost_answer, cost_ladder, cost_view, fold, wording
 from .errors import message, readable
 
 SECONDS = 20.0  # of one measurement: others wait for the worker
@@ -227,7 +227,7 @@ def build_tab(default_model: str) -> None:
     with gr.Column(elem_id="vm-cost"):
         chapter.head("cost", default_model)
         side = gr.Slider(*FINAL_SIDES, FINAL_SIDE, step=1, label=t("cost_final_side"), info=t("cost_final_side_info"))
-        part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP}
+        part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP + charts.DRAW}
         answered = gr.HTML(elem_id="vm-cost-answer", **part)
 
         gr.Markdown(f"### {t('cost_measured')}")

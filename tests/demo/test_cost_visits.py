@@ -39,11 +39,11 @@ def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
     page.locator("#vm-cost-measure").focus()
     page.keyboard.press("Enter")
     status_starts(page, "Done: 8 of 8")
-    assert page.locator("#vm-cost-measured .vg-ring").count() == 8
+    assert page.locator("#vm-cost-measured .vu-ring").count() == 8
     assert page.locator(".vm-cost-status progress").evaluate("e => e.value / e.max") == 1
     assert "up to 329 tokens" in page.locator("#vm-cost-measured").inner_text()
     page.get_by_label("token by token against scale by scale").check()
-    page.wait_for_function("!document.querySelector('#vm-cost-measured .vg-ring')")
+    page.wait_for_function("!document.querySelector('#vm-cost-measured .vu-ring')")
     assert page.get_by_label(EN["cost_raster"], exact=True).is_checked()
     page.locator("#vm-cost input[type=number]").first.fill("64")
     page.keyboard.press("Tab")

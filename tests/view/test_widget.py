@@ -90,7 +90,8 @@ def test_a_new_seed_is_drawn_scale_by_scale_and_becomes_the_widget_s_run(widget,
 @pytest.mark.parametrize(
     "content",
     [
-        None, [], "row", {}, {"kind": "row"}, {"kind": ["code"]}, {"kind": "__class__"}, {"kind": "attention"}, {"kind": "code", "code": 99},
+        None, [], "row", {}, {"kind": "row"}, {"kind": ["code"]}, {"kind": "__class__"},
+        {"kind": "attention"}, {"kind": "code", "code": 99},
         {"kind": "code"}, {"kind": "draw"}, {"kind": "draw", "settings": {"label": 1}}, {"kind": "draw", "settings": []},
     ],
 )  # fmt: skip
@@ -102,7 +103,8 @@ def test_a_foreign_question_is_answered_with_an_error(tiny, content):
 @pytest.mark.parametrize(
     "change",
     [
-        {"scale": 9}, {"scale": 0, "token": 1}, {"scale": True}, {"scale": float("nan")}, {"scale": "2"}, {"layer": 2}, {"head": None},
+        {"scale": 9}, {"scale": 0, "token": 1}, {"scale": True}, {"scale": float("nan")}, {"scale": "2"},
+        {"layer": 2}, {"head": None},
         {"ids": None}, {"ids": [[0]]}, {"ids": [[0], [0] * 4, [99] * 9]}, {"settings": None}, {"settings": {"label": [1, 2]}},
     ],
 )  # fmt: skip

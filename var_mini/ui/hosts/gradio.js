@@ -11,6 +11,7 @@ import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
 import { mountFoot, mountStory } from '../views/Story.js';
 import * as chapters from './chapters.js';
+import { drawCharts } from './charts.js';
 
 const base = new URL('../', import.meta.url);
 const engine = gradioEngine(base);
@@ -126,6 +127,9 @@ export async function explore(element, props, watch) {
   watch('value', show);
   show();
 }
+
+// charts in what the server writes into a component
+export { drawCharts as charts };
 
 // the chapter with the numbers of the run
 export async function numbers(element) {
