@@ -1,4 +1,4 @@
-"""The component that links the front end (var_mini/ui) with this server: its draws, and its questions about runs and limits.
+"""The component that links the front end (var_mini/ui) with this server: its draws, and its questions about runs.
 
 A draw is an event, {number, settings}, that waits in the page's queue; the component's value then is {number, run} with ever
 more scales, or {number, error}. Everything else that the browser asks is a server function, which passes the gate.
@@ -7,23 +7,22 @@ more scales, or {number, error}. Everything else that the browser asks is a serv
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import partial
 
 import gradio as gr
 
 from var_mini import validate
 from var_mini.generation import Trace
-from var_mini.theory import sliders
 from var_mini.view import questions
 from var_mini.view.payload import payload
 
-from . import explorer, front, gate, guard, models, runs, tokenize_tab, wording
+from . import explorer, gate, guard, models, runs, scripts, tokenize_tab, wording
 from .errors import message, readable
 from .events import event_field
 
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 # the names of the events must stand here in quotes, or the component does not know them
-SCRIPT = front.MODULE + ".then((host) => host.connect({ props, trigger, watch, server, events: ['draw', 'stop'] }));"
+SCRIPT = scripts.MODULE + ".then((host) => host.connect({ props, trigger, watch, server, events: ['draw', 'stop'] }));"
 # a draw that the queue refuses ends without a value
 FAILED = "() => { window.varMini?.failed(); }"
 
@@ -81,33 +80,13 @@ def code(query) -> dict:
         return {"error": message(error)}
 
 
-# -- an experiment of the chapter on limits ------------------------------------------------------------------------------------
-
-
-def experiment(query) -> dict:
-    """One of the experiments with a slider, {name, value} -> what `sliders.run` gives, which names its keys; or {error}."""
-    try:
-        if not isinstance(query, dict):
-            raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
-        name = validate.one_of("name", query.get("name"), sliders.SLIDERS)
-        slider = sliders.SLIDERS[name]
-        return _experiment(name, validate.number(name, query.get("value"), slider.low, slider.high))
-    except ERRORS as error:
-        return {"error": message(error)}
-
-
-@lru_cache(maxsize=64)  # the four sliders have 48 places together
-def _experiment(name: str, value: float) -> dict:
-    return sliders.run(name, value)
-
-
 def build() -> gr.HTML:
     """Adds the component, which is not seen, to the Blocks being built."""
     bridge = gr.HTML(
         None,
         html_template="<i></i>",
         js_on_load=SCRIPT,
-        server_functions=[gate.served(one) for one in (attention, blocks, code, tokenize_tab.candidates, experiment)],
+        server_functions=[gate.served(one) for one in (attention, blocks, code, tokenize_tab.candidates)],
         apply_default_css=False,
         elem_id="vm-bridge",
     )

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 
-from . import front
+from . import scripts
 
 # for gr.HTML's js_on_load, beside fold.KEEP: draws every chart of the component, again when its value is another
-DRAW = front.MODULE + ".then((host) => host.charts(element));"
+DRAW = scripts.MODULE + ".then((host) => host.charts(element));"
 
 
 @dataclass(frozen=True)

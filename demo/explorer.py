@@ -10,10 +10,10 @@ import torch
 from var_mini import validate
 from var_mini.view import questions
 
-from . import front, models, runs
+from . import models, runs, scripts
 from .errors import message
 
-SCRIPT = front.MODULE + ".then((host) => host.explore(element, props, watch));"
+SCRIPT = scripts.MODULE + ".then((host) => host.explore(element, props, watch));"
 
 
 def inline(path: Path, name: str = "mount") -> str:

@@ -24,7 +24,7 @@ from var_mini.view import questions
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, explorer, front, gate, models, runs, wording
+from . import chapter, explorer, gate, models, runs, scripts, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
@@ -277,7 +277,7 @@ def build_tab(default_model: str) -> None:
     tokens = gr.HTML(
         _empty(default_model, config, "en"),
         html_template='<div class="vk"></div>',
-        js_on_load=TOKENS_SCRIPT.format(module=explorer.inline(HERE / "tokens.js"), host=front.MODULE),
+        js_on_load=TOKENS_SCRIPT.format(module=explorer.inline(HERE / "tokens.js"), host=scripts.MODULE),
         server_functions=[gate.served(candidates), gate.served(replace)],
         words=wording.part("tokenize_"),
         apply_default_css=False,

@@ -16,13 +16,12 @@ import pytest
 import torch
 
 from demo import __main__ as command
-from demo import bridge, front, limits, links, models, runs, wording
+from demo import bridge, front, links, models, runs, wording
 from tests.demo.conftest import NAMES
 from tests.demo.visits import Event
 from var_mini import checkpoints
 from var_mini.config import Sampling
 from var_mini.model import Model
-from var_mini.theory import sliders
 from var_mini.view.images import to_uint8
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -110,34 +109,6 @@ def test_forged_events_get_a_message(tiny, query, message):
     if isinstance(query, dict):
         query |= {"layer": 0, "head": 0}
     assert message in bridge.attention(query)["error"]
-
-
-def test_an_experiment_on_limits_is_the_library_s_at_every_start_of_a_slider():
-    for name, slider in limits.ranges().items():
-        assert slider["low"] <= slider["start"] <= slider["high"]
-        answer = bridge.experiment({"name": name, "value": slider["start"]})
-        assert answer == sliders.run(name, slider["start"]) and json.dumps(answer, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        (None, "query = None: must be a JSON object"),
-        ({}, "name = None: must be one of bound, dimension, norm, order"),
-        ({"name": ["norm"], "value": 1}, "name = ['norm']: must be one of"),
-        ({"name": "norm"}, "norm = None: must be a finite number from 0.5 to 6"),
-        ({"name": "norm", "value": "1"}, "norm = '1': must be a finite number"),
-        ({"name": "norm", "value": True}, "norm = True: must be a finite number"),  # though 1 was just computed and kept
-        ({"name": "norm", "value": [1]}, "norm = [1]: must be a finite number"),
-        ({"name": "norm", "value": math.nan}, "norm = nan: must be a finite number"),
-        ({"name": "bound", "value": 1e9}, "bound = 1000000000.0: must be a finite number from 0.25 to 4"),
-        ({"name": "order", "value": 2.5}, "order = 2.5: must be a whole number from 2 to 4"),
-        ({"name": "dimension", "value": 7}, "dimension = 7: must be a finite number from 1 to 6"),
-    ],
-)
-def test_an_experiment_that_there_is_not_gets_a_message(query, message):
-    assert "error" not in bridge.experiment({"name": "norm", "value": 1})
-    assert message in bridge.experiment(query)["error"]
 
 
 def floats(code: str) -> np.ndarray:

@@ -43,6 +43,7 @@ export function gradioEngine(base) {
     failed(text) { waiting.forEach(({ reject }) => reject(new Error(text))); },
     models: async () => (await get('data/start.json')).models,
     start: () => get('data/start.json'),
+    data: (name) => get(`data/${name}.json`), // recorded results of a chapter
     recorded: recorded.recorded,
     load: async (name) => recorded.load(name), // the server loads a model when it is first asked to draw
     async draw(settings, { onScale = () => {}, signal } = {}) {
@@ -72,8 +73,6 @@ export function gradioEngine(base) {
       const { codes, images } = await ask('candidates', query);
       return { codes: codes.slice(0, images.length), images: images.map(bytes) };
     },
-    // one of the experiments of the chapter on limits, at one place of its slider
-    experiment: (name, value) => ask('experiment', { name, value }),
     close() {},
   };
 }

@@ -6,6 +6,7 @@ import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mountExplorer } from '../views/Explorer.js';
 import { mount } from '../views/First.js';
+import { mountCost } from '../views/Cost.js';
 import { mountHead } from '../views/Head.js';
 import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
@@ -137,8 +138,14 @@ export async function numbers(element) {
   mountNumbers(element.querySelector('.vu-run'), first, { engine, all: first.all, language });
 }
 
+// what it costs: recorded curves; `tell(side)` hears of the side that is chosen
+export async function cost(element, tell) {
+  const [{ first }, data] = await Promise.all([made, engine.data('cost')]);
+  mountCost(element.querySelector('.vu'), { data, all: first.all, language, tell });
+}
+
 // the chapter on limits
-export async function limits(element, sliders) {
-  const { all } = await ready;
-  mountLimits(element.querySelector('.vu'), { engine, sliders, all, language });
+export async function limits(element) {
+  const [{ first }, data] = await Promise.all([made, engine.data('limits')]);
+  mountLimits(element.querySelector('.vu'), { data, all: first.all, language });
 }

@@ -5,7 +5,7 @@
 // series  { name, points: [[x, y], ...], style, dashed, markers, ringed }: a value that is null or has no place on a logarithmic axis
 //         leaves a gap; `ringed` are single measurements over the curve of the same style
 // x, y    { label, log, from, to, ticks }: all but the label may be left out
-// marks   { x, label, strong }: vertical lines with a name, which stand at places worth naming
+// marks   { x, label, strong, style, turned }: vertical lines with a name, which stand at places worth naming; `turned`: it ends there
 
 import { line, scaleLinear, scaleLog, symbol, symbolCircle, symbolCross, symbolDiamond, symbolSquare, symbolStar, symbolTriangle } from '../vendor/d3.js';
 
@@ -51,7 +51,7 @@ export function layout({ series, x, y, marks = [], here = null }, { width = WIDT
     curves: series.map((one, i) => ({ ...one, style: one.style ?? i, path: one.ringed ? '' : path(one.points),
       dots: one.points.filter(fits).map(([at, value]) => ({ at, value, x: across.scale(at), y: up.scale(value) })) })),
     // neighbours on different rows, the last one highest: a name that ends at its line crosses no other line there
-    marks: named.map((mark, i) => ({ ...mark, x: across.scale(mark.x), top: TOP + ROW * ((named.length - 1 - i) % ROWS), turned: across.scale(mark.x) > first + 0.62 * (last - first) })),
+    marks: named.map((mark, i) => ({ ...mark, x: across.scale(mark.x), top: TOP + ROW * ((named.length - 1 - i) % ROWS), turned: mark.turned ?? across.scale(mark.x) > first + 0.62 * (last - first) })),
     here: here === null ? null : across.scale(here),
   };
 }
