@@ -1,4 +1,4 @@
-"""The last chapter of the page, #limits: what papers prove about VAR's limits, as recorded curves (var_mini/ui/views/Limits.js)."""
+"""The last chapter of the page, #limits: what papers prove, beside recorded curves (var_mini/ui/views/Limits.js)."""
 
 from __future__ import annotations
 

@@ -278,6 +278,7 @@ def test_screenshots_of_every_tab(visit):
         page.wait_for_timeout(1000)
         page.locator("#vm-tabs").screenshot(path=folder / f"{name}.png")
     page.locator("#vm-story").screenshot(path=folder / "story.png")
+    page.locator("#limits").screenshot(path=folder / "limits.png")
     page.locator("#vm-tour [data-act=start]").click()
     page.get_by_role("radio").first.check()
     page.locator("#vm-tour [data-act=check]").click()

@@ -40,6 +40,24 @@ def test_the_vendored_modules_are_the_pinned_ones():
     assert pinned == there and len(there) == 2
 
 
+def test_the_notebook_s_bundle_was_made_of_the_modules_as_they_are():
+    first, _ = (front.FOLDER / bundle.OUTPUTS["notebook"]).read_text().split("\n", 1)
+    assert first == bundle.banner(), "run `python -m var_mini.ui.bundle`"
+    digest, names = hashlib.sha256(), {"hosts/notebook.js"}
+    while True:  # all that these import, and these
+        more = {
+            (front.FOLDER / name).parent.joinpath(found).resolve().relative_to(front.FOLDER).as_posix()
+            for name in names
+            for found in re.findall(r"\bfrom '(\.[^']+)'", (front.FOLDER / name).read_text())
+        }
+        if more <= names:
+            break
+        names |= more
+    for name in sorted(names):
+        digest.update(name.encode() + b"\0" + (front.FOLDER / name).read_bytes() + b"\0")
+    assert first.endswith(digest.hexdigest())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", bundle.OUTPUTS)
 def test_what_esbuild_made_is_what_it_makes_now(name):

@@ -7,8 +7,8 @@
     series    value v of one head: the least error on sign changes that any weights leave it (forecasting)
     coupling  c: points that coupled switches settle at (fixed_points)
 
-What each one does not show stands in docs/limits.md: none of them sees a threshold, which is a statement about n to infinity. A mark
-says where its order of growth lies at the size used here, with the constant, which is unknown, taken as 1.
+What each one does not show stands in docs/limits.md: none of them sees a threshold, which is a statement about n to infinity. A
+mark says where its order of growth lies at the size used here, with the constant, which is unknown, taken as 1.
 """
 
 from __future__ import annotations

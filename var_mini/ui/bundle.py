@@ -7,6 +7,7 @@ load the modules as they are. The same command writes vendor/d3.js, of the parts
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from ..files import atomic_write
-from .modules import FOLDER
+from .modules import FOLDER, imported
 
 ESBUILD = "0.27.7"
 FLAGS = ("--bundle", "--format=esm", "--minify", "--target=es2022", "--charset=utf8", "--legal-comments=none")
@@ -36,7 +37,16 @@ D3_PARTS = """
 export { scaleLinear, scaleLog } from 'd3-scale';
 export { line, symbol, symbolCircle, symbolCross, symbolDiamond, symbolSquare, symbolStar, symbolTriangle } from 'd3-shape';
 """
+ENTRY = "hosts/notebook.js"
 OUTPUTS = {"notebook": "dist/notebook.js", "d3": "vendor/d3.js"}
+
+
+def banner() -> str:
+    """The bundle's first line: what it was made by, and the hash of all modules that it was made of."""
+    digest = hashlib.sha256()
+    for name in imported(ENTRY):
+        digest.update(name.encode() + b"\0" + (FOLDER / name).read_bytes() + b"\0")
+    return f"// esbuild {ESBUILD}, modules {digest.hexdigest()}"
 
 
 class NoToolError(RuntimeError):
@@ -53,11 +63,11 @@ def built(name: str) -> bytes:
         packages = {"esbuild": ESBUILD, **(D3 if name == "d3" else {})}
         wanted = [f"{package}@{version}" for package, version in packages.items()]
         _run([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", place, *wanted], folder)
-        entry = FOLDER / "hosts" / "notebook.js"
+        entry, flags = FOLDER / ENTRY, [*FLAGS, f"--banner:js={banner()}"]
         if name == "d3":
-            entry = folder / "d3.js"
+            entry, flags = folder / "d3.js", [*FLAGS]
             entry.write_text(D3_PARTS, encoding="utf-8")
-        _run([str(folder / "node_modules/.bin/esbuild"), str(entry), *FLAGS, f"--outfile={folder / 'out.js'}"], folder)
+        _run([str(folder / "node_modules/.bin/esbuild"), str(entry), *flags, f"--outfile={folder / 'out.js'}"], folder)
         return (folder / "out.js").read_bytes()
 
 
