@@ -36,9 +36,9 @@ test('every sentence of an experiment is filled at each of its places, in both l
 });
 
 test('numbers of a place are those recorded there; shares are told in percent', () => {
-  const data = { places: [0.5, 1], start: 1, series: { 2: [0.01, 1.17e-13], same: [1, 0.25] }, marks: [{ series: null, at: 2.0393 }, { series: '3', at: 1.35 }],
+  const data = { places: [0.5, 1], start: 1, series: { 2: [0.01, 1.17e-13], alone: [128, 256], same: [1, 0.25] }, marks: [{ series: null, at: 2.0393 }, { series: '3', at: 1.35 }],
     facts: { side: 8, multiplications: { 2: 0.125 } } };
-  assert.deepEqual(facts('bound', data, 1), { at: 1, value_2: '1.2\u2009\u00d7\u200910\u207b\u00b9\u00b3', value_same: '25 %', mark: 2.039, mark_3: 1.35, side: 8, multiplications_2: '13 %' });
+  assert.deepEqual(facts('bound', data, 1), { at: 1, value_2: '1.2\u2009\u00d7\u200910\u207b\u00b9\u00b3', value_alone: '256', value_same: '25 %', mark: 2.039, mark_3: 1.35, side: 8, multiplications_2: '13 %' });
 });
 
 test('a chart has the recorded points, and lines to compare with have no markers', () => {

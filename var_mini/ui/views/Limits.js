@@ -17,8 +17,8 @@ function Experiment({ name, data, all, word }) {
   return html`<article class="vu-limit" aria-labelledby=${`limits-${name}`} data-shown=${place}>
     <h3 id=${`limits-${name}`}>${word(`limits_${name}_title`)}</h3>
     <p><b>${word('limits_claimed')}</b> ${word(`limits_${name}_claim`)} <a href=${`https://arxiv.org/abs/${paper}`} target="_blank" rel="noopener">arXiv ${paper}</a></p>
-    <${Chart} series=${series} marks=${marks} x=${{ label: slider, ...x, ticks: x?.log ? data.places : undefined }} y=${{ label: word(`limits_${name}_error`), ...y }} title="" note=${word('limits_chart', { error: word(`limits_${name}_error`), slider })}
-      table=${word('limits_values')} here=${place} at=${place} onHere=${(at) => setI(data.places.indexOf(nearest(data.places, at, x?.log)))} />
+    <${Chart} series=${series} marks=${marks} x=${{ ...x, ticks: x.log ? data.places : undefined }} y=${{ label: word(`limits_${name}_error`), ...y }} title="" note=${word('limits_chart', { error: word(`limits_${name}_error`), slider })}
+      table=${word('limits_values')} here=${place} at=${place} onHere=${(at) => setI(data.places.indexOf(nearest(data.places, at, x.log)))} />
     <${Slider} label=${slider} value=${i} shown=${told.at} from=${0} to=${last} step=${1} onSlide=${setI} />
     <p role="status"><b>${word('limits_seen')}</b> ${word(`limits_${name}_seen`, told)}</p>
     <p class="vu-soft"><b>${word('limits_not')}</b> ${word(`limits_${name}_not`, told)}</p></article>`;
