@@ -38,7 +38,7 @@ function More({ run, word, engine }) {
 function Explorer({ store, acts, engine, word, named }) {
   const state = useStore(store), { run, shown, playing, computing, problem } = state;
   if (!run) return '';
-  const thing = named(run.subject), told = !problem && !playing && run.note; // what whoever made the run says of it
+  const thing = run.scales.length ? named(run.subject) : '', told = !problem && !playing && run.note; // what whoever made the run says of it
   return html`<div class="vu-look"><div class="vu-maps">
       <p class=${`vu-caption ${problem ? 'vu-problem' : ''}`} role="status">${told || caption(state, word, word('waiting'))}</p>
       <div class="vu-offers">
