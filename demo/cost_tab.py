@@ -279,7 +279,7 @@ def build_tab(default_model: str) -> None:
     stop_button.click(stop, **quiet)
     what.input(show, [what, head_dim], [chart, head_dim, methods], **quiet)
     head_dim.input(show_dimension, [what, head_dim], chart, **quiet)
-    answer.side(show_counts, None, counts, trigger_mode="always_last", **quiet)
+    answer.side(show_counts, None, counts, trigger_mode="multiple", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
     gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model, over], **quiet)

@@ -259,7 +259,7 @@ def build_tab(default_model: str) -> None:
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     head.follow(follow, head, [board, label], **options)
     board.draw(start_drawn, head, board, **options)
-    board.sample(start_sample, head, board, trigger_mode="always_last", **options)
+    board.sample(start_sample, head, board, trigger_mode="multiple", **options)
     board.take(start_taken, None, board, **options)
     board.redraw(redraw, [head, label, seed], [view, shown], **options)
     stale.follow([label, seed], [view, shown])

@@ -285,8 +285,8 @@ def build_tab(default_model: str) -> None:
     )
     gr.Markdown(t("tokenize_explain"))
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
-    picker.sample(take_sample, head, tokens, trigger_mode="always_last", **options)
-    picker.drawing(take_drawing, head, tokens, trigger_mode="always_last", **options)
+    picker.sample(take_sample, head, tokens, trigger_mode="multiple", **options)
+    picker.drawing(take_drawing, head, tokens, trigger_mode="multiple", **options)
     upload.upload(take_upload, [upload, head, fit, invert], tokens, **options)
     for control in (fit, invert):
         control.input(take_upload, [upload, head, fit, invert], tokens, **options)

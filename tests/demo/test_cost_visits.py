@@ -51,6 +51,7 @@ def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
         page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
     answer.get_by_text("At side 64 (9,451 tokens)").wait_for()
+    answer.locator("svg.vu-dragged").scroll_into_view_if_needed()
     box = answer.locator("svg.vu-dragged").bounding_box()  # the line is dragged to the left end of the chart, where exact wins
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
     page.mouse.down()

@@ -7,6 +7,7 @@ import { Chart } from '../parts/Chart.js';
 import { attentionName, Choice, Slider } from '../parts/Settings.js';
 
 const SIDES = [4, 96], START = 32; // n of the last map
+const REST_MS = 150;
 const KINDS = ['attention', 'transformer'];
 
 const whole = (share) => `${(100 * share).toFixed(0)} %`;
@@ -26,9 +27,10 @@ function Cost({ data, word, language, tell }) {
   const dims = headDims(data), sides = sidesOf(data);
   const [n, setN] = useState(START), [headDim, setHeadDim] = useState(dims.at(-1)), [what, setWhat] = useState(KINDS[0]);
   const begun = useRef(false);
-  useEffect(() => { // what else is about this side is told when it changes
-    if (begun.current) tell(n);
+  useEffect(() => { // what else is about this side is told once the line rests
+    const timer = begun.current && setTimeout(() => tell(n), REST_MS);
     begun.current = true;
+    return () => clearTimeout(timer);
   }, [n]);
   const name = (method) => attentionName(word, method), answer = answerAt(data, headDim, n), [lead, ...rest] = sayings(answer, { n, data, word, name });
   const series = ['exact', ...LOW_RANK, ...POOLED].map((method) => ({ name: name(method), style: STYLES[method], dashed: POOLED.includes(method),
