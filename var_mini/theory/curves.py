@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -40,14 +40,14 @@ class Curves:
     places: tuple[float, ...]
     start: float
     marks: tuple[tuple[str | None, float], ...] = ()
-    facts: dict[str, float] = field(default_factory=dict)
+    facts: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """{places, start, series: {name: values}, marks, facts}, all JSON values."""
         rows = [self.at(place) for place in self.places]
         series = {name: [_rounded(row[name]) for row in rows] for name in rows[0]}
         marks = [{"series": name, "at": _rounded(at)} for name, at in self.marks]
-        return {"places": list(self.places), "start": self.start, "series": series, "marks": marks, "facts": self.facts}
+        return {"places": list(self.places), "start": self.start, "series": series, "marks": marks, "facts": dict(self.facts)}
 
 
 def _rounded(value: float) -> float:
@@ -68,7 +68,7 @@ def depths(n: float) -> dict[str, float]:
     """Layers of threshold gates: one head of n keys; a product of n permutations as a tree, and one after the other."""
     n = validate.integer("n", n, 2, 64)
     tree, chain = (circuits.product_circuit(n, tree=tree).depth for tree in (True, False))
-    return {"head": circuits.attention_circuit(n).depth, "tree": tree, "chain": chain}
+    return {"head": float(circuits.attention_circuit(n).depth), "tree": float(tree), "chain": float(chain)}
 
 
 def gradient_errors(norm: float) -> dict[str, float]:

@@ -23,7 +23,8 @@ def attention(model: Model, ids: torch.Tensor, label: int, place, spec: str | At
 
     `scale` s, `weights`, and of exact attention `logits` s q.k, `values` (n times dim) and `output`.
     """
-    found = attention_sum(model, ids, label, *(place.get(name) for name in ("scale", "token", "layer", "head")), spec, style)
+    scale, token, layer, head = (place.get(name) for name in ("scale", "token", "layer", "head"))
+    found = attention_sum(model, ids, label, scale, token, layer, head, spec, style)
     numbers = {name: _floats(value) for name, value in vars(found).items() if name != "scale"}
     return {"dim": model.config.transformer.head_dim, "scale": found.scale, **numbers}
 

@@ -76,8 +76,8 @@ def _widget_class():
         def _repr_mimebundle_(self, **options):
             bundle = super()._repr_mimebundle_(**options)
             data, about = bundle if isinstance(bundle, tuple) else (bundle, {})
-            told = describe(self.run)
-            picture = static_picture(self._model, self.trace)
+            assert self.trace is not None  # explorer() has shown one
+            told, picture = describe(self.run), static_picture(self._model, self.trace)
             return {**data, "text/plain": told, "image/png": picture}, {**about, "image/png": {"alt": told}}
 
     return Explorer
