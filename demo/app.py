@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import CHAPTERS, api, explorer, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
+from . import CHAPTERS, api, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
@@ -102,7 +102,7 @@ def launch(
         },
         footer_links=[],
         theme=theme(),
-        css=STYLE.read_text() + explorer.CSS.read_text(),
+        css=STYLE.read_text(),
         i18n=wording.I18N,
         max_file_size=MAX_FILE_SIZE,
         **options,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import backend, front, links, models
+from . import backend, links, models, scripts
 
-HEAD = front.MODULE + ".then((host) => host.chapter(element, props, () => trigger('follow')));"
-FOOT = front.MODULE + ".then((host) => host.foot(element, props.name));"
+HEAD = scripts.MODULE + ".then((host) => host.chapter(element, props, () => trigger('follow')));"
+FOOT = scripts.MODULE + ".then((host) => host.foot(element, props.name));"
 PLACE = '<div class="vu"></div>'
 
 

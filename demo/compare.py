@@ -24,7 +24,7 @@ from var_mini.generation import ScaleStep
 from var_mini.pyramid import ScalePyramid
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
-from var_mini.view.svg import number
+from var_mini.view.numbers import number
 
 from . import fold, models, runs, wording
 from .gallery import data_uri

@@ -14,8 +14,9 @@ from var_mini import validate
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
-from . import chapter, cost_answer, cost_ladder, cost_view, fold, wording
+from . import chapter, charts, cost_ladder, cost_view, fold, scripts, wording
 from .errors import message, readable
+from .events import event_field
 
 SECONDS = 20.0  # of one measurement: others wait for the worker
 SIDES = (8, 12, 16, 24, 32)  # chosen at first; live.SIDES has all
@@ -27,6 +28,8 @@ CHOSEN = {
 FIRST = ("attention", 16)  # what is shown at first: kind, and the head dimension of the model that the page opens with
 FINAL_SIDES = (4, 96)
 FINAL_SIDE = 32
+# who wins at a side of the last map; what else is about that side follows by the event `side`
+ANSWER = scripts.MODULE + ".then((host) => host.cost(element, (side) => trigger('side', { side })));"
 KEPT = 256  # visitors whose measurement can be stopped, and those whose results are kept
 
 _STOPS: OrderedDict[str, threading.Event] = OrderedDict()  # session -> set when its visitor wants to stop
@@ -161,20 +164,10 @@ def show_dimension(what, head_dim, request: gr.Request = None) -> str:
     return show(what, head_dim, request)[0]
 
 
-def show_answer(side, head_dim, request: gr.Request = None) -> str:
-    """Who wins at one final side and head dimension."""
-    try:
-        side = validate.integer("n", side, *FINAL_SIDES)
-        head_dim = int(validate.one_of("head_dim", str(head_dim), [str(d) for d in live.HEAD_DIMS["attention"]]))
-    except ValueError as error:
-        raise readable(error) from None
-    return cost_answer.answer(side, head_dim, wording.language(request))
-
-
-def show_counts(side, request: gr.Request = None) -> str:
+def show_counts(event: gr.EventData, request: gr.Request = None) -> str:
     """The closed forms at one final side."""
     try:
-        return cost_view.counted(validate.integer("n", side, *FINAL_SIDES), wording.language(request))
+        return cost_view.counted(validate.integer("n", event_field(event, "side"), *FINAL_SIDES), wording.language(request))
     except ValueError as error:
         raise readable(error) from None
 
@@ -199,7 +192,6 @@ def open_tab(request: gr.Request = None) -> list:
         _status(wording.text("cost_ready", language, seconds=f"{SECONDS:g}"), 0, 0),
         cost_view.counted(FINAL_SIDE, language),
         cost_view.modelled(next(iter(DEVICES)), FIRST[1], language),
-        cost_answer.answer(FINAL_SIDE, FIRST[1], language),
         roofline_fold(language),
     ]
 
@@ -226,9 +218,8 @@ def build_tab(default_model: str) -> None:
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Column(elem_id="vm-cost"):
         chapter.head("cost", default_model)
-        side = gr.Slider(*FINAL_SIDES, FINAL_SIDE, step=1, label=t("cost_final_side"), info=t("cost_final_side_info"))
-        part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP}
-        answered = gr.HTML(elem_id="vm-cost-answer", **part)
+        part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP + charts.DRAW}
+        answer = gr.HTML(html_template=chapter.PLACE, js_on_load=ANSWER, apply_default_css=False, elem_id="vm-cost-answer")
 
         gr.Markdown(f"### {t('cost_measured')}")
         gr.Markdown(t("cost_measured_intro"))
@@ -288,8 +279,7 @@ def build_tab(default_model: str) -> None:
     stop_button.click(stop, **quiet)
     what.input(show, [what, head_dim], [chart, head_dim, methods], **quiet)
     head_dim.input(show_dimension, [what, head_dim], chart, **quiet)
-    side.change(show_counts, side, counts, trigger_mode="always_last", **quiet)
-    gr.on([side.change, head_dim.input], show_answer, [side, head_dim], answered, trigger_mode="always_last", **quiet)
+    answer.side(show_counts, None, counts, trigger_mode="multiple", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
-    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model, answered, over], **quiet)
+    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model, over], **quiet)

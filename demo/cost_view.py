@@ -16,9 +16,10 @@ from var_mini.cost.fit import fit_upper
 from var_mini.cost.ladder import official_like
 from var_mini.cost.machine import machine_facts
 from var_mini.cost.roofline import DEVICES, overtakes_from, roofline
-from var_mini.view.svg import Mark, Series, line_chart, number
+from var_mini.view.numbers import number
 
 from . import fold, wording
+from .charts import Mark, Series, line_chart
 
 RESULTS = checkpoints.ASSETS / "results"
 PIXELS_PER_TOKEN = 16  # of the published models: side 16 is 256 px

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import bridge, compare, front, gallery, runs, stale, wording
+from . import bridge, compare, gallery, runs, scripts, stale, wording
 from .errors import readable
 
-NUMBERS = front.MODULE + ".then((host) => host.numbers(element));"
+NUMBERS = scripts.MODULE + ".then((host) => host.numbers(element));"
 
 
 def compared(record, versus, request: gr.Request = None) -> tuple:

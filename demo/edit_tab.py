@@ -20,6 +20,7 @@ from var_mini.analysis.editing import edit, masks_per_scale, picture_of_ids, tok
 from var_mini.config import ModelConfig
 from var_mini.data import samples
 from var_mini.generation import Trace
+from var_mini.view import questions
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
@@ -39,7 +40,7 @@ DEPENDS = ("model", "style", "guidance", "temperature", "top_k", "top_p")  # of 
 SCRIPT = """
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const other = (id) => document.querySelector(`#${{id}} .vx-root`)?.explorer?.run();
+const other = (id) => document.querySelector(`#${{id}} .vx`)?.explorer?.run();
 const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
 const editor = mount(element.querySelector('.ve'), {{
   words: props.words[language],
@@ -110,7 +111,7 @@ def start_taken(event: gr.EventData) -> dict:
     """A picture that another explorer of the page shows, by its model and token maps."""
     try:
         name, subject = event_field(event, "model"), event_field(event, "subject")
-        ids = runs.checked_ids(models.offered_config(name), event_field(event, "ids"))
+        ids = questions.checked_ids(models.offered_config(name), event_field(event, "ids"))
         return _of_ids(name, ids, str(subject)[:80])
     except ERRORS as error:
         raise readable(error) from None
@@ -172,7 +173,7 @@ def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None)
     try:
         name = event_field(event, "model")
         config = models.offered_config(name)
-        ids = runs.checked_ids(config, event_field(event, "ids"))
+        ids = questions.checked_ids(config, event_field(event, "ids"))
         mask = checked_mask(config, event_field(event, "mask"))
         if not isinstance(record, dict):
             raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
@@ -196,7 +197,7 @@ def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None)
 
 def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: str) -> str:
     if done < len(inside):
-        return wording.text("explorer_drawing", language, done=done, scales=len(inside))
+        return wording.text("edit_drawing", language, done=done, scales=len(inside))
     drawn = sum(int(where.sum()) for where in inside)
     return wording.text("edit_done", language, drawn=drawn, given=config.pyramid.tokens - drawn)
 
@@ -258,7 +259,7 @@ def build_tab(default_model: str) -> None:
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     head.follow(follow, head, [board, label], **options)
     board.draw(start_drawn, head, board, **options)
-    board.sample(start_sample, head, board, trigger_mode="always_last", **options)
+    board.sample(start_sample, head, board, trigger_mode="multiple", **options)
     board.take(start_taken, None, board, **options)
     board.redraw(redraw, [head, label, seed], [view, shown], **options)
     stale.follow([label, seed], [view, shown])

@@ -21,14 +21,14 @@ from var_mini import checkpoints, validate
 from var_mini.ui import modules as scripts
 from var_mini.ui.export import outline
 
-from . import CHAPTERS, backend, credits, links, models, preview, thumbnails, wording
+from . import CHAPTERS, backend, cost_data, credits, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
+from .scripts import HOST
 
 PREFIX = "/ui/"
 FOLDER = scripts.FOLDER
 FILES = StaticFiles(directory=FOLDER)
-HOST = "hosts/gradio.js"
-MODULE = f"import(new URL('ui/{HOST}', document.baseURI))"  # how a component of the page comes to it
+LIMITS = checkpoints.ASSETS / "results" / "limits-curves.json"
 AS_IT_IS = "!'()*"  # what the browser's encodeURIComponent leaves, too
 SERVED = (".js", ".css", ".json")
 # Asked for again at every visit, so that a file is edited and seen; answered with 304 where it is still the same.
@@ -117,6 +117,10 @@ def _data(name: str, query: dict[str, str]) -> Response:
     """Raises ValueError for what there is not."""
     if name == "licences.txt":
         return Response(credits.licences(), media_type="text/plain; charset=utf-8", headers=FRESH)
+    if name == "cost.json":
+        return _json(cost_data.recorded())
+    if name == "limits.json":
+        return Response(LIMITS.read_text(encoding="utf-8"), media_type="application/json", headers=FRESH)
     if name == "start.json":
         told = {"model": models.default(), "models": [describe(one) for one in models.offered()], "chapters": CHAPTERS}
         return _json(told | {"raster": _raster()})

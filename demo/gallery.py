@@ -18,6 +18,7 @@ from var_mini.analysis import neighbours
 from var_mini.analysis.editing import picture_of_ids
 from var_mini.generation import Trace
 from var_mini.generation.sampling import MAX_SEED
+from var_mini.view import questions
 from var_mini.view.images import enlarge, strip, to_uint8
 from var_mini.view.payload import payload
 
@@ -103,7 +104,7 @@ def export(query) -> dict:
         elif write is _trace:
             raise ValueError(wording.text("export_opened"))
         else:
-            ids = runs.checked_ids(settings.config, query["ids"])
+            ids = questions.checked_ids(settings.config, query["ids"])
             trace = picture_of_ids(models.load_model(settings.name).model, ids)
         content = base64.b64encode(write(settings, trace)).decode()
     except ERRORS as error:

@@ -15,9 +15,10 @@ from var_mini.analysis import limits
 from var_mini.config import ModelConfig
 from var_mini.generation.sampling import MAX_SEED
 from var_mini.training.qkv import collect_qkv
-from var_mini.view.svg import Mark, Series, line_chart, number
+from var_mini.view.numbers import number
 
 from . import models, runs, stale, wording
+from .charts import Mark, Series, line_chart
 from .errors import readable
 
 BOUNDS = tuple(2.0 ** (j / 2) for j in range(-4, 9))  # 0.25 to 16

@@ -16,9 +16,9 @@ from var_mini.analysis.fidelity import output_errors
 from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig
 from var_mini.training.qkv import collect_qkv
-from var_mini.view.svg import number
+from var_mini.view.numbers import number
 
-from . import backend, chapter, compare, fold, lowrank_limits, models, runs, stale, wording
+from . import backend, chapter, charts, compare, fold, lowrank_limits, models, runs, stale, wording
 from .errors import readable
 
 RECORDED = checkpoints.ASSETS / "results"
@@ -164,20 +164,20 @@ def build_tab(default_model: str) -> None:
         with gr.Column():
             gr.Markdown(t("lowrank_breaks_lead"))
             source, sliders = _limit_controls(config)
-            charts = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits")
+            curves = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits", js_on_load=charts.DRAW)
         chapter.foot("lowrank")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, **quiet}
     sample = [head, source, *sliders]
     followed = head.follow(follow, [head, sliders[0]], [sliders[0], area[0], heat_table], queue=False, **quiet)
     ran = run.click(toggle, head, [*area, heat_table], **(one_at_a_time | {"show_progress": "minimal"}))
-    drawn = [one.success(lowrank_limits.curves, sample, charts, **one_at_a_time) for one in (followed, ran)]
+    drawn = [one.success(lowrank_limits.curves, sample, curves, **one_at_a_time) for one in (followed, ran)]
     changes = [control.input for control in (source, *sliders)]
-    drawn.append(gr.on(changes, lowrank_limits.curves, sample, charts, trigger_mode="always_last", **one_at_a_time))
+    drawn.append(gr.on(changes, lowrank_limits.curves, sample, curves, trigger_mode="always_last", **one_at_a_time))
     stale.follow([], [area[1], heat_table])
-    stale.follow([source, *sliders], [charts])
+    stale.follow([source, *sliders], [curves])
     for one in drawn:
-        one.success(None, js=stale.clear(charts), queue=False, **quiet)  # curves that are the same as before do not change
+        one.success(None, js=stale.clear(curves), queue=False, **quiet)  # curves that are the same as before do not change
     gr.context.Context.root_block.load(open_page, None, [source, over], queue=False, **quiet)
 
 

@@ -18,7 +18,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import RunSettings, ScaleStep, Trace
 from var_mini.generation.sampling import MAX_SEED
-from var_mini.generation.settings import checked_style
+from var_mini.generation.settings import checked_style, of_one_image
 
 from . import backend, models, wording
 
@@ -84,11 +84,7 @@ def from_record(record) -> Settings:
     if not isinstance(record, dict):
         raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
     config = models.offered_config(record.get("model"))
-    found = Settings.from_dict(record, config)
-    for name, called in (("label", "class"), ("seed", "seed"), ("style", "style")):
-        if isinstance(getattr(found, name), tuple):
-            told = validate.shown(record[name])
-            raise ValueError(f"{called} = {told}: must be one number, for a run of this page is one image")
+    found = of_one_image(Settings.from_dict(record, config))
     return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
 
 
@@ -98,14 +94,6 @@ def model_and_attention(record) -> tuple[str, ModelConfig, AttentionSpec]:
         raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
     config = models.offered_config(record.get("model"))
     return record["model"], config, AttentionSpec.parse(record.get("attention"))
-
-
-def checked_ids(config: ModelConfig, ids) -> list[torch.Tensor]:
-    """Token maps from the browser, a list of codes per scale -> int64 (n_k,) each. Raises ValueError where they do not fit."""
-    counts, codes = config.pyramid.counts, config.tokenizer.vocab_size
-    if not isinstance(ids, list) or [len(part) if isinstance(part, list) else None for part in ids] != list(counts):
-        raise ValueError(f"ids = {validate.shown(ids)}: must be {len(counts)} lists of {', '.join(map(str, counts))} codes")
-    return [torch.tensor([validate.integer("code", code, 0, codes - 1) for code in part]) for part in ids]
 
 
 _RUNS: OrderedDict[Settings, list[ScaleStep]] = OrderedDict()

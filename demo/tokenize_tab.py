@@ -20,10 +20,11 @@ from var_mini.analysis.editing import neighbouring_codes, picture_of_ids, scale_
 from var_mini.config import ModelConfig
 from var_mini.data import pictures, samples
 from var_mini.generation import Trace
+from var_mini.view import questions
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, explorer, gate, models, runs, wording
+from . import chapter, explorer, gate, models, runs, scripts, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
@@ -45,7 +46,6 @@ watch('value', () => picker.show(props.value));
 picker.show(props.value);
 """
 TOKENS_SCRIPT = """
-{explorer}
 {module}
 const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
 const checked = async (promise) => {{
@@ -53,15 +53,16 @@ const checked = async (promise) => {{
   if (answer && answer.error) throw new Error(answer.error);
   return answer;
 }};
-const tokens = mount(element.querySelector('.vk'), {{
-  mountExplorer,
-  explorerWords: props.explorer_words[language],
-  words: props.words[language],
-  candidates: (query) => checked(server.candidates(query)),
-  replace: (query) => checked(server.replace(query)),
+{host}.then(async (host) => {{
+  const tokens = mount(element.querySelector('.vk'), {{
+    mountExplorer: await host.explorers(),
+    words: props.words[language],
+    candidates: (query) => checked(server.candidates(query)),
+    replace: (query) => checked(server.replace(query)),
+  }});
+  watch('value', () => tokens.show(props.value));
+  tokens.show(props.value);
 }});
-watch('value', () => tokens.show(props.value));
-tokens.show(props.value);
 """
 
 
@@ -229,7 +230,7 @@ def _place(query) -> tuple[str, ModelConfig, list[torch.Tensor], int, int]:
         raise ValueError(f"query = {validate.shown(query)}: must be a JSON object")
     name = query.get("model")
     config = models.offered_config(name)
-    ids = runs.checked_ids(config, query.get("ids"))
+    ids = questions.checked_ids(config, query.get("ids"))
     scale = validate.integer("scale", query.get("scale"), 0, config.pyramid.num_scales - 1)
     return name, config, ids, scale, validate.integer("token", query.get("token"), 0, config.pyramid.counts[scale] - 1)
 
@@ -276,19 +277,16 @@ def build_tab(default_model: str) -> None:
     tokens = gr.HTML(
         _empty(default_model, config, "en"),
         html_template='<div class="vk"></div>',
-        js_on_load=TOKENS_SCRIPT.format(
-            explorer=explorer.inline(explorer.VIEW / "explorer.js", "mountExplorer"), module=explorer.inline(HERE / "tokens.js")
-        ),
+        js_on_load=TOKENS_SCRIPT.format(module=explorer.inline(HERE / "tokens.js"), host=scripts.MODULE),
         server_functions=[gate.served(candidates), gate.served(replace)],
         words=wording.part("tokenize_"),
-        explorer_words=wording.part("explorer_"),
         apply_default_css=False,
         elem_id="vm-tokenize",
     )
     gr.Markdown(t("tokenize_explain"))
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
-    picker.sample(take_sample, head, tokens, trigger_mode="always_last", **options)
-    picker.drawing(take_drawing, head, tokens, trigger_mode="always_last", **options)
+    picker.sample(take_sample, head, tokens, trigger_mode="multiple", **options)
+    picker.drawing(take_drawing, head, tokens, trigger_mode="multiple", **options)
     upload.upload(take_upload, [upload, head, fit, invert], tokens, **options)
     for control in (fit, invert):
         control.input(take_upload, [upload, head, fit, invert], tokens, **options)

@@ -1,6 +1,6 @@
 // A picture taken apart: the explorer, other codes for a token, the error after every scale, and the picture beside itself.
 //
-//   const tokens = mount(element, { mountExplorer, explorerWords, words, candidates(query), replace(query) });
+//   const tokens = mount(element, { mountExplorer, words, candidates(query), replace(query) });
 //   tokens.show(picture);   // as tokenize_tab.view makes it: an explorer's payload with `original` and `errors`
 //
 // What a visitor has replaced is kept here alone, one whole picture for every step, so that it can be undone.
@@ -28,19 +28,18 @@ function paint(canvas, side, rgb) {
 
 export function mount(root, host) {
   const { words } = host;
-  let history = [], place = null, offered = null, asked = 0; // history: the picture as taken apart first, then every change
+  let history = [], place = null, offered = null, asked = 0, shown = 0; // history: the picture as taken apart first, then every change
 
-  const strip = make('div', { class: 'vx-root' });
+  const strip = make('div', { class: 'vx' });
   const swap = make('section', { class: 'vk-card vk-swap' });
   const errors = make('div', { class: 'vk-errors' });
   const figures = make('div', { class: 'vk-figures' });
   root.append(strip, swap, make('section', { class: 'vk-card vk-below' }, figures, errors));
   const explorer = host.mountExplorer(strip, {
-    words: { ...host.explorerWords, map: words.map, token_hint: words.token_hint },
-    changed: (run, state) => mark(state.scale),
-    chosen: (run, state) => { place = { ...state.token }; offer(); },
+    texts: { map: words.map, read_token: words.token_hint },
+    changed: (scale) => { shown = scale; mark(); },
+    chosen: (token) => { place = token; offer(); },
   });
-  strip.explorer = explorer;
 
   const now = () => history[history.length - 1];
   const whole = (picture) => picture && picture.scales.length === picture.sides.length;
@@ -120,7 +119,7 @@ export function mount(root, host) {
         const distance = fill(words.distance, { distance: offered.distances[i].toFixed(2) });
         return make('button', { type: 'button', class: 'vk-code', 'data-key': `code-${picked}`, 'aria-pressed': String(picked === code),
           onclick: () => use(picked) }, ...(offered.images[i] ? [thumb] : []),
-          make('span', {}, make('i', { class: 'vx-swatch', style: `background:rgb(${rgb.slice(3 * i, 3 * i + 3).join()})`, 'aria-hidden': 'true' }), String(picked)),
+          make('span', {}, make('i', { class: 'vk-swatch', style: `background:rgb(${rgb.slice(3 * i, 3 * i + 3).join()})`, 'aria-hidden': 'true' }), String(picked)),
           make('small', {}, i === 0 ? words.own : distance));
       };
       const list = (from, to) => make('div', { class: 'vk-codes' }, ...Array.from({ length: to - from }, (_, i) => button(from + i)));
@@ -153,11 +152,12 @@ export function mount(root, host) {
     const head = [words.scale, words.residual, words.psnr, words.mae].map((text) => make('th', { scope: 'col' }, text));
     errors.append(make('table', {}, make('caption', {}, words.errors), make('thead', {}, make('tr', {}, ...head)), make('tbody', {}, ...body)),
       make('p', { class: 'vk-hint' }, words.errors_note));
-    mark(explorer.state.scale);
+    mark();
   }
 
-  function mark(scale) {
-    for (const row of errors.querySelectorAll('tbody tr')) row.classList.toggle('vk-current', Number(row.dataset.scale) === scale);
+  // the scale that is shown last
+  function mark() {
+    for (const row of errors.querySelectorAll('tbody tr')) row.classList.toggle('vk-current', Number(row.dataset.scale) === shown);
   }
 
   function drawFigures(picture) {

@@ -2,8 +2,8 @@
 
 They stand in words/*.json, one file a tab or theme, each text under its name in both languages: name -> {en, zh}. Components
 show a text through gr.I18n (the browser chooses); HTML that Python writes asks `language(request)`; scripts get all texts and
-choose as the browser does. Braces are filled in where a text is used. Texts of one part share a prefix: `explorer_` goes to the
-explorer, `tour_` to the tour.
+choose as the browser does. Braces are filled in where a text is used. Texts of one part share a prefix: `tour_` goes to the tour.
+The views of var_mini/ui have their own words.json beside them, which notebooks show, too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 import gradio as gr
 
 import var_mini
-from var_mini.view.words import EXPLORER, LANGUAGES
 
 FOLDER = Path(__file__).with_name("words")
+LANGUAGES = ("en", "zh")
 
 
 def _pairs(path: Path) -> dict[str, dict[str, str]]:
@@ -26,11 +26,10 @@ def _pairs(path: Path) -> dict[str, dict[str, str]]:
 
 WORDS = _pairs(Path(var_mini.__file__).parent / "ui" / "words.json")  # of the front end, which reads that file itself
 
-# name: (English, Simplified Chinese); the explorer's words stand beside it, since notebooks show it, too
+# name: (English, Simplified Chinese)
 TEXTS: dict[str, tuple[str, str]] = {"sentence": (WORDS["sentence"]["en"], WORDS["sentence"]["zh"])}
 for _path in sorted(FOLDER.glob("*.json")):
     TEXTS |= {name: (pair["en"], pair["zh"]) for name, pair in _pairs(_path).items()}
-TEXTS |= {f"explorer_{name}": pair for name, pair in EXPLORER.items()}
 
 NO_VALUE = "–"  # noqa: RUF001 (a dash is meant)
 

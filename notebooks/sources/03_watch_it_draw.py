@@ -414,10 +414,11 @@ Image(before, format="png", alt="a sneaker of seed 0 with guidance 3: its token 
 # %% [markdown]
 # ## The explorer
 #
-# The same explorer as on the page of this project. Move over a token map: which code stands there, and what else was
+# The same views as on the page of this project. Move over a token map: which code stands there, and what else was
 # likely? **Click** a token: where does it attend, on its own scale and on the coarser ones? The question goes to this
-# notebook's kernel, which repeats the run and reads the weights. The arrow keys and Enter do the same. Open
-# *Attention from scale to scale* for the table of all scales.
+# notebook's kernel, which repeats the run and reads the weights. The arrow keys and Enter do the same. *New seed* draws
+# again, in the kernel as well, and leaves the run as `view.trace`. Under *This run in numbers*: attention from scale to
+# scale.
 #
 # Look for: a head that attends to the same place on coarser maps; a head that looks at its own scale; the one token
 # of the 1 × 1 map.

@@ -202,16 +202,21 @@ def test_every_chapter_has_an_address_and_back_leads_from_one_to_the_other(visit
 
 
 @pytest.mark.slow
-def test_the_chapter_on_limits_has_an_address_and_its_sliders_are_moved_by_keyboard(visit):
+def test_the_chapter_on_limits_has_whole_curves_and_its_sliders_are_moved_by_keyboard(visit):
     page = visit(path="#limits", viewport={"width": 1280, "height": 800})
     shown = "(name) => document.querySelector(`[aria-labelledby=limits-${name}]`)?.dataset.shown"
-    page.wait_for_function(f"() => ({shown})('dimension') === '3'")
-    assert page.evaluate("location.hash") == "#limits"
-    page.locator("#limits input[type=range]").last.focus()
+    page.wait_for_function(f"() => ({shown})('coupling') === '0.1'")
+    assert page.evaluate("location.hash") == "#limits" and page.locator("#limits .vu-dragged").count() == 6
+    assert (
+        page.locator("#limits .vu-limit").last.locator(".vu-figure .vu-solid").count() > 3 * 21
+    )  # three curves of 21 places each
+    slider = page.locator("#limits input[type=range]").last
+    slider.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"() => ({shown})('dimension') === '4'")
-    assert page.locator("#limits .vu-switches svg").first.get_attribute("aria-label") == "alone: 16 of 16"
-    assert page.locator("#limits .vu-chart").count() == 3 and page.complaints == []
+    page.wait_for_function(f"() => ({shown})('coupling') === '0.12'")
+    assert slider.get_attribute("aria-valuetext") == "0.12"
+    page.keyboard.press("End")
+    assert "coupled by c = 0.4" in page.locator("#limits .vu-limit").last.inner_text() and page.complaints == []
 
 
 @pytest.mark.slow
@@ -273,6 +278,7 @@ def test_screenshots_of_every_tab(visit):
         page.wait_for_timeout(1000)
         page.locator("#vm-tabs").screenshot(path=folder / f"{name}.png")
     page.locator("#vm-story").screenshot(path=folder / "story.png")
+    page.locator("#limits").screenshot(path=folder / "limits.png")
     page.locator("#vm-tour [data-act=start]").click()
     page.get_by_role("radio").first.check()
     page.locator("#vm-tour [data-act=check]").click()

@@ -20,7 +20,7 @@ def open_tab(page):
     else:
         page.locator("#vm-tabs .overflow-menu > button").click()
         page.locator("#vm-tabs .overflow-dropdown button", has_text=EN["tab_cost"]).click()
-    page.wait_for_selector("#vm-cost-measured figure.vg")
+    page.wait_for_selector("#vm-cost-measured .vu-figure svg[role=img]")
 
 
 def status_starts(page, text):
@@ -39,16 +39,30 @@ def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
     page.locator("#vm-cost-measure").focus()
     page.keyboard.press("Enter")
     status_starts(page, "Done: 8 of 8")
-    assert page.locator("#vm-cost-measured .vg-ring").count() == 8
+    assert page.locator("#vm-cost-measured .vu-ring").count() == 8
     assert page.locator(".vm-cost-status progress").evaluate("e => e.value / e.max") == 1
     assert "up to 329 tokens" in page.locator("#vm-cost-measured").inner_text()
     page.get_by_label("token by token against scale by scale").check()
-    page.wait_for_function("!document.querySelector('#vm-cost-measured .vg-ring')")
+    page.wait_for_function("!document.querySelector('#vm-cost-measured .vu-ring')")
     assert page.get_by_label(EN["cost_raster"], exact=True).is_checked()
-    page.locator("#vm-cost input[type=number]").first.fill("64")
-    page.keyboard.press("Tab")
+    answer = page.locator("#vm-cost-answer")
+    answer.get_by_role("slider").focus()
+    for _ in range(64 - 32):
+        page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
-    page.locator("#vm-cost-answer", has_text="At side 64 (9,451 tokens)").wait_for()
+    answer.get_by_text("At side 64 (9,451 tokens)").wait_for()
+    answer.locator("svg.vu-dragged").scroll_into_view_if_needed()
+    box = answer.locator("svg.vu-dragged").bounding_box()  # the line is dragged to the left end of the chart, where exact wins
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 66, box["y"] + 0.5 * box["height"], steps=4)
+    page.mouse.up()
+    answer.get_by_text("exact attention with a cache wins").wait_for()
+    page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 8')")
+    answer.locator(".vu-choosers select").last.select_option("8")
+    answer.get_by_text("Times for head dimension 8").wait_for()
+    answer.get_by_role("slider").fill("64")
+    page.wait_for_function("document.querySelector('#vm-cost-counted').innerText.includes('n = 64')")
     assert "9,451 tokens" in page.locator("#vm-cost-counted").inner_text()
     assert not page.locator("#vm-cost-modelled").is_visible()
     page.locator("#vm-cost summary", has_text=EN["cost_modelled"]).focus()

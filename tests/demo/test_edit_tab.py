@@ -14,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import edit_tab, explorer, models, runs, wording
+from demo import bridge, edit_tab, models, wording
 from tests.demo.visits import draw, record
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
 from var_mini.analysis.inspection import attention_row
 from var_mini.config import Sampling
 from var_mini.data import samples
+from var_mini.view import questions
 from var_mini.view.images import to_uint8
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -119,11 +120,11 @@ def test_a_mask_s_plan_is_what_redraw_does(tiny, asked):
 def test_attention_of_an_edited_run_is_that_of_its_own_tokens(tiny, asked):
     *_, (run, _), _ = redraw(2, 5, 1.5, asked)
     ids = [scale["ids"] for scale in run["scales"]]
-    answer = explorer.row({"settings": run["settings"], "ids": ids, "scale": 2, "token": 4})
-    values = np.frombuffer(base64.b64decode(answer["weights"]), "<u2").reshape(answer["shape"]) / 65535
-    wanted = attention_row(checkpoints.load(tiny), torch.tensor([code for part in ids for code in part]), 2, 2, 4)
+    query = {"settings": run["settings"], "scale": 2, "token": 4, "layer": 1, "head": 0}
+    values = np.frombuffer(base64.b64decode(bridge.attention(query | {"ids": ids})["weights"]), "<f4")
+    wanted = attention_row(checkpoints.load(tiny), torch.tensor([code for part in ids for code in part]), 2, 2, 4)[1, 0]
     assert np.abs(values - wanted.numpy()).max() < 2e-5
-    assert "must be 3 lists" in explorer.row({"settings": run["settings"], "ids": [1], "scale": 2, "token": 4})["error"]
+    assert "must be 3 lists" in bridge.attention(query | {"ids": [1]})["error"]
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def test_bad_starts_get_a_sentence(tiny):
 
 
 def test_checked_ids_are_tensors_of_every_scale(tiny):
-    ids = runs.checked_ids(checkpoints.load_config(tiny), [[i] * n for i, n in enumerate(COUNTS)])
+    ids = questions.checked_ids(checkpoints.load_config(tiny), [[i] * n for i, n in enumerate(COUNTS)])
     assert [part.tolist() for part in ids] == [[0], [1] * 4, [2] * 9] and all(part.dtype == torch.int64 for part in ids)
 
 
@@ -213,7 +214,7 @@ def press(page, name: str) -> None:
 def shown_run(page) -> dict:
     page.locator("#vm-edit-result img").first.wait_for()
     page.locator("#vm-edit-run .vx[data-drawn='3']").wait_for()
-    return page.evaluate("document.querySelector('#vm-edit-run .vx-root').explorer.run()")
+    return page.evaluate("document.querySelector('#vm-edit-run .vx').explorer.run()")
 
 
 def masked(page) -> np.ndarray:
@@ -255,11 +256,11 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     press(page, "edit_redraw")
     run, start = shown_run(page), edit_tab.start_drawn(record(tiny))
     check(run, start["ids"], "000111000", tiny, 0)
-    assert page.locator("#vm-edit-run .vx-given").count() == 1 + 0 + 6
-    assert page.locator("#vm-edit-run .vx-redrawn").all_inner_texts()[-1] == "3 of 9 drawn anew"
+    assert page.locator("#vm-edit-run .vu-map .vu-given").count() == 1 + 0 + 6
+    assert page.locator("#vm-edit-run .vu-redrawn").all_inner_texts()[-1] == "3 of 9 drawn anew"
     after = np.array(pixels(page.locator("#vm-edit-result [data-figure=after]").get_attribute("src")))[::28, ::28]
     assert np.array_equal(after, np.frombuffer(base64.b64decode(run["scales"][-1]["image"]), np.uint8).reshape(12, 12, 3))
-    page.locator("#vm-edit-run .vx-frame").last.click()
+    page.locator("#vm-edit-run .vu-map[data-map]").last.click()
     page.wait_for_selector("#vm-edit-run .vx[data-attention='shown']")
     before = page.locator("#vm-edit .ve-board img").get_attribute("src")
     press(page, "edit_from_result")  # the result becomes the next start

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from demo import lowrank_limits, lowrank_tab, wording
-from tests.demo.visits import open_tab, overflow, record
+from tests.demo.visits import charts_of, open_tab, overflow, record
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.training.qkv import collect_qkv
@@ -115,14 +115,8 @@ def test_forged_settings_are_readable_errors(tiny, change, message):
 
 def table(html: str, title: str) -> dict[str, dict[float, float]]:
     """The values of one chart: series -> x -> y."""
-    section = next(s for s in re.findall(r"<section>.*?</section>", html) if f'<figcaption class="vg-title">{title}' in s)
-    names = re.findall(r'<th scope="col">(.*?)</th>', section)[1:]
-    found: dict[str, dict[float, float]] = {name: {} for name in names}
-    for x, row in re.findall(r'<tr><th scope="row">([^<]+)</th>(.*?)</tr>', section):
-        for name, value in zip(names, re.findall(r"<td>([^<]*)</td>", row), strict=True):
-            if value:
-                found[name][float(x)] = float(value)
-    return found
+    (chart,) = (one for one in charts_of(html) if one["title"].startswith(title))
+    return {one["name"]: dict(one["points"]) for one in chart["series"]}
 
 
 def test_curves_on_the_model_are_softmax_against_the_polynomial_in_float64(tiny):
@@ -151,7 +145,7 @@ def test_curves_on_random_vectors_need_no_model(tiny, monkeypatch):
     monkeypatch.setattr("demo.models.published", lambda: ["var_d16"])
     html = lowrank_limits.curves(record("var_d16"), "unit", 1, 8.0, 2, 64)
     assert "head dimension 64" in html and html.count("<section>") == 4
-    foils = table(html, EN["lowrank_foil_title"].replace("?", ""))
+    foils = table(html, EN["lowrank_foil_title"])
     assert all(value == 1 for value in foils["Taylor, degree 2"].values()) and min(foils["Taylor, degree 1"].values()) < 1
 
 
@@ -257,7 +251,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
     page.get_by_role("button", name=EN["lowrank_run"]).click()
     page.locator("#vm-lowrank-compare table").first.wait_for()
     page.locator("#vm-lowrank .vm-fold:not([open]) > summary").first.click()
-    page.locator(".vg-values summary").first.click()
+    page.locator("#vm-lowrank .vu-values summary").first.click()
     assert overflow(page) <= 0
     widths = page.locator(".vm-limits svg[role=img]").evaluate_all("all => all.map((e) => e.getBoundingClientRect().width)")
     assert min(widths) > 280

@@ -16,13 +16,12 @@ import pytest
 import torch
 
 from demo import __main__ as command
-from demo import bridge, explorer, front, limits, links, models, runs, wording
+from demo import bridge, front, links, models, runs, wording
 from tests.demo.conftest import NAMES
 from tests.demo.visits import Event
 from var_mini import checkpoints
 from var_mini.config import Sampling
 from var_mini.model import Model
-from var_mini.theory import sliders
 from var_mini.view.images import to_uint8
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -74,10 +73,7 @@ def test_a_click_on_a_token_is_answered_with_the_run_s_own_attention(tiny):
     shares = np.exp(logits.astype(np.float64) - logits.max())
     assert np.allclose(shares / shares.sum(), weights, atol=1e-6)  # softmax(s q.k)
     assert np.allclose(weights @ values.reshape(len(weights), answer["dim"]), output, atol=1e-5)  # times v, summed
-    row = explorer.row({"settings": run["settings"], "scale": 2, "token": 4})
-    shares = np.frombuffer(base64.b64decode(row["weights"]), "<u2").reshape(row["shape"]) / 65535
-    assert np.abs(shares - trace.steps[2].attention[0, :, :, 4].numpy()).max() < 2e-5
-    table = explorer.blocks({"settings": run["settings"]})
+    table = bridge.blocks({"settings": run["settings"]})
     assert table["shape"] == [2, 2, 3, 3]
 
 
@@ -110,38 +106,9 @@ def test_forged_events_get_a_message(tiny, query, message):
     run = drawn(tiny, 1, 3, 1.5, 0.9, 0, 1.0)
     if isinstance(query, dict) and query and "settings" not in query:
         query = {"settings": run["settings"], "scale": 0, "token": 0} | query
-    assert message in explorer.row(query)["error"]
     if isinstance(query, dict):
         query |= {"layer": 0, "head": 0}
     assert message in bridge.attention(query)["error"]
-
-
-def test_an_experiment_on_limits_is_the_library_s_at_every_start_of_a_slider():
-    for name, slider in limits.ranges().items():
-        assert slider["low"] <= slider["start"] <= slider["high"]
-        answer = bridge.experiment({"name": name, "value": slider["start"]})
-        assert answer == sliders.run(name, slider["start"]) and json.dumps(answer, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        (None, "query = None: must be a JSON object"),
-        ({}, "name = None: must be one of bound, dimension, norm, order"),
-        ({"name": ["norm"], "value": 1}, "name = ['norm']: must be one of"),
-        ({"name": "norm"}, "norm = None: must be a finite number from 0.5 to 6"),
-        ({"name": "norm", "value": "1"}, "norm = '1': must be a finite number"),
-        ({"name": "norm", "value": True}, "norm = True: must be a finite number"),  # though 1 was just computed and kept
-        ({"name": "norm", "value": [1]}, "norm = [1]: must be a finite number"),
-        ({"name": "norm", "value": math.nan}, "norm = nan: must be a finite number"),
-        ({"name": "bound", "value": 1e9}, "bound = 1000000000.0: must be a finite number from 0.25 to 4"),
-        ({"name": "order", "value": 2.5}, "order = 2.5: must be a whole number from 2 to 4"),
-        ({"name": "dimension", "value": 7}, "dimension = 7: must be a finite number from 1 to 6"),
-    ],
-)
-def test_an_experiment_that_there_is_not_gets_a_message(query, message):
-    assert "error" not in bridge.experiment({"name": "norm", "value": 1})
-    assert message in bridge.experiment(query)["error"]
 
 
 def floats(code: str) -> np.ndarray:

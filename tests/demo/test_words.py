@@ -19,7 +19,6 @@ UI = LIBRARY / "ui"
 SCRIPTS = {
     "class_": [PAGE / "waiting.py"],
     "edit_": [PAGE / "mask.js"],
-    "explorer_": [LIBRARY / "view" / "explorer.js"],
     "export_": [PAGE / "gallery.py"],
     "masks_": [LIBRARY / "view" / "masks.js"],
     "tokenize_": [PAGE / "picker.js", PAGE / "tokens.js"],
@@ -62,7 +61,6 @@ def test_every_file_names_a_text_once_and_no_text_lies_in_two_files():
         names += [name for name, _ in entries]
     assert names and [name for name, count in Counter(names).items() if count > 1] == []
     assert set(names) <= set(wording.TEXTS) and "sentence" not in names
-    assert not [name for name in names if name.startswith("explorer_")]  # those stand beside the explorer
 
 
 def test_both_languages_have_every_text_with_the_same_braces():

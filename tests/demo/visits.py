@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from html import unescape
+
 from var_mini import checkpoints
 
 # the whole run of the first screen has arrived; and all of its scales have been shown
@@ -21,6 +25,11 @@ class Event:
 
     def __init__(self, data):
         self._data = data
+
+
+def charts_of(html: str) -> list[dict]:
+    """What the charts in a result show, as demo/charts.py writes it."""
+    return [json.loads(unescape(found)) for found in re.findall(r'data-chart="(.*?)"', html)]
 
 
 def draw(page, seed: int) -> dict:

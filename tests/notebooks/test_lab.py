@@ -100,17 +100,25 @@ def test_slider_picture_and_token_in_jupyterlab(lab, browser, tmp_path):
         page.wait_for_function("([img, before]) => img.src !== before", arg=[picture.element_handle(), before])
 
         page.wait_for_selector(".vx[data-scales='5']")
-        frame = page.locator(".vx-frame").nth(3)
+        attends = ".vx .vu-attention .vu-hint:last-child"
+        frame = page.locator(".vx [data-map='3']")
         frame.scroll_into_view_if_needed()
         frame.click(position={"x": 30, "y": 30})
         page.wait_for_selector(".vx[data-attention='shown']")
-        told = page.locator(".vx-attends").inner_text()
-        assert told.startswith("Layer 1, head 1 attends to: 1") and told.count("%") == 4  # the four scales up to 5 by 5
+        told = page.locator(attends).inner_text()
+        assert told.count("%") == 5  # the largest weight, and the shares of the four scales up to 5 by 5
+        page.locator(".vx .vu-lines path").first.wait_for(state="attached")
+        frame.press("Escape")
         frame.press("ArrowRight")
         frame.press("Enter")
-        page.wait_for_function("before => document.querySelector('.vx-attends')?.innerText !== before", arg=told)
-        page.locator(".vx-more summary").click()
-        page.wait_for_selector(".vx-blocks table")
+        page.wait_for_function(
+            "([where, told]) => (document.querySelector(where)?.innerText ?? told) !== told", arg=[attends, told]
+        )
+        page.locator(".vx .vu-dice").click()  # the kernel draws another seed
+        page.wait_for_selector(".vx[data-shown='5']:not(:has(.vu-pinned))")
+        page.locator(".vx .vu-more summary").click()
+        page.get_by_role("button", name="Compute it").click()
+        page.wait_for_selector(".vx .vu-blocks")
     finally:
         page.screenshot(path=os.environ.get("LAB_SCREENSHOT", tmp_path / "lab.png"))
         page.close()

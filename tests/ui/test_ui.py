@@ -20,6 +20,7 @@ from demo import front, links, models, thumbnails
 from tests.demo.asgi import ask
 from var_mini import checkpoints
 from var_mini.data import samples, things
+from var_mini.ui import bundle
 from var_mini.view.images import to_uint8
 
 HERE = Path(__file__).parent
@@ -32,10 +33,39 @@ def test_the_logic_by_node_s_runner():
     assert int(re.search(r"# pass (\d+)", done.stdout)[1]) >= 18
 
 
-def test_the_vendored_module_is_the_pinned_one():
+def test_the_vendored_modules_are_the_pinned_ones():
     readme = (front.FOLDER / "vendor" / "README.md").read_text()
-    (pinned,) = re.findall(r"`([0-9a-f]{64})`", readme)
-    assert hashlib.sha256((front.FOLDER / "vendor" / "preact-htm.js").read_bytes()).hexdigest() == pinned
+    pinned = dict(re.findall(r"^\| `([\w.-]+\.js)` .* `([0-9a-f]{64})` \|$", readme, re.MULTILINE))
+    there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (front.FOLDER / "vendor").glob("*.js")}
+    assert pinned == there and len(there) == 2
+
+
+def test_the_notebook_s_bundle_was_made_of_the_modules_as_they_are():
+    first, _ = (front.FOLDER / bundle.OUTPUTS["notebook"]).read_text().split("\n", 1)
+    assert first == bundle.banner(), "run `python -m var_mini.ui.bundle`"
+    digest, names = hashlib.sha256(), {"hosts/notebook.js"}
+    while True:  # all that these import, and these
+        more = {
+            (front.FOLDER / name).parent.joinpath(found).resolve().relative_to(front.FOLDER).as_posix()
+            for name in names
+            for found in re.findall(r"\bfrom '(\.[^']+)'", (front.FOLDER / name).read_text())
+        }
+        if more <= names:
+            break
+        names |= more
+    for name in sorted(names):
+        digest.update(name.encode() + b"\0" + (front.FOLDER / name).read_bytes() + b"\0")
+    assert first.endswith(digest.hexdigest())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", bundle.OUTPUTS)
+def test_what_esbuild_made_is_what_it_makes_now(name):
+    try:
+        content = bundle.built(name)
+    except bundle.NoToolError as error:
+        pytest.skip(f"esbuild cannot be had here: {error}")
+    assert (front.FOLDER / bundle.OUTPUTS[name]).read_bytes() == content, f"run `python -m var_mini.ui.bundle {name}`"
 
 
 def test_the_page_preloads_exactly_what_it_imports():
@@ -75,7 +105,7 @@ def test_files_are_served_as_they_are(name):
         ("/ui/lib", ""),
         ("/ui/missing.js", ""),
         ("/ui/../view/payload.py", ""),
-        ("/ui/..%2fview%2fexplorer.js", ""),
+        ("/ui/..%2fview%2fmasks.js", ""),
         ("/ui/vendor/README.md", ""),
         ("/ui//etc/passwd", ""),
         ("/ui/data/", ""),

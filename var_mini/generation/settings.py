@@ -109,6 +109,15 @@ class RunSettings:
         )
 
 
+def of_one_image(settings: RunSettings) -> RunSettings:
+    """The settings as they are. Raises ValueError where they are of several images."""
+    for name, called in (("label", "class"), ("seed", "seed"), ("style", "style")):
+        value = getattr(settings, name)
+        if isinstance(value, tuple):
+            raise ValueError(f"{called} = {validate.shown(list(value))}: must be one number, for the run of one image")
+    return settings
+
+
 def checked_style(config: ModelConfig, style) -> Several | None:
     """The style of a run, where None stands for any; None for a model without styles. Raises ValueError."""
     styles = config.transformer.num_styles

@@ -14,7 +14,7 @@ DIGITS = 4
 
 
 def payload(trace: Trace, config: ModelConfig, codebook: torch.Tensor | None = None, colours=None, image_index: int = 0) -> dict:
-    """JSON values of one image of a run: ids, colours, probabilities, candidates and images of every scale so far.
+    """JSON values of one image of a run: its settings, ids, colours, probabilities, candidates and images of every scale so far.
 
     `codebook` gives the code colours, unless `colours`, uint8 (V, 3) from `code_colours`, are on hand. A trace without
     probabilities (a tokenized picture) leaves these entries out.
@@ -26,7 +26,7 @@ def payload(trace: Trace, config: ModelConfig, codebook: torch.Tensor | None = N
     return {
         "model": config.name,
         "subject": trace.settings.get("subject") or config.class_name(label),
-        "settings": {name: value for name, value in trace.settings.items() if not isinstance(value, list)},
+        "settings": {name: value[image_index] if isinstance(value, list) else value for name, value in trace.settings.items()},
         "sides": list(config.pyramid.patch_nums),
         "size": t.image_size,
         "codes": t.vocab_size,

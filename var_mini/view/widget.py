@@ -1,4 +1,4 @@
-"""The token-map explorer in a notebook: the module of the page (explorer.js) as an anywidget, answered by this process.
+"""The token-map explorer in a notebook: the views of the page (var_mini/ui) as an anywidget, answered by this process.
 
     from var_mini.view.widget import explorer
     explorer(model, model.trace(label=7, seed=0))
@@ -9,6 +9,8 @@ Where no widget can run (GitHub, a printed page) the strip of all scales stands 
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,60 +18,23 @@ import torch
 from PIL import Image
 
 from .. import validate
-from ..analysis.inspection import attention_blocks, attention_row
-from ..generation import Trace
+from ..generation import RunSettings, Trace
+from ..generation.settings import of_one_image
 from ..model import Model
+from . import questions
 from .images import strip
-from .payload import payload, weights_payload
-from .words import explorer_words
+from .payload import payload
 
-FOLDER = Path(__file__).parent
+UI = Path(__file__).parents[1] / "ui"
+BUNDLE = UI / "dist" / "notebook.js"
 MAX_PICTURE = 2000  # widest static picture, pixels
-
-# Questions go to Python as custom messages with a number, and the answer of that number settles the promise.
-GLUE = """
-export default {
-  render({ model, el }) {
-    const root = document.createElement('div');
-    root.className = 'vx-root';
-    el.append(root);
-    const waiting = new Map();
-    let asked = 0;
-    const ask = (question) => new Promise((settle, fail) => {
-      waiting.set(++asked, { settle, fail });
-      model.send({ ...question, number: asked });
-    });
-    const answered = (answer) => {
-      const promise = waiting.get(answer.number);
-      waiting.delete(answer.number);
-      if (!promise) return; // another view of the same widget asked
-      if (answer.error) promise.fail(new Error(answer.error));
-      else promise.settle(answer);
-    };
-    const words = model.get('words')[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
-    const explorer = mount(root, {
-      words,
-      row: (run, scale, token) => ask({ kind: 'row', scale, token }),
-      blocks: () => ask({ kind: 'blocks' }),
-    });
-    const show = () => explorer.show(model.get('run'));
-    model.on('msg:custom', answered);
-    model.on('change:run', show);
-    show();
-    return () => {
-      explorer.stop();
-      model.off('msg:custom', answered);
-      model.off('change:run', show);
-    };
-  },
-};
-"""
 
 
 def explorer(model: Model, trace: Trace):
     """The explorer of one run of `model` as a widget. Its method `show(trace)` puts another run into the same place.
 
-    Raises ValueError where the trace is not one of a whole run of this model.
+    A run that is drawn in it becomes its attribute `trace`. Raises ValueError where the trace is not one of a whole run of this
+    model.
     """
     widget = _widget_class()(model)
     widget.show(trace)
@@ -83,51 +48,79 @@ def _widget_class():
     import traitlets
 
     class Explorer(anywidget.AnyWidget):
-        _esm = (FOLDER / "explorer.js").read_text(encoding="utf-8").replace("export function", "function") + GLUE
-        _css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
+        _esm = BUNDLE.read_text(encoding="utf-8")
+        _css = (UI / "style.css").read_text(encoding="utf-8")
         run = traitlets.Dict().tag(sync=True)
         words = traitlets.Dict().tag(sync=True)
 
         def __init__(self, model: Model):
-            self._model, self._trace = model, None
-            super().__init__(words=explorer_words())
-            self.on_msg(lambda _, content, buffers: self.send(answer(self._model, self._trace, content)))
+            self._model = model
+            self.trace: Trace | None = None
+            super().__init__(words=json.loads((UI / "words.json").read_text(encoding="utf-8")))
+            self.on_msg(lambda _, content, buffers: self._answer(content))
 
         def show(self, trace: Trace) -> None:
             """Shows another run of the same model."""
             sides = tuple(step.side for step in trace.steps)
             if sides != self._model.config.pyramid.patch_nums:
                 raise ValueError(f"trace has sides {validate.shown(sides)}: must have {self._model.config.pyramid.patch_nums}")
-            self._trace = trace
-            self.run = payload(trace, self._model.config, self._model.tokenizer.quantize.embedding.weight)
+            self.trace, self.run = trace, shown(self._model, trace)
+
+        def _answer(self, question: object) -> None:
+            for told in answers(self._model, question):
+                if isinstance(told, Trace):
+                    self.show(told)
+                else:
+                    self.send(told)
 
         def _repr_mimebundle_(self, **options):
             bundle = super()._repr_mimebundle_(**options)
             data, about = bundle if isinstance(bundle, tuple) else (bundle, {})
-            told = describe(self.run)
-            picture = static_picture(self._model, self._trace)
+            assert self.trace is not None  # explorer() has shown one
+            told, picture = describe(self.run), static_picture(self._model, self.trace)
             return {**data, "text/plain": told, "image/png": picture}, {**about, "image/png": {"alt": told}}
 
     return Explorer
 
 
-def answer(model: Model, trace: Trace, question: object) -> dict:
-    """What the explorer asks: {number, kind: "row", scale, token} or {number, kind: "blocks"} -> weights_payload, or {error}."""
+def answers(model: Model, question: object) -> Iterator[dict | Trace]:
+    """What the explorer asks, {number, kind, ...} -> one or more {number, ...}, the last {number, error} where it cannot be done.
+
+    draw               {settings}                                   {run} after every scale, and in the end the trace itself
+    attention, blocks  {settings, ids, scale, token, layer, head}   see `questions`
+    code               {code}
+    """
     question = question if isinstance(question, dict) else {}
-    number = question.get("number")
+    number = {"number": question.get("number")}
     try:
-        kind = validate.one_of("kind", question.get("kind"), ("row", "blocks"))
-        settings = trace.settings
-        label, attention = settings.get("label", 0), settings.get("attention", "exact")
-        label = label[0] if isinstance(label, list) else label
-        ids = torch.cat([step.token_ids[0] for step in trace.steps])
-        if kind == "row":
-            weights = attention_row(model, ids, label, question.get("scale"), question.get("token"), attention)
+        kind = validate.one_of("kind", question.get("kind"), ("attention", "blocks", "code", "draw"))
+        if kind == "draw":
+            yield from ((number | {"run": told} if isinstance(told, dict) else told) for told in _drawn(model, question))
+        elif kind == "code":
+            yield number | questions.code(model, question.get("code"))
         else:
-            weights = attention_blocks(model, ids, label, attention)
-        return {"number": number, **weights_payload(weights)}
+            s = of_one_image(RunSettings.from_dict(question.get("settings"), model.config))
+            ids = torch.cat(questions.checked_ids(model.config, question.get("ids")))
+            asked = (question,) if kind == "attention" else ()
+            yield number | getattr(questions, kind)(model, ids, s.label, *asked, s.attention, s.style)
     except (ValueError, RuntimeError) as error:
-        return {"number": number, "error": str(error)}
+        yield number | {"error": str(error)}
+
+
+def _drawn(model: Model, question: dict) -> Iterator[dict | Trace]:
+    """The run so far after every scale, as the explorer takes it; then its trace."""
+    s = of_one_image(RunSettings.from_dict(question.get("settings"), model.config))
+    given = s.label, s.seed, s.sampling
+    trace = Trace(model.trace_settings(*given, s.attention, s.style))
+    for step in model.generate(*given, s.style, s.attention):
+        trace.steps.append(step)
+        yield shown(model, trace)
+    yield trace
+
+
+def shown(model: Model, trace: Trace) -> dict:
+    """A run as the explorer takes it."""
+    return payload(trace, model.config, model.tokenizer.quantize.embedding.weight)
 
 
 def static_picture(model: Model, trace: Trace) -> bytes:

@@ -2,11 +2,10 @@
 // a draw is an event that waits in the page's own queue, its scales come back as the component's value; small questions about a
 // run are server functions.
 
+import { attentionOf, codeOf } from '../lib/answers.js';
 import { toRecord } from '../lib/settings.js';
 import { bytes, locate } from '../lib/run.js';
 import { recordedEngine } from './recorded.js';
-
-const floats = (text) => new Float32Array(bytes(text).buffer);
 
 export function gradioEngine(base) {
   let linked, count = 0;
@@ -44,6 +43,7 @@ export function gradioEngine(base) {
     failed(text) { waiting.forEach(({ reject }) => reject(new Error(text))); },
     models: async () => (await get('data/start.json')).models,
     start: () => get('data/start.json'),
+    data: (name) => get(`data/${name}.json`), // recorded results of a chapter
     recorded: recorded.recorded,
     load: async (name) => recorded.load(name), // the server loads a model when it is first asked to draw
     async draw(settings, { onScale = () => {}, signal } = {}) {
@@ -61,27 +61,18 @@ export function gradioEngine(base) {
         signal?.removeEventListener('abort', stopped);
       }
     },
-    // beyond what every engine tells: `values`, dim numbers a key, and `output`, where attention is exact
     async attention(run, { layer, head, token }) {
-      const { scale: level, index } = locate(run.sides, token);
-      const answer = await ask('attention', about(run, { scale: level, token: index, layer, head })), exact = Boolean(answer.logits);
-      const logits = exact ? floats(answer.logits) : [];
-      return { weights: floats(answer.weights), logits, dots: Array.from(logits, (value) => value / answer.scale), scale: answer.scale, level, exact,
-        ...(exact ? { dim: answer.dim, values: floats(answer.values), output: floats(answer.output) } : {}) };
+      const { scale, index } = locate(run.sides, token);
+      return attentionOf(await ask('attention', about(run, { scale, token: index, layer, head })), scale);
     },
     blocks: (run) => ask('blocks', about(run)),
-    async code(run, token) {
-      const answer = await ask('code', { model: run.settings.model, code: run.scales[token.scale].ids[token.index] });
-      return { vector: Array.from(floats(answer.vector)), side: answer.side, patch: bytes(answer.patch) };
-    },
+    code: async (run, token) => codeOf(await ask('code', { model: run.settings.model, code: run.scales[token.scale].ids[token.index] })),
     // other codes for a token, with the whole picture that each of them makes
     async candidates(run, token) {
       const query = { model: run.settings.model, ids: run.scales.map((scale) => scale.ids), scale: token.scale, token: token.index };
       const { codes, images } = await ask('candidates', query);
       return { codes: codes.slice(0, images.length), images: images.map(bytes) };
     },
-    // one of the experiments of the chapter on limits, at one place of its slider
-    experiment: (name, value) => ask('experiment', { name, value }),
     close() {},
   };
 }

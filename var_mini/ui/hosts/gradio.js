@@ -4,12 +4,15 @@ import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { title, wordsOf } from '../lib/format.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
+import { mountExplorer } from '../views/Explorer.js';
 import { mount } from '../views/First.js';
+import { mountCost } from '../views/Cost.js';
 import { mountHead } from '../views/Head.js';
 import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
 import { mountFoot, mountStory } from '../views/Story.js';
 import * as chapters from './chapters.js';
+import { drawCharts } from './charts.js';
 
 const base = new URL('../', import.meta.url);
 const engine = gradioEngine(base);
@@ -35,6 +38,8 @@ function languages(code) {
 }
 
 const sheets = (model, style, kind) => new URL(`data/${kind}.webp?model=${encodeURIComponent(model.name)}&style=${style ?? 0}`, base).href;
+
+const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 const recordOf = ({ model, settings }, low) => toRecord(low ? { ...settings, attention: lowRank(model, settings) } : settings);
 
@@ -65,7 +70,6 @@ function createJudge(store, text) {
 // the page is there, though its first run may still be drawn
 const made = (async () => {
   const [{ model, models, chapters: names, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
-  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
   let asked = null, problem = '';
@@ -111,14 +115,37 @@ export async function foot(element, name) {
   mountFoot(element.querySelector('.vu'), { id: name, all: (await made).first.all, language });
 }
 
+// what makes an explorer, for a chapter's own script
+export async function explorers() {
+  const { all } = (await made).first;
+  return (root, options) => mountExplorer(root, { all, language, calm, ...options });
+}
+
+// a component that is an explorer: its value is the run
+export async function explore(element, props, watch) {
+  const mounted = await explorers(), root = element.querySelector('.vx'), show = () => root.explorer.show(props.value);
+  root.explorer = mounted(root, { engine: { attention: engine.attention, code: engine.code, blocks: engine.blocks } });
+  watch('value', show);
+  show();
+}
+
+// charts in what the server writes into a component
+export { drawCharts as charts };
+
 // the chapter with the numbers of the run
 export async function numbers(element) {
   const first = await ready;
   mountNumbers(element.querySelector('.vu-run'), first, { engine, all: first.all, language });
 }
 
+// what it costs: recorded curves; `tell(side)` hears of the side that is chosen
+export async function cost(element, tell) {
+  const [{ first }, data] = await Promise.all([made, engine.data('cost')]);
+  mountCost(element.querySelector('.vu'), { data, all: first.all, language, tell });
+}
+
 // the chapter on limits
-export async function limits(element, sliders) {
-  const { all } = await ready;
-  mountLimits(element.querySelector('.vu'), { engine, sliders, all, language });
+export async function limits(element) {
+  const [{ first }, data] = await Promise.all([made, engine.data('limits')]);
+  mountLimits(element.querySelector('.vu'), { data, all: first.all, language });
 }

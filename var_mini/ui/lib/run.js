@@ -57,3 +57,9 @@ export const mean = (values) => values.reduce((a, b) => a + b, 0) / values.lengt
 export function added(now, before) {
   return now.map((value, i) => 128 + Math.max(-128, Math.min(127, before ? value - before[i] : value - 128)));
 }
+
+// whether two of them show the same; whether `run` has all that `earlier` had, so that it is more of it
+const told = (run, scales) => JSON.stringify([run.model, run.settings, run.note, run.scales.slice(0, scales).map(({ ids, given }) => [ids, given])]);
+export const equal = (a, b) => Boolean(a) && a.scales.length === b.scales.length && told(a) === told(b);
+export const continues = (earlier, run) => Boolean(earlier) && earlier.scales.length <= run.scales.length
+  && told({ ...earlier, note: run.note }) === told(run, earlier.scales.length);

@@ -11,8 +11,9 @@ export function Choice({ label, hint, value, options, onChoose }) {
     ${options.map(([text, one]) => html`<option key=${one} value=${one} selected=${one === value}>${text}</option>`)}</select><//>`;
 }
 
-export function Slider({ label, hint, value, from, to, step, onSlide }) {
-  return html`<${Field} label=${label} hint=${hint}><output>${value}</output><input type="range" min=${from} max=${to} step=${step} value=${value}
+// `shown` is read instead of the value, where that only counts places
+export function Slider({ label, hint, value, shown = value, from, to, step, onSlide }) {
+  return html`<${Field} label=${label} hint=${hint}><output>${shown}</output><input type="range" min=${from} max=${to} step=${step} value=${value} aria-valuetext=${String(shown)}
     oninput=${(event) => onSlide(Number(event.currentTarget.value))} /><//>`;
 }
 

@@ -44,6 +44,9 @@ function Likely({ state, word }) {
   })}</ol><p class="vu-hint">${word('entropy_of', { entropy: scale.entropy[token.index].toFixed(2), most: Math.log(run.codes).toFixed(1) })}</p></section>`;
 }
 
+// weights that no softmax could give: they are shown cut to what it could
+const outside = (weights) => weights.filter((weight) => weight < -1e-5 || weight > 1 + 1e-5).length;
+
 // MathML as text: the parser gives it its namespace
 const FORMULA = `<math display="block"><mrow><msub><mi mathvariant="italic">out</mi><mi>i</mi></msub><mo>=</mo><munder><mo>\u2211</mo><mi>j</mi></munder>
   <mrow><msub><mi mathvariant="normal">softmax</mi><mi>j</mi></msub><mo>(</mo><mi>s</mi><mspace width=".15em"/><msub><mi>q</mi><mi>i</mi></msub><mo>\u00b7</mo>
@@ -59,9 +62,9 @@ function Attention({ state, word, acts }) {
   const top = strongest(attention.weights, KEYS), shares = masses(run.sides, attention.weights);
   const rest = 1 - top.reduce((sum, { weight }) => sum + weight, 0), others = attention.weights.length - top.length;
   const dim = attention.dim, valueOf = (key) => Array.from(attention.values.slice(key * dim, (key + 1) * dim));
-  const exact = attention.exact, shows = Boolean(attention.values);
+  const exact = attention.exact, shows = Boolean(attention.values), cut = exact ? 0 : outside(attention.weights);
   return html`<section class="vu-attention"><div class="vu-attention-head"><h3>${word('attends')}</h3>${chooser}
-      ${exact && html`<div class="vu-formula" dangerouslySetInnerHTML=${{ __html: FORMULA }}></div>`}</div>${!exact && html`<p class="vu-hint">${word('attention_low_rank')}</p>`}
+      ${exact && html`<div class="vu-formula" dangerouslySetInnerHTML=${{ __html: FORMULA }}></div>`}</div>${!exact && html`<p class="vu-hint">${word('attention_low_rank')} ${cut > 0 && word('attention_cut', { count: cut })}</p>`}
     <table><thead><tr><th scope="col">${word('key')}</th>${exact ? html`<th scope="col">s\u2009q\u00b7k</th>` : ''}<th scope="col">softmax</th>${shows ? html`<th scope="col">v</th>` : ''}</tr></thead>
       <tbody>${top.map(({ key, weight }) => html`<tr key=${key}><th scope="row">${place(word, run.sides, key)}</th>
         ${exact ? html`<td>${signed(attention.logits[key])}</td>` : ''}<td><b class="vu-weight" style=${`--share:${weight / top[0].weight}`}></b>${percent(Math.max(0, weight))}</td>
@@ -71,7 +74,8 @@ function Attention({ state, word, acts }) {
     <p class="vu-hint">${word('lines_note', { largest: percent(top[0].weight) })} ${shares.map((share, k) => `${run.sides[k]}\u00d7${run.sides[k]} ${percent(Math.max(0, share))}`).join(' \u00b7 ')}</p></section>`;
 }
 
-export function Token({ state, word, acts }) {
+// `attends`: whether there is anybody to ask where a token attends to
+export function Token({ state, word, acts, attends = true }) {
   const { run, token, pinned } = state;
   if (!token || !run?.scales[token.scale]) {
     return html`<div class="vu-card vu-empty">${['maps', 'sums', 'token'].map((name) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
@@ -79,6 +83,6 @@ export function Token({ state, word, acts }) {
   }
   return html`<div class="vu-card vu-token">
     <${Code} ...${{ state, word }} /><${Likely} ...${{ state, word }} />
-    ${pinned ? html`<${Attention} ...${{ state, word, acts }} />` : html`<section class="vu-attention"><h3>${word('attends')}</h3><p class="vu-hint">${word('attention_prompt')}</p></section>`}
+    ${!attends ? '' : pinned ? html`<${Attention} ...${{ state, word, acts }} />` : html`<section class="vu-attention"><h3>${word('attends')}</h3><p class="vu-hint">${word('attention_prompt')}</p></section>`}
   </div>`;
 }

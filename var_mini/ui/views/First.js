@@ -7,11 +7,13 @@
 // of the header; `languages(code)` is called when another language is chosen; `told(run)` whenever a run is whole.
 
 import { html, render, useEffect } from '../vendor/preact-htm.js';
-import { milliseconds, title, wordsOf } from '../lib/format.js';
-import { offset, totalSeconds, whole } from '../lib/run.js';
+import { caption } from '../lib/caption.js';
+import { title, wordsOf } from '../lib/format.js';
+import { whole } from '../lib/run.js';
 import { defaults } from '../lib/settings.js';
 import { createStore } from '../lib/store.js';
 import { useStore } from '../lib/use.js';
+import { DICE, icon, PAUSE, PLAY, STOP, TUNE } from '../parts/icons.js';
 import { Picture } from '../parts/Picture.js';
 import { Pyramid } from '../parts/Pyramid.js';
 import { attentionName, Choice, Settings } from '../parts/Settings.js';
@@ -21,26 +23,12 @@ import { createActions } from './actions.js';
 
 const NEXT = { en: ['zh', '中文'], zh: ['en', 'English'] }; // the other language, by its own name
 
-// what happens at the scale shown last, in one sentence
-function caption({ run, shown, playing, computing, problem }, word, model) {
-  if (problem) return problem;
-  if (!run || !shown) return computing ? word('preparing', { model: model.shown }) : word('ready');
-  const side = run.sides[shown - 1], values = { scale: shown, count: side * side, before: offset(run.sides, shown - 1), scales: run.sides.length,
-    tokens: run.tokens, time: milliseconds(totalSeconds(run)) };
-  if (shown === run.sides.length && !playing) return word(totalSeconds(run) > 0 ? 'caption_end' : 'caption_end_untimed', values);
-  return word(shown === 1 ? 'caption_first' : 'caption', values);
-}
-
 function Header({ word, language, links, languages }) {
   const [other, name] = NEXT[language];
   return html`<header class="vu-head"><h1>${word('title')}</h1><p>${word('sentence')}</p><nav aria-label=${word('links')}>
     ${Object.entries(links).map(([key, address]) => html`<a key=${key} data-link=${key} href=${address} target="_blank" rel="noopener">${word(`link_${key}`)}</a>`)}
     <button type="button" class="vu-link" lang=${other} onclick=${() => languages(other)}>${name}</button></nav></header>`;
 }
-
-const icon = (path) => html`<svg class="vu-icon" viewBox="0 0 20 20" aria-hidden="true"><path d=${path} /></svg>`;
-const DICE = 'M4 3h12a1 1 0 0 1 1 1v12a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1zM6.2 6.2h2v2h-2zM11.8 6.2h2v2h-2zM9 9h2v2H9zM6.2 11.8h2v2h-2zM11.8 11.8h2v2h-2z';
-const PLAY = 'M6 3.5v13l10-6.5z', PAUSE = 'M5 4h3.5v12H5zM11.5 4H15v12h-3.5z', STOP = 'M5 5h10v10H5z', TUNE = 'M3 5h8v2H3zM13 4h2v4h-2zM15 5h2v2h-2zM3 9h2v2H3zM6 8h2v4H6zM8 9h9v2H8zM3 13h6v2H3zM10 12h2v4h-2zM12 13h5v2h-5z';
 
 function Bar({ state, word, acts }) {
   const { playing, computing, panel } = state;
@@ -87,7 +75,7 @@ function First({ store, acts, host }) {
       ${panel === 'settings' && html`<${Settings} ...${{ state, word, acts }} />`}</div>
     <div class="vu-stage">
       <div class="vu-left">
-        <p class=${`vu-caption ${state.problem ? 'vu-problem' : ''}`} role="status">${caption(state, word, model)}</p>
+        <p class=${`vu-caption ${state.problem ? 'vu-problem' : ''}`} role="status">${caption(state, word, word('preparing', { model: model.shown }))}</p>
         <${Pyramid} ...${{ state, word, acts }} thing=${named(shownLabel)} thumbnail=${html`<${Thumbnail} model=${model} label=${shownLabel} style=${run?.settings.style ?? settings.style} sheets=${sheets} />`} />
       </div>
       <div class="vu-right">

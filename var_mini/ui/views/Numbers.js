@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
-import { added, bytes, mean, whole } from '../lib/run.js';
+import { added, bytes, mean, totalSeconds, whole } from '../lib/run.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { pixelsOf } from '../parts/Pyramid.js';
@@ -49,13 +49,15 @@ function Blocks({ run, word, engine }) {
     <p class="vu-hint">${word('blocks_note', { layer: at.layer + 1, head: at.head + 1 })}</p>`;
 }
 
-function Numbers({ store, word, engine }) {
-  const { run } = useStore(store);
+export function Numbers({ run, word, engine }) {
   if (!run?.scales.length) return '';
-  return html`<h3>${word('numbers_lead')}</h3><${Times} ...${{ run, word }} /><h3>${word('added_title')}</h3><${Added} ...${{ run, word }} />
-    <h3>${word('blocks')}</h3><${Blocks} ...${{ run, word, engine }} />`;
+  return html`${totalSeconds(run) > 0 && html`<h3>${word('numbers_lead')}</h3><${Times} ...${{ run, word }} />`}
+    <h3>${word('added_title')}</h3><${Added} ...${{ run, word }} />
+    ${engine.blocks && html`<h3>${word('blocks')}</h3><${Blocks} ...${{ run, word, engine }} />`}`;
 }
 
+const Followed = ({ store, ...rest }) => html`<${Numbers} run=${useStore(store).run} ...${rest} />`;
+
 export function mountNumbers(root, first, { engine, all, language }) {
-  render(html`<${Numbers} store=${first.store} engine=${engine} word=${wordsOf(all, language)} />`, root);
+  render(html`<${Followed} store=${first.store} engine=${engine} word=${wordsOf(all, language)} />`, root);
 }

@@ -2,9 +2,10 @@
 
 import { createPlayer, FIRST_MS, SCALE_MS } from '../lib/player.js';
 import { defaults, fromRecord, otherSeed, same, toQuery } from '../lib/settings.js';
-import { offset, whole } from '../lib/run.js';
+import { continues, offset, whole } from '../lib/run.js';
 
-export function createActions(store, engine, { calm = false, told = () => {} } = {}) {
+// `told(run)` hears of every whole run, `chosen(token)` of every token that is clicked
+export function createActions(store, engine, { calm = false, told = () => {}, chosen = () => {} } = {}) {
   let asking = null, attending = 0;
   const player = createPlayer((shown, playing) => store.set({ shown, playing }));
   const get = store.get;
@@ -70,7 +71,7 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
 
   async function attend() {
     const { run, token, layer, head } = get(), mine = ++attending;
-    if (!whole(run)) { store.set({ attention: null, attentionError: '' }); return; }
+    if (!whole(run) || !engine.attention) { store.set({ attention: null, attentionError: '' }); return; }
     store.set({ attentionError: '' });
     const keep = (change) => { if (mine === attending && get().run === run) store.set(change); };
     engine.code?.(run, token).then((code) => keep({ code }), () => {});
@@ -95,6 +96,7 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
     pin(token) {
       if (get().pinned && equal(get().token, token)) { forget(); return; }
       store.set({ token, pinned: true, attention: null, code: null });
+      chosen(token);
       attend();
     },
     look(layer, head) {
@@ -117,6 +119,13 @@ export function createActions(store, engine, { calm = false, told = () => {} } =
       player.go(0);
       store.set({ model, run, settings: fromRecord(run.settings), problem: '' });
       play(SCALE_MS);
+    },
+    // a run, or more of one, that somebody else makes; its end is shown at once
+    show(run) {
+      if (!continues(get().run, run)) forget();
+      store.set({ run, settings: fromRecord(run.settings), problem: '' });
+      player.offer(run.scales.length, run.sides.length);
+      player.go(run.scales.length);
     },
     stale: () => Boolean(get().run) && !same(fromRecord(get().run.settings), get().settings),
     link: () => `?${toQuery(get().settings)}`,
