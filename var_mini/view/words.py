@@ -83,6 +83,14 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "Percent, layer {layer}, head {head}, mean over the tokens of a row",
         "百分比，第 {layer} 层第 {head} 头，对该行所有词元取平均",
     ),
+    "engine_draw": ("Draw with another seed, in this browser", "换个种子，在此浏览器里画"),
+    "engine_busy": ("Drawing …", "正在画 …"),
+    "engine_drawn": ("Drawn in this browser, without Python: seed {seed}.", "在此浏览器里画成，没有用 Python：种子 {seed}。"),
+    "engine_unable": ("This browser could not draw: {reason}", "此浏览器没能画出：{reason}"),
+    "engine_missing": (
+        "the model did not come along with this page; run the cell in a notebook once more and save it with its widgets",
+        "模型没有随此页面保存；请在笔记本里重新运行该单元格，并连同组件状态一起保存",
+    ),
     "redrawn": ("{drawn} of {count} drawn anew", "重画 {drawn} / {count} 个"),
     "chosen_given": (
         "given, not drawn: the model gave this code a probability of {probability}; entropy {entropy} nats",
