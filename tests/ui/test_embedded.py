@@ -32,7 +32,7 @@ def drawn(files: dict, settings: list[dict], folder) -> list:
     script.write_text(inlined(HOST) + ASK)
     text = {name: base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in files.items()}
     given = json.dumps({"files": text, "settings": settings})
-    done = subprocess.run([NODE, str(script)], input=given, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([NODE, str(script)], input=given, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
