@@ -131,7 +131,7 @@ def _widget_class(browser: bool):
         _css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
         run = traitlets.Dict().tag(sync=True)
         words = traitlets.Dict().tag(sync=True)
-        described = traitlets.Dict(None, allow_none=True).tag(sync=True)  # this and the files: var_mini/ui/embedded.py
+        described = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)  # this and the files: var_mini/ui/embedded.py
         weights, calibration, product = (traitlets.Bytes().tag(sync=True) for _ in range(3))
 
         def __init__(self, model: Model, **files):
