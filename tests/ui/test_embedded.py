@@ -69,7 +69,7 @@ def test_a_widget_that_draws_in_the_browser_takes_model_and_engine_along_and_ano
     assert along.weights == (checkpoints.find("fashion-28") / checkpoints.WEIGHTS).read_bytes() and along.described["config"]
     assert not alone.weights and alone.described is None
     assert "class LocalEngine" in along._esm and "class LocalEngine" not in alone._esm
-    with pytest.raises(ValueError, match="engine = 'server': must be one of python, browser"):
+    with pytest.raises(ValueError, match="engine = 'server': must be one of browser, python"):
         explorer(model, trace, engine="server")
 
 
