@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gradio as gr
 
-from var_mini.theory.sliders import ranges
+from var_mini.theory.sliders import SLIDERS
 
 from . import front
 
 SCRIPT = front.MODULE + ".then((host) => host.limits(element, props.sliders));"
+
+
+def ranges() -> dict[str, dict[str, float]]:
+    """Of every experiment: the ends of its slider, the step, and where it begins."""
+    return {name: {key: getattr(slider, key) for key in ("low", "high", "step", "start")} for name, slider in SLIDERS.items()}
 
 
 def build() -> None:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from var_mini import checkpoints
 from var_mini.generation import Trace
-from var_mini.theory import sliders
 from var_mini.ui.export import check_config, export
 from var_mini.ui.modules import FOLDER, imported
 from var_mini.view.images import code_colours, enlarge, token_map
@@ -54,9 +53,8 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
     (out / "licences.txt").write_text(credits.licences(), encoding="utf-8")
     models = sorted((_model(name, out) for name in names), key=lambda model: model["download_kb"])
     first = next((model for model in models if model["name"] == DEFAULT_MODEL), models[0])
-    told = {"measured": figures.measured(), "raster": figures.raster(), "sliders": sliders.ranges()}
+    told = {"measured": figures.measured(), "raster": figures.raster()}
     _write(out / "models" / "index.json", {"model": first["name"], "models": models} | told)
-    _write(out / "limits.json", sliders.stored())
     _icons(out)
     _index(out, first)
     _service_worker(out, first)

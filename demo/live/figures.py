@@ -1,4 +1,4 @@
-"""Figures that a page without a server tells and does not compute: counted from a model's shape, or recorded in assets/results."""
+"""Figures that a page without a server tells and does not compute: counted from a model, or recorded in assets/results."""
 
 from __future__ import annotations
 

@@ -73,19 +73,6 @@ def test_a_slider_gives_the_same_plain_json_twice_and_refuses_what_lies_beyond_i
             sliders.run(name, value)
 
 
-def test_answers_are_stored_for_every_place_of_every_slider_and_are_those_that_are_computed():
-    stored = sliders.stored()
-    assert set(stored) == set(sliders.SLIDERS)
-    for name, slider in sliders.SLIDERS.items():
-        values = [answer[name] for answer in stored[name]]
-        assert values[0] == slider.low and values[-1] == slider.high
-        assert all(b - a == slider.step for a, b in zip(values, values[1:]))
-        fresh = sliders.run(name, slider.start)
-        for key, value in stored[name][values.index(slider.start)].items():
-            same = [pytest.approx(row, rel=1e-3, abs=1e-9) for row in fresh[key]] if key == "rows" else fresh[key]
-            assert value == same, (name, key)
-
-
 def test_an_unknown_slider_is_refused():
     with pytest.raises(ValueError, match="slider = 'speed': must be one of"):
         sliders.run("speed", 1)

@@ -50,7 +50,7 @@ def test_it_draws_the_tokens_of_python_whether_or_not_its_weights_are_float16(tm
             model.transformer.word_embed.weight.mul_(1 + 2**-13)
     files = embedded(model)
     assert (len(files["weights"]) < 7e6) == rounded  # of about three million numbers
-    own = {"model": "fashion-28", "class": 7}
+    own = {"label": 7}  # of the only model
     asked = [own | {"seed": seed, "attention": spec} for seed in (0, 1) for spec in ("exact", "landmark-32")]
     expected = [ids_of(model.trace(7, one["seed"], attention=one["attention"])) for one in asked]
     assert drawn(files, asked, tmp_path) == expected
@@ -59,7 +59,7 @@ def test_it_draws_the_tokens_of_python_whether_or_not_its_weights_are_float16(tm
 @pytest.mark.skipif(NODE is None, reason="the engine is tested in Node, which is not installed")
 def test_where_the_weights_did_not_come_along_one_sentence_says_so(tmp_path):
     files = embedded(checkpoints.load("fashion-28")) | {"weights": b""}
-    assert drawn(files, [{"model": "fashion-28", "class": 7}], tmp_path) == ["it did not come along"]
+    assert drawn(files, [{"label": 7}], tmp_path) == ["it did not come along"]
 
 
 def test_a_widget_that_draws_in_the_browser_takes_model_and_engine_along_and_another_one_does_not():

@@ -6,13 +6,10 @@
     dimension  d: resting points of d coupled switches (fixed_points)
 
 What each one does not show stands in docs/limits.md: none of them sees a threshold, which is a statement about n to infinity.
-
-`python -m var_mini.theory.sliders` stores the answers at all places of all sliders, for pages that have no Python.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +17,11 @@ from dataclasses import dataclass
 import torch
 
 from .. import validate
-from ..checkpoints import ASSETS
-from ..files import atomic_write
 from . import fixed_points, lora, tensor_attention, var_pass
 
 SIDE = 8  # of the pass
 LENGTH = 200  # tokens of the layer whose adapters are trained
 TOKENS, WIDTH, ENTRIES = 12, 3, 1.5  # of attention of a higher order: n, d and the size of all entries
-STORED = ASSETS / "results" / "sliders.json"
 COUPLING = 0.3  # beyond the radius 1 / (3 sqrt 3), where resting points are lost
 
 
@@ -130,29 +124,3 @@ SLIDERS = {
 def run(name: str, value: float) -> dict:
     """The experiment of one slider. Raises ValueError where there is none of that name, or the value is out of its range."""
     return SLIDERS[validate.one_of("slider", name, SLIDERS)].run(value)
-
-
-def ranges() -> dict[str, dict[str, float]]:
-    """Of every experiment: the ends of its slider, the step, and where it begins."""
-    return {name: {key: getattr(slider, key) for key in ("low", "high", "step", "start")} for name, slider in SLIDERS.items()}
-
-
-def places(name: str) -> list[float]:
-    """Where a slider can stand, from left to right."""
-    slider = SLIDERS[name]
-    return [slider.low + i * slider.step for i in range(round((slider.high - slider.low) / slider.step) + 1)]
-
-
-def stored() -> dict[str, list[dict]]:
-    """The answers of every experiment, one a place, as `main` has written them."""
-    return json.loads(STORED.read_text(encoding="utf-8"))
-
-
-def main() -> None:
-    answers = {name: [run(name, value) for value in places(name)] for name in SLIDERS}
-    with atomic_write(STORED) as path:
-        path.write_text(json.dumps(answers, separators=(",", ":")) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

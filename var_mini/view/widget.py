@@ -51,11 +51,11 @@ async function rowOf(engine, run, scale, token) {
 function drawing(engine, words, explorer) {
   const status = make('span', { class: 'vx-hint', role: 'status' });
   const button = make('button', { type: 'button', onclick: async () => {
-    const { model, settings } = explorer.run(), seed = Math.floor(Math.random() * 2 ** 32);
+    const { settings } = explorer.run(), seed = Math.floor(Math.random() * 2 ** 32);
     button.disabled = true;
     status.textContent = words.engine_busy;
     try {
-      explorer.show(await engine.draw({ ...settings, model, seed }));
+      explorer.show(await engine.draw({ ...settings, seed }));
       status.textContent = fill(words.engine_drawn, { seed });
     } catch (error) { status.textContent = fill(words.engine_unable, { reason: error.message }); }
     button.disabled = false;
@@ -131,7 +131,7 @@ def _widget_class(browser: bool):
         _css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
         run = traitlets.Dict().tag(sync=True)
         words = traitlets.Dict().tag(sync=True)
-        described = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)  # this and the files: var_mini/ui/embedded.py
+        described = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)  # see ui/embedded.py
         weights, calibration, product = (traitlets.Bytes().tag(sync=True) for _ in range(3))
 
         def __init__(self, model: Model, **files):

@@ -11,7 +11,6 @@ import { recordedEngine } from './recorded.js';
  */
 export function siteEngine(read, computing, downloads) {
   const { recorded } = recordedEngine((name) => read(`runs/${name}.json`));
-  let limits = null; // answers at all places of the sliders, computed when the project was made
   const looking = (method, insist) => async (run, ...rest) => {
     await downloads.need(run.model, { insist });
     return computing[method](run, ...rest);
@@ -30,10 +29,6 @@ export function siteEngine(read, computing, downloads) {
     async edit(settings, options = {}) {
       await downloads.need(settings.model, options);
       return computing.edit(settings, options);
-    },
-    async experiment(name, value) {
-      limits ??= await read('limits.json');
-      return limits[name].find((one) => one[name] === value);
     },
     async tokenize(model, picture, options = {}) {
       await downloads.need(model, options);

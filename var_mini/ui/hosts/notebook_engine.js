@@ -14,13 +14,16 @@ const bytesOf = (view) => (view?.byteLength ? view.buffer.slice(view.byteOffset,
  * @returns {import('../engines/engine.js').Engine}
  */
 export function notebookEngine(get, missing) {
-  return new LocalEngine({
-    models: async () => [{ ...get('described').info, stored: true }],
+  const { info, config } = get('described');
+  const engine = new LocalEngine({
+    models: async () => [{ ...info, stored: true }],
     files: async () => {
       const weights = bytesOf(get('weights'));
       if (!weights) throw new Error(missing);
-      return { config: get('described').config, weights, calibration: bytesOf(get('calibration')) };
+      return { config, weights, calibration: bytesOf(get('calibration')) };
     },
     product: async () => bytesOf(get('product')),
   });
+  const draw = (settings, options) => LocalEngine.prototype.draw.call(engine, { ...settings, model: info.name }, options); // there is no other
+  return Object.assign(engine, { draw });
 }
