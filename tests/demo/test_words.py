@@ -19,7 +19,7 @@ UI = LIBRARY / "ui"
 SCRIPTS = {
     "class_": [PAGE / "waiting.py"],
     "edit_": [PAGE / "mask.js"],
-    "explorer_": [LIBRARY / "view" / "explorer.js"],
+    "explorer_": [LIBRARY / "view" / "explorer.js", LIBRARY / "view" / "widget.py"],
     "export_": [PAGE / "gallery.py"],
     "masks_": [LIBRARY / "view" / "masks.js"],
     "tokenize_": [PAGE / "picker.js", PAGE / "tokens.js"],

@@ -46,7 +46,7 @@ function LowRank({ first, engine, word, measured }) {
     for (const kind of ['exact', attention]) runs.push(await engine.draw({ ...settings, model: model.name, attention: kind }));
     return { runs, captions: runs.map((run) => attentionName(word, run.settings.attention)), told: word('lowrank_alone_same', { same: same(...runs), all: runs[0].tokens }) };
   };
-  return html`<${Pair} about=${settings} start="lowrank_alone_start" ...${{ compute, word }}><p>${word('lowrank_ask')}</p>
+  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, word }}><p>${word('lowrank_ask')}</p>
     ${measured.map((one) => html`<p key=${one.model} class="vu-soft">${word('lowrank_alone', { ...one, name: attentionName(word, one.attention) })}</p>`)}<//>`;
 }
 
@@ -59,7 +59,7 @@ function Edit({ first, engine, word, named }) {
     const drawn = forced.reduce((sum, { where }) => sum + where.filter((given) => !given).length, 0);
     return { runs: [run, edited], captions: [named(run.subject), word('edit_alone_after', { seed })], told: word('edit_alone_told', { drawn, all: run.tokens }) };
   };
-  return html`<${Pair} about=${run} start="edit_alone_start" ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
+  return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
 }
 
 function Masks({ first, word }) {
