@@ -20,6 +20,7 @@ from var_mini.ui.modules import FOLDER, imported
 from var_mini.view.images import code_colours, enlarge, token_map
 
 from .. import DEFAULT_MODEL, credits, links, thumbnails
+from . import figures
 
 PAGE = Path(str(files(__package__))) / "page"
 HOST, WORKER = "hosts/static.js", "engines/worker.js"
@@ -52,7 +53,8 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
     (out / "licences.txt").write_text(credits.licences(), encoding="utf-8")
     models = sorted((_model(name, out) for name in names), key=lambda model: model["download_kb"])
     first = next((model for model in models if model["name"] == DEFAULT_MODEL), models[0])
-    _write(out / "models" / "index.json", {"model": first["name"], "models": models})
+    told = {"measured": figures.measured(), "raster": figures.raster()}
+    _write(out / "models" / "index.json", {"model": first["name"], "models": models} | told)
     _icons(out)
     _index(out, first)
     _service_worker(out, first)
@@ -61,7 +63,7 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
 
 def _model(name: str, out: Path) -> dict:
     """Writes a model, its recorded run and its thumbnails; returns what the front end must know of it."""
-    model = export(name, out / "models") | links.beginning(name)
+    model = export(name, out / "models") | links.beginning(name) | {"counted": figures.counted(checkpoints.load_config(name))}
     if model["recorded"]:
         _write(_run(out, model), links.recorded(name))
     told = thumbnails.write(name, out / "thumbnails")

@@ -32,12 +32,15 @@ from ..measure import open_browser
 from ..memory import resident
 from .build import build
 from .serve import serving
+from .unwatched import unwatched
 
 PLACE = "class/var-mini"  # the site lies below the root of its host
 ATTENTIONS = ("exact", "poly-2", "landmark-32")
 LOGITS, IMAGES, ROWS = 1e-3, 1e-5, 1e-4  # largest differences that are no fault
 MOST_SEEDS = 10_000
-REST_MS = 10_000  # after which a browser has collected what is no longer needed
+REST_S = 10  # after which a browser has collected what is no longer needed
+LOOK_S = 0.2  # between two looks whether the page is ready
+MEMORY_RUNS = 20  # of every kind of attention, in the tab whose memory is measured
 OWN_WINDOW = b"--top-chrome-webui"  # in the command of a renderer that draws the browser's own windows, its address bar for one
 ROWS_PER_MODE = 4  # attention rows, each of another run, layer, head and token
 OPTIONS = (  # name, what is changed in the model's own sampling settings
@@ -115,14 +118,15 @@ def check(names: list[str] | None = None, seeds: int = 40) -> dict:
             build(Path(root) / PLACE, names)
             with serving(root) as host:
                 url = f"{host}{PLACE}/"
-                with contextlib.closing(browser.new_page()) as page:
-                    page.wait_for_timeout(REST_MS)  # its process is still starting
+                with unwatched(browser):
+                    time.sleep(REST_S)  # its process is still starting
                     blank = _resident_mb(browser)
                 models = {}
                 for name in names:
+                    model = checkpoints.load(name)
+                    memory = _memory(browser, url, model, seeds, blank)
                     with _page(browser, url, requested) as page:
-                        model = checkpoints.load(name)
-                        models[model.config.name] = _model(page, model, seeds, blank, root)
+                        models[model.config.name] = _model(page, model, seeds, root) | memory
                 offline = _offline(browser, url, requested)
             version = browser.version
     finally:
@@ -167,16 +171,38 @@ def _page(browser, url: str, requested: list[str]) -> Iterator:
         context.close()
 
 
-def _model(page, model: Model, seeds: int, blank: float, root: str) -> dict:
+def _attentions(model: Model) -> tuple[str, ...]:
+    return ATTENTIONS if model.transformer.calibration.landmarks else ATTENTIONS[:2]
+
+
+def _memory(browser, url: str, model: Model, seeds: int, blank: float) -> dict:
+    """Megabytes above a blank tab, of a tab that opens the site, loads the model and draws with every kind of attention."""
+    name, most = json.dumps(model.config.name), 0.0
+    with unwatched(browser, url) as tab:
+        while not tab.evaluate("document.body?.dataset.ready"):
+            time.sleep(LOOK_S)
+        tab.evaluate(f"({SCRIPT})().then(() => true)")
+        tab.evaluate(f"check.load({name})")
+        for attention in _attentions(model):
+            for seed in range(min(seeds, MEMORY_RUNS)):
+                settings = json.dumps(_settings(model, seed, {"attention": attention}))
+                tab.evaluate(f"check.draw({settings})")
+                most = max(most, _resident_mb(browser) - blank)
+        time.sleep(REST_S)
+        rested = _resident_mb(browser) - blank
+    # at its most while drawing, with what waits to be collected as garbage; and when the tab has stood still for a while
+    return {"memory_mb": most, "memory_at_rest_mb": rested}
+
+
+def _model(page, model: Model, seeds: int, root: str) -> dict:
     config, name = model.config, model.config.name
     loaded = page.evaluate("(name) => check.load(name)", name)
-    by_attention, memory = {}, 0.0
-    for attention in ATTENTIONS if model.transformer.calibration.landmarks else ATTENTIONS[:2]:
+    by_attention = {}
+    for attention in _attentions(model):
         found, ids = Found(), {}
         for seed in range(seeds):
             settings = _settings(model, seed, {"attention": attention})
             ids[seed] = _compare(page, model, settings, found)
-            memory = max(memory, _resident_mb(page.context.browser) - blank)
         by_attention[attention] = found.figures() | {"row_difference": _rows(page, model, attention, ids)}
         _progress(f"{name}, {attention}: {found.equal} of {found.runs} runs with equal ids")
     options = {}
@@ -187,14 +213,10 @@ def _model(page, model: Model, seeds: int, blank: float, root: str) -> dict:
         options[label] = found.figures()
     options["forced"] = _forced(page, model, max(2, seeds // 10))
     tokenized = _tokenized(page, model)
-    page.wait_for_timeout(REST_MS)
-    rested = _resident_mb(page.context.browser) - blank
     index = json.loads((Path(root) / PLACE / "models" / "index.json").read_text())
     return {
         "load_s": loaded["seconds"],
         "webassembly": loaded["fast"],
-        "memory_mb": memory,  # at its most while drawing; what waits to be collected as garbage counts, too
-        "memory_at_rest_mb": rested,  # of the same page, with its model, when it has stood still for a while
         "download_kb": next(entry["download_kb"] for entry in index["models"] if entry["name"] == name),
         "tokens": config.pyramid.tokens,
         "attention": by_attention,

@@ -27,10 +27,10 @@ const others = {
     const uniform = new Noise(seed).uniform(new Float64Array(count)), values = Float32Array.from(uniform, exponential);
     return [...new Uint32Array(values.buffer)];
   },
-  async product(x, weights, bias, n, k, m) {
-    const space = await Space.create(1 << 16, wasm), rows = space.take(paddedRows(n) * k);
+  async product(x, weights, bias, n, k, m, half) {
+    const space = await Space.create(1 << 20, wasm), rows = space.take(paddedRows(n) * k);
     rows.set(x);
-    const packed = space.pack((all) => all.set(weights), bias, k, m, (row, column) => row * m + column);
+    const packed = space.pack({ half, at: (i) => weights[i] }, bias, k, m, (row, column) => row * m + column);
     const y = space.product(rows, n, packed);
     return { fast: Boolean(space.fast), y: Array.from({ length: n }, (_, i) => [...y.subarray(i * packed.width, i * packed.width + m)]) };
   },

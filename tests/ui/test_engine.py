@@ -98,12 +98,23 @@ def test_noise_is_that_of_python_bit_for_bit(folder):
 
 @pytest.mark.parametrize("product", ["wasm", "plain"])
 @pytest.mark.parametrize(("n", "k", "m"), [(1, 1, 1), (4, 8, 8), (5, 3, 17), (9, 33, 24)])
-def test_both_products_are_matrix_products(folder, product, n, k, m):
+def test_both_products_are_matrix_products_of_float32_and_of_float16(folder, product, n, k, m):
     rng = np.random.default_rng(n * k * m)
     x, w, b = rng.normal(size=(n, k)), rng.normal(size=(k, m)), rng.normal(size=m)
-    (found,) = run(folder, ["product", x.flatten().tolist(), w.flatten().tolist(), b.tolist(), n, k, m], product=product)
-    assert found["fast"] == (product == "wasm")
-    np.testing.assert_allclose(found["y"], x @ w + b, atol=1e-5)
+    halves = w.astype(np.float16)
+    both = [(False, w.flatten().tolist(), w), (True, halves.view(np.uint16).flatten().tolist(), halves.astype(np.float64))]
+    calls = [["product", x.flatten().tolist(), given, b.tolist(), n, k, m, half] for half, given, _ in both]
+    for found, (*_, weights) in zip(run(folder, *calls, product=product), both, strict=True):
+        assert found["fast"] == (product == "wasm")
+        np.testing.assert_allclose(found["y"], x @ weights + b, atol=1e-5)
+
+
+@pytest.mark.parametrize("product", ["wasm", "plain"])
+def test_every_finite_float16_is_widened_exactly(folder, product):
+    bits = np.arange(2**16, dtype=np.uint16)
+    bits = bits[np.isfinite(bits.view(np.float16))]
+    (found,) = run(folder, ["product", [1.0], bits.tolist(), [0.0] * len(bits), 1, 1, len(bits), True], product=product)
+    assert np.array_equal(np.array(found["y"][0]), bits.view(np.float16).astype(np.float64))
 
 
 @pytest.mark.skipif(shutil.which("wat2wasm") is None, reason="wat2wasm of the package wabt is not installed")
@@ -282,6 +293,8 @@ def test_bad_settings_end_in_one_sentence(folder, change, sentence):
 
 def test_bad_files_end_in_one_sentence(folder, tmp_path):
     weights = (folder / "styled" / "model.safetensors").read_bytes()
+    infinite = bytearray((folder / "fashion-28" / "model.safetensors").read_bytes())
+    infinite[-2:] = np.array([np.inf], np.float16).tobytes()
     spoilt = {
         "cut off": weights[: len(weights) // 2],
         "is no model file": b"GIF89a, not a model",
@@ -296,6 +309,8 @@ def test_bad_files_end_in_one_sentence(folder, tmp_path):
         assert sentence in bad["error"] and "\n" not in bad["error"]
         assert len(good["scales"]) == 4  # another model still draws
     assert json.loads((folder / "styled" / "model.json").read_text())["format"] == "var-mini-browser-1"
+    (target / "fashion-28" / "model.safetensors").write_bytes(infinite)
+    assert "holds numbers that are not finite" in run(target, ["draw", {"model": "fashion-28", "class": 0}])[0]["error"]
 
 
 def test_a_model_that_the_engine_cannot_compute_is_refused(tiny_folder, tmp_path):

@@ -119,6 +119,35 @@ def test_chapters_compute_with_the_model_and_take_a_picture_apart(visit, tmp_pat
 
 
 @pytest.mark.slow
+def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_recorded_figures(visit):
+    page = visit(reduced_motion="reduce")
+    model = checkpoints.load_config("emoji-16")
+    pyramid, t = model.pyramid, model.transformer
+    ends = [sum(pyramid.counts[: k + 1]) for k in range(pyramid.num_scales)]
+    pairs = sum(count * end for count, end in zip(pyramid.counts, ends, strict=True))
+    assert [int(text) for text in page.locator(".vu-chapter h2 > span").all_inner_texts()] == list(range(1, 8))
+    told = page.inner_text("#masks .vu-soft")
+    cache = 4 * t.depth * t.heads * ends[-1] * 2 * t.head_dim  # float32 keys and values
+    assert f"{pairs} of {ends[-1] ** 2} pairs" in told and f"{cache / 1000:.1f} kB" in told
+    speed = {
+        row["side"]: row["speedup_vs_exact"]
+        for row in json.loads((checkpoints.ASSETS / "results" / "scaling.json").read_text())["rows"]
+        if (row["what"], row["head_dim"], row["method"]) == ("attention", 16, "poly-2")
+    }
+    assert f"is {speed[64]:.1f} times as fast where it is 64" in page.inner_text("#cost .vu-soft")
+    page.click("#lowrank .vu-primary")
+    page.click(YES)
+    page.locator("#lowrank canvas").nth(1).wait_for()
+    equal, count = map(int, re.findall(r"\d+", page.inner_text("#lowrank [role=status]")))
+    assert count == ends[-1] and equal < count  # a model without a bound on its logits
+    page.click("#edit .vu-primary")
+    page.locator("#edit canvas").nth(1).wait_for()
+    drawn, count = map(int, re.findall(r"\d+", page.inner_text("#edit [role=status]"))[:2])
+    assert 0 < drawn < count == ends[-1]
+    assert not page.complaints
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [

@@ -3,6 +3,9 @@
     from var_mini.view.widget import explorer
     explorer(model, model.trace(label=7, seed=0))
 
+With engine="browser" the model itself goes along, some megabytes, and is computed in the browser, so that the notebook, exported
+as a page, still draws.
+
 Where no widget can run (GitHub, a printed page) the strip of all scales stands in its place as a picture.
 """
 
@@ -21,6 +24,7 @@ from .. import validate
 from ..generation import RunSettings, Trace
 from ..generation.settings import of_one_image
 from ..model import Model
+from ..ui.embedded import embedded
 from . import questions
 from .images import strip
 from .payload import payload
@@ -28,15 +32,20 @@ from .payload import payload
 UI = Path(__file__).parents[1] / "ui"
 BUNDLE = UI / "dist" / "notebook.js"
 MAX_PICTURE = 2000  # widest static picture, pixels
+ENGINES = ("python", "browser")
 
 
-def explorer(model: Model, trace: Trace):
+def explorer(model: Model, trace: Trace, engine: str = "python"):
     """The explorer of one run of `model` as a widget. Its method `show(trace)` puts another run into the same place.
 
-    A run that is drawn in it becomes its attribute `trace`. Raises ValueError where the trace is not one of a whole run of this
-    model.
+    A run that this process draws in it becomes its attribute `trace`.
+
+    engine   "python": this process answers. "browser": the model goes along and is computed where the widget is shown, also in an
+             exported page; the notebook grows by its size (two bytes a weight, a third more as text)
+    Raises ValueError where the trace is not one of a whole run of this model, or the browser cannot compute it.
     """
-    widget = _widget_class()(model)
+    browser = validate.one_of("engine", engine, ENGINES) == "browser"
+    widget = _widget_class()(model, **(embedded(model) if browser else {}))
     widget.show(trace)
     return widget
 
@@ -52,11 +61,13 @@ def _widget_class():
         _css = (UI / "style.css").read_text(encoding="utf-8")
         run = traitlets.Dict().tag(sync=True)
         words = traitlets.Dict().tag(sync=True)
+        described = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)  # see ui/embedded.py
+        weights, calibration, product = (traitlets.Bytes().tag(sync=True) for _ in range(3))
 
-        def __init__(self, model: Model):
+        def __init__(self, model: Model, **files):
             self._model = model
             self.trace: Trace | None = None
-            super().__init__(words=json.loads((UI / "words.json").read_text(encoding="utf-8")))
+            super().__init__(words=json.loads((UI / "words.json").read_text(encoding="utf-8")), **files)
             self.on_msg(lambda _, content, buffers: self._answer(content))
 
         def show(self, trace: Trace) -> None:

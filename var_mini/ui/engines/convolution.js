@@ -14,9 +14,9 @@ const EPS = 1e-6; // of the group norms
  */
 export function packConvolution(space, tensors, name) {
   const [out, channels, size] = tensors.shape(`${name}.weight`);
-  const read = tensors.reader(`${name}.weight`), bias = tensors.get(`${name}.bias`, [out]);
+  const weight = tensors.stored(`${name}.weight`), bias = tensors.get(`${name}.bias`, [out]);
   const at = (row, column) => (column * channels + (row % channels)) * size * size + Math.floor(row / channels);
-  return { size, channels, out, packed: space.pack(read, bias, channels * size * size, out, at) };
+  return { size, channels, out, packed: space.pack(weight, bias, channels * size * size, out, at) };
 }
 
 /**

@@ -1,5 +1,6 @@
 // Models from a static folder: downloaded with progress when asked for, checked by their hashes, and kept in the browser's cache,
 // so that a model is downloaded once and is there without a network. Where storage is denied, all works without a cache.
+import { given } from './given.js';
 
 const CACHE = 'var-mini-models', WEIGHTS = 'model.safetensors';
 const OFFLINE = 'could not be downloaded: there is no connection, and it has not been stored here yet.';
@@ -90,6 +91,7 @@ async function streamed(address, what, signal, bytes, onBytes) {
     }
     content.set(value, got);
     onBytes(got += value.length);
+    given(value.buffer);
   }
   if (got < bytes) throw new Error(`${what} was cut off, or is another one: ${got} of ${bytes} bytes came.`);
   return content.buffer;

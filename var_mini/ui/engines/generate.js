@@ -5,6 +5,8 @@ import { landmarkWeights, polyWeights } from './lowrank.js';
 import { Noise } from './noise.js';
 import { Sampler, guide } from './sampling.js';
 
+export const AT_ONCE = 32; // tokens whose logits are in memory together
+
 /** Lets waiting messages through, a request to stop among them. */
 const breath = () => new Promise((resolve) => {
   const { port1, port2 } = new MessageChannel();
@@ -32,13 +34,17 @@ export async function* generate(model, settings, { signal, raw } = {}) {
     const fHat = new Float32Array(pyramid.sides.at(-1) ** 2 * quantizer.z); // the picture so far, in features
     for (let k = 0; k < K; k++) {
       const n = pyramid.counts[k], mark = space.top, begin = performance.now();
-      const logits = transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states);
-      if (settings.guidance > 0) guide(logits, n * V, K > 1 ? (settings.guidance * k) / (K - 1) : 0); // grows with the scale
-      const keptLogits = raw === 'logits' ? logits.slice(0, n * V) : null;
-      const drawn = [];
-      for (let t = 0; t < n; t++) {
-        const given = settings.forced?.[k].where[t] ? settings.forced[k].ids[t] : null;
-        drawn.push(sampler.draw(logits.subarray(t * V, (t + 1) * V), given));
+      const read = transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states), inner = space.top;
+      const keptLogits = raw === 'logits' ? new Float32Array(n * V) : null, drawn = [];
+      for (let first = 0; first < n; first += AT_ONCE) { // noise is drawn token by token, in their order
+        const count = Math.min(AT_ONCE, n - first), logits = transformer.logits(read, n, conditions.length, first, count);
+        if (settings.guidance > 0) guide(logits, count * V, K > 1 ? (settings.guidance * k) / (K - 1) : 0); // grows with the scale
+        keptLogits?.set(logits.subarray(0, count * V), first * V);
+        for (let t = 0; t < count; t++) {
+          const given = settings.forced?.[k].where[first + t] ? settings.forced[k].ids[first + t] : null;
+          drawn.push(sampler.draw(logits.subarray(t * V, (t + 1) * V), given));
+        }
+        space.release(inner);
       }
       space.release(mark);
       quantizer.add(fHat, drawn.map((token) => token.id), k); // phi_k(bicubic(code[ids]))

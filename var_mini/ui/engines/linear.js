@@ -4,6 +4,9 @@
 //
 // All numbers lie in one memory that both can see. Views into it are Float32Arrays: what a function allocates it gives back by
 // `release(mark)`, like a stack.
+//
+// Matrices whose file has float16 stay float16 there, at half the memory: the product widens them, eight columns at a time.
+import { HALF } from './half.js';
 
 const PAGE = 65536; // bytes of a page of WebAssembly memory
 const TILE = 4, PANEL = 8; // the product works on 4 rows x 8 columns at a time; rows and columns are padded to that
@@ -15,7 +18,7 @@ export const paddedColumns = (m) => (m + PANEL - 1) & -PANEL;
 /**
  * A matrix made ready for the product.
  * @typedef {object} Packed
- * @property {Float32Array} panels  W in panels of 8 columns, each k x 8
+ * @property {Float32Array | Uint16Array} panels  W in panels of 8 columns, each k x 8: float32, or the bits of float16
  * @property {Float32Array} bias
  * @property {number} k  numbers of an input row
  * @property {number} m  numbers of an output row
@@ -71,6 +74,11 @@ export class Space {
     return this.take(n).fill(0);
   }
 
+  /** The bits of `n` float16 zeros. */
+  halves(n) {
+    return new Uint16Array(this.numbers.buffer, this.zeros(Math.ceil(n / 2)).byteOffset, n);
+  }
+
   /** A matrix of `n` rows, with room for the padding of its rows behind it. */
   rows(n, width) {
     return this.take(paddedRows(n) * width);
@@ -82,20 +90,18 @@ export class Space {
   }
 
   /**
-   * Packs W for the product. `read` writes its k m numbers into an array, where the one from input `row` to output `column` stands
-   * at `at(row, column)`. That array is room which whatever is computed takes later, so that loading needs none of its own.
-   * Input rows that are padded are `length` numbers long, of which those from k on do not count.
+   * Packs W for the product. Of its k m numbers the one from input `row` to output `column` is number `place(row, column)`. Input
+   * rows that are padded are `length` numbers long, of which those from k on do not count.
+   * @param {import('./safetensors.js').Stored} stored
    * @returns {Packed}
    */
-  pack(read, bias, k, m, at, length = k) {
-    const width = paddedColumns(m), panels = this.zeros(length * width), padded = this.zeros(width);
-    const mark = this.top, weights = this.take(k * m);
-    read(weights);
+  pack({ half, at }, bias, k, m, place, length = k) {
+    const width = paddedColumns(m), panels = half ? this.halves(length * width) : this.zeros(length * width);
+    const padded = this.zeros(width);
     for (let column = 0; column < m; column++) {
       const panel = (column - (column % PANEL)) * length + (column % PANEL);
-      for (let row = 0; row < k; row++) panels[panel + row * PANEL] = weights[at(row, column)];
+      for (let row = 0; row < k; row++) panels[panel + row * PANEL] = at(place(row, column));
     }
-    this.release(mark);
     if (bias) padded.set(bias);
     return { panels, bias: padded, k: length, m, width };
   }
@@ -108,21 +114,24 @@ export class Space {
 
   /** out (n, m) = x (n, k) W + bias; panels of W begin `stride` numbers apart. n is a multiple of 4, m of 8. */
   multiply(x, panels, bias, out, n, k, m, stride) {
+    const mark = this.top, size = panels.BYTES_PER_ELEMENT, room = size === 2 ? this.take(k * PANEL) : null;
     if (this.fast) {
-      this.fast(x.byteOffset, panels.byteOffset, bias.byteOffset, out.byteOffset, n, k, m, stride * 4);
+      this.fast(x.byteOffset, panels.byteOffset, bias.byteOffset, out.byteOffset, n, k, m, stride * size, room?.byteOffset ?? 0);
     } else {
-      plainProduct(x, panels, bias, out, n, k, m, stride);
+      plainProduct(x, panels, bias, out, n, k, m, stride, room);
     }
+    this.release(mark);
   }
 }
 
 /** The same as product.wat, a row of a panel at a time. */
-export function plainProduct(x, panels, bias, out, n, k, m, stride) {
+export function plainProduct(x, panels, bias, out, n, k, m, stride, room = null) {
   // views end where they were cut, but padding rows lie behind: so all places are counted from the start of the memory
-  const f = new Float32Array(x.buffer), X = x.byteOffset >> 2, W = panels.byteOffset >> 2;
+  const f = new Float32Array(x.buffer), X = x.byteOffset >> 2, W = (room ?? panels).byteOffset >> 2;
   const B = bias.byteOffset >> 2, Y = out.byteOffset >> 2;
   for (let j = 0; j < m; j += PANEL) {
-    const panel = W + (j / PANEL) * stride, b = B + j;
+    const first = (j / PANEL) * stride, panel = room ? W : W + first, b = B + j;
+    if (room) for (let p = 0; p < k * PANEL; p++) room[p] = HALF[panels[first + p]];
     for (let i = 0; i < n; i++) {
       let s0 = f[b], s1 = f[b + 1], s2 = f[b + 2], s3 = f[b + 3], s4 = f[b + 4], s5 = f[b + 5], s6 = f[b + 6], s7 = f[b + 7];
       for (let p = 0, w = panel, a = X + i * k; p < k; p++, w += PANEL, a++) {
@@ -136,17 +145,21 @@ export function plainProduct(x, panels, bias, out, n, k, m, stride) {
   }
 }
 
-/** Whether both products agree, exactly: on small whole numbers no sum is rounded. */
+/** Whether both products agree, exactly, with both kinds of panels: on small whole numbers no sum is rounded. */
 function selfTest(space) {
   const n = 8, k = 5, m = 16, stride = k * PANEL, mark = space.top;
-  const given = [n * k, k * m, m].map((count) => {
+  const [x, floats, bias] = [n * k, k * m, m].map((count) => {
     const view = space.take(count);
     for (let i = 0; i < count; i++) view[i] = ((i * 7 + count) % 11) - 5;
     return view;
   });
-  const expected = space.zeros(n * m), got = space.zeros(n * m);
-  plainProduct(...given, expected, n, k, m, stride);
-  space.multiply(...given, got, n, k, m, stride);
+  const halves = space.halves(k * m), expected = space.zeros(n * m), got = space.zeros(n * m);
+  floats.forEach((value, i) => { halves[i] = HALF.indexOf(value); });
+  plainProduct(x, floats, bias, expected, n, k, m, stride);
+  const agree = [floats, halves].every((panels) => {
+    space.multiply(x, panels, bias, got.fill(0), n, k, m, stride);
+    return got.some((value) => value !== 0) && got.every((value, i) => value === expected[i]);
+  });
   space.release(mark);
-  return got.some((value) => value !== 0) && got.every((value, i) => value === expected[i]);
+  return agree;
 }

@@ -36,6 +36,7 @@ export class LocalEngine {
   draw(given, { onScale = () => {}, signal, raw } = {}) {
     return this.inTurn(signal, async () => {
       const model = await this.ready(given?.model, () => {}, signal), settings = checked(model.config, given);
+      this.replayed = { key: null, found: null }; // of an earlier run
       const forced = checkedForced(model.config, given.forced), run = runHead(model, settings, subject(model.config, settings));
       for await (const scale of generate(model, { ...settings, forced }, { signal, raw })) {
         run.scales.push(scale);

@@ -193,7 +193,7 @@ export function landmarkTables(space, landmarks, m, { heads, dim, scale }) {
         factor[i * m + j] = i === j ? Math.sqrt(rest) : rest / factor[j * m + j];
       }
     }
-    return { m, L, factor, packed: space.pack((all) => all.set(L), null, dim, m, (row, column) => column * dim + row) };
+    return { m, L, factor, packed: space.pack({ half: false, at: (i) => L[i] }, null, dim, m, (row, column) => column * dim + row) };
   });
 }
 

@@ -2,6 +2,8 @@
 // var_mini/ui/export.py writes the first and leaves the others as they are.
 import { Decoder } from './decoder.js';
 import { Encoder } from './encoder.js';
+import { AT_ONCE } from './generate.js';
+import { given } from './given.js';
 import { paddedColumns, Space } from './linear.js';
 import { Quantizer } from './quantizer.js';
 import { Tensors } from './safetensors.js';
@@ -19,7 +21,7 @@ export function pyramidOf(sides) {
 
 export class Model {
   /**
-   * @param {{config: object, weights: ArrayBuffer, calibration: ArrayBuffer | null}} files
+   * @param {{config: object, weights: ArrayBuffer, calibration: ArrayBuffer | null}} files  the weights cannot be read afterwards
    * @param {BufferSource | null} wasm  the compiled product, or null for plain JavaScript
    * @throws {Error} in one sentence where a file is truncated, foreign or does not fit
    */
@@ -27,7 +29,7 @@ export class Model {
     if (json?.format !== FORMAT) throw new Error('model.json is not one that this page can read.');
     const config = { ...json, pyramid: pyramidOf(json.tokenizer.patch_nums) };
     const tensors = new Tensors(weights, 'model.safetensors');
-    const model = new Model(), space = await Space.create(floatsNeeded(config, weights.byteLength / 2, tensors.largest), wasm);
+    const model = new Model(), space = await Space.create(floatsNeeded(config, weights.byteLength / 4), wasm);
     model.config = config;
     model.space = space;
     model.calibration = calibration && new Tensors(calibration, 'calibration.safetensors');
@@ -35,6 +37,7 @@ export class Model {
     model.quantizer = new Quantizer(space, tensors, config);
     model.decoder = new Decoder(space, tensors, config);
     model.encoder = new Encoder(space, tensors, config);
+    given(weights);
     model.colours = Uint8Array.from(atob(config.colours), (letter) => letter.charCodeAt(0)); // (V, 3), a colour a code
     return model;
   }
@@ -53,16 +56,16 @@ export class Model {
   }
 }
 
-/** How many numbers a model holds at most at a time: its weights, the states of two sequences, and one step, picture or tensor. */
-function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights, largest) {
+/** How many numbers a model holds at most at a time: its weights as in the file, the states of two sequences, one step or picture. */
+function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights) {
   const n = Math.max(...pyramid.counts), rows = 2 * n, A = f.heads * f.head_dim, T = paddedColumns(pyramid.tokens);
   const rank = ((f.head_dim + 1) * (f.head_dim + 2)) / 2, columns = paddedColumns(f.head_dim + 1);
   const tables = f.depth * A * Math.max(0, ...landmarks) * landmarks.length;
   const states = 2 * f.depth * (2 * T * A + T + f.heads * rank * columns);
-  const step = rows * (4 * f.width + 7 * A + Math.round(f.width * f.mlp_ratio) + t.vocab_size);
+  const step = rows * (4 * f.width + 7 * A + Math.round(f.width * f.mlp_ratio)), head = 2 * AT_ONCE * (f.width + t.vocab_size);
   const attend = n * (T + 3 * columns + 2 * rank) + 3 * rank * columns;
   const levels = t.channel_mult.length, width = t.channels * Math.max(...t.channel_mult);
   const pixels = (pyramid.sides.at(-1) * 2 ** (levels - 1)) ** 2;
   const picture = pixels * width * (9 + 6 * (levels * (t.res_blocks + 1) + 3));
-  return Math.ceil(1.1 * (weights + tables + states + Math.max(step + attend, picture, largest))) + (1 << 18);
+  return Math.ceil(1.1 * (weights + tables + states + Math.max(step + Math.max(attend, head), picture))) + (1 << 18);
 }

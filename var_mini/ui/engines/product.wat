@@ -4,13 +4,37 @@
 ;;   W     k x m, cut into panels of 8 columns: panel j holds W[0..k, 8j..8j+8] row by row, and begins `stride` bytes after j - 1
 ;;   bias  m numbers
 ;;   C     n rows of m numbers
+;;   room  where W is float16: place for one panel as float32, to which each is widened when its turn comes; 0 where W is float32
 ;;
-;; All float32. n is a multiple of 4 and m of 8: whoever calls pads. A tile of 4 rows x 8 columns of C stays in eight vector
+;; All else is float32. n is a multiple of 4 and m of 8: whoever calls pads. A tile of 4 rows x 8 columns of C stays in eight vector
 ;; registers while the loop runs over k, so that every number loaded is used four or eight times.
 (module
   (memory (import "engine" "memory") 1)
+
+  ;; Four float16 in 32 bits each, as float32. Exponent and fraction move to their places, times 2^112 for the other bias of the
+  ;; exponent: exact for all finite numbers, the smallest ones too. Then the sign.
+  (func $widened (param $x v128) (result v128)
+    (v128.or
+      (f32x4.mul
+        (i32x4.shl (v128.and (local.get $x) (v128.const i32x4 0x7fff 0x7fff 0x7fff 0x7fff)) (i32.const 13))
+        (v128.const i32x4 0x77800000 0x77800000 0x77800000 0x77800000))
+      (i32x4.shl (v128.and (local.get $x) (v128.const i32x4 0x8000 0x8000 0x8000 0x8000)) (i32.const 16))))
+
+  ;; A panel of k rows of 8 float16, as float32.
+  (func $widen (param $from i32) (param $to i32) (param $k i32)
+    (local $x v128)
+    (loop $rows
+      (local.set $x (v128.load (local.get $from)))
+      (v128.store (local.get $to) (call $widened (i32x4.extend_low_i16x8_u (local.get $x))))
+      (v128.store offset=16 (local.get $to) (call $widened (i32x4.extend_high_i16x8_u (local.get $x))))
+      (local.set $from (i32.add (local.get $from) (i32.const 16)))
+      (local.set $to (i32.add (local.get $to) (i32.const 32)))
+      (br_if $rows (local.tee $k (i32.sub (local.get $k) (i32.const 1))))))
+
   (func (export "product")
     (param $A i32) (param $W i32) (param $bias i32) (param $C i32) (param $n i32) (param $k i32) (param $m i32) (param $stride i32)
+    (param $room i32)
+    (local $panel i32)
     (local $i i32) (local $j i32) (local $p i32)        ;; row, column, step along k
     (local $row i32) (local $width i32)                 ;; bytes of a row of A, and of C
     (local $w i32) (local $c i32)
@@ -21,9 +45,13 @@
     (local.set $row (i32.shl (local.get $k) (i32.const 2)))
     (local.set $width (i32.shl (local.get $m) (i32.const 2)))
     (loop $columns
+      (local.set $panel (local.get $W))
+      (if (local.get $room) (then
+        (call $widen (local.get $W) (local.get $room) (local.get $k))
+        (local.set $panel (local.get $room))))
       (local.set $i (i32.const 0))
       (loop $rows
-        (local.set $w (local.get $W))
+        (local.set $w (local.get $panel))
         (local.set $a0 (i32.add (local.get $A) (i32.mul (local.get $i) (local.get $row))))
         (local.set $a1 (i32.add (local.get $a0) (local.get $row)))
         (local.set $a2 (i32.add (local.get $a1) (local.get $row)))

@@ -1,16 +1,17 @@
 // Reads a safetensors file: eight bytes with the length of a header, the header as JSON (name -> type, shape, place), then the
 // numbers. Weights are stored as float16; everything here computes in float32.
+import { HALF } from './half.js';
 
-/** What float16 bits mean: sign, five bits of exponent, ten of fraction; one table for all 65,536 of them. */
-const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
-  const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24);
-});
 const BYTES = { F16: 2, F32: 4 };
+const INFINITE = 0x7c00; // float16 with all these bits is infinite or no number
 const MAX_HEADER = 1 << 20;
 
-/** The tensors of one file. They are turned into float32 where they are asked for, so that nothing is held twice. */
+/**
+ * One tensor where it stands in the file: its numbers as float32, or as the bits of float16 where `half`.
+ * @typedef {{half: boolean, count: number, at: (i: number) => number}} Stored
+ */
+
+/** The tensors of one file. They are read where they are asked for, so that nothing is held twice. */
 export class Tensors {
   /**
    * @param {ArrayBuffer} buffer  the whole file
@@ -46,11 +47,8 @@ export class Tensors {
     return this.header[name].shape;
   }
 
-  /**
-   * What writes the numbers of one tensor into an array; `shape`, where given, must be the one it has.
-   * @returns {(values: Float32Array) => void}
-   */
-  reader(name, shape = this.shape(name)) {
+  /** One tensor; `shape`, where given, must be the one it has. Throws where float16 numbers are not finite. @returns {Stored} */
+  stored(name, shape = this.shape(name)) {
     const entry = this.shape(name) && this.header[name];
     if (entry.shape.join() !== shape.join()) {
       const [has, needs] = [entry.shape, shape].map((sides) => sides.join(' x '));
@@ -59,19 +57,18 @@ export class Tensors {
     const [begin, end] = entry.data_offsets;
     const view = new DataView(this.buffer, this.start + begin, end - begin); // which needs no aligned places, as arrays do
     const count = (end - begin) / BYTES[entry.dtype];
-    if (entry.dtype === 'F32') return (values) => { for (let i = 0; i < count; i++) values[i] = view.getFloat32(4 * i, true); };
-    return (values) => { for (let i = 0; i < count; i++) values[i] = HALF[view.getUint16(2 * i, true)]; };
+    if (entry.dtype === 'F32') return { half: false, count, at: (i) => view.getFloat32(4 * i, true) };
+    for (let i = 0; i < count; i++) {
+      if ((~view.getUint16(2 * i, true) & INFINITE) === 0) throw new Error(`${this.name}: ${name} holds numbers that are not finite.`);
+    }
+    return { half: true, count, at: (i) => view.getUint16(2 * i, true) };
   }
 
   /** One tensor as an array of float32, for what is kept as it is. */
   get(name, shape = this.shape(name)) {
-    const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
-    this.reader(name, shape)(values);
+    const { half, count, at } = this.stored(name, shape);
+    const values = new Float32Array(count);
+    for (let i = 0; i < count; i++) values[i] = half ? HALF[at(i)] : at(i);
     return values;
-  }
-
-  /** Numbers of the largest tensor. */
-  get largest() {
-    return Math.max(...Object.values(this.header).map(({ shape }) => shape.reduce((a, b) => a * b, 1)));
   }
 }

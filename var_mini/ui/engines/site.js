@@ -26,6 +26,10 @@ export function siteEngine(read, computing, downloads) {
       await downloads.need(settings.model, options);
       return computing.draw(settings, options);
     },
+    async edit(settings, options = {}) {
+      await downloads.need(settings.model, options);
+      return computing.edit(settings, options);
+    },
     async tokenize(model, picture, options = {}) {
       await downloads.need(model, options);
       return computing.tokenize(model, picture, options);

@@ -28,7 +28,7 @@ export class Transformer {
     const V = config.tokenizer.vocab_size, z = config.tokenizer.z_channels;
     const get = (name, ...shape) => tensors.get(`transformer.${name}`, shape);
     const linear = (name, k, m, { bias = get(`${name}.bias`, m), length = k } = {}) =>
-      space.pack(tensors.reader(`transformer.${name}.weight`, [m, k]), bias, k, m, (row, column) => column * k + row, length);
+      space.pack(tensors.stored(`transformer.${name}.weight`, [m, k]), bias, k, m, (row, column) => column * k + row, length);
     Object.assign(this, { space, config: t, C, A });
     this.pyramid = config.pyramid;
     this.classes = get('class_emb.weight', t.num_classes + 1, C); // the last row is "no class"
@@ -94,7 +94,7 @@ export class Transformer {
   }
 
   /**
-   * Logits of scale k for all sequences, as rows of V; they stay in the space until the caller releases it.
+   * What the head reads of scale k for all sequences, as rows of C; they stay in the space until the caller releases it.
    * @param {Float32Array | null} input  f_hat seen at this scale's side, (n, z); null for the first scale
    * @param {Conditioning[]} conditions  one a sequence
    * @param {object[][]} states  by sequence and layer
@@ -127,7 +127,18 @@ export class Transformer {
       space.release(mark);
     });
     modulate(x, n, C, conditions.map((c) => c.head[0]), conditions.map((c) => c.head[1]), h);
-    return space.product(h, rows, this.head);
+    return h;
+  }
+
+  /**
+   * Logits of `count` tokens from number `first` of their scale on, as rows of V: first those of one sequence, then of the next. All
+   * of a scale at once would take more memory than all else.
+   * @param {Float32Array} read  what `step` gave, for `sequences` of n tokens each
+   */
+  logits(read, n, sequences, first, count) {
+    const { space, C } = this, rows = space.rows(sequences * count, C);
+    for (let b = 0; b < sequences; b++) rows.set(read.subarray((b * n + first) * C, (b * n + first + count) * C), b * count * C);
+    return space.product(rows, sequences * count, this.head);
   }
 
   /** Input rows: the class embedding at the first scale, else what f_hat is so far; plus where and on which level a token is. */

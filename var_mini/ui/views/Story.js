@@ -15,8 +15,6 @@ const GREY = 128;
 const STAGES = ['before', 'rest', 'code', 'enlarge', 'phi', 'add'];
 const STAGE_MS = 900;
 
-const HERE = ['idea', 'word', 'sum'];
-
 const Name = ({ id, word }) => html`<b>${numberOf(id)}</b> ${word(`${id}_title`)}`;
 
 export function Next({ id, there, word }) {
@@ -135,7 +133,7 @@ function Story({ first, word, engine, calm, there, measured }) {
 
 // `there`: the chapters that the page has, with those that others mount; `measured`: side -> how many times as long raster order took,
 // as recorded apart, where the page knows it
-export function mountStory(root, first, { engine, all, language, calm, there = HERE, measured }) {
+export function mountStory(root, first, { engine, all, language, calm, there, measured }) {
   render(html`<${Story} ...${{ first, engine, calm, there, measured }} word=${wordsOf(all, language)} />`, root);
 }
 

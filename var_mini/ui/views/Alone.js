@@ -1,0 +1,87 @@
+// Chapters 4 to 7 on a page without a server. What the model in the browser can compute is computed; what was counted or measured
+// when the project was made stands there with its recorded figures.
+
+import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
+import { forcedOutside } from '../engines/engine.js';
+import { title, wordsOf } from '../lib/format.js';
+import { whole } from '../lib/run.js';
+import { lowRank } from '../lib/settings.js';
+import { useStore } from '../lib/use.js';
+import { Canvas } from '../parts/Canvas.js';
+import { pixelsOf } from '../parts/Pyramid.js';
+import { attentionName } from '../parts/Settings.js';
+import { Chapter } from './Story.js';
+
+// the tokens in the middle of the last map, from a quarter to three quarters of its side
+export const middle = (side) => Array.from({ length: side * side }, (_, i) => [i % side, Math.floor(i / side)]
+  .every((at) => at >= Math.floor(side / 4) && at < side - Math.floor(side / 4)));
+
+// how many tokens of two runs are the same
+export const same = (one, other) => one.scales.reduce((sum, scale, k) => sum + scale.ids.filter((id, i) => id === other.scales[k].ids[i]).length, 0);
+
+const kilobytes = (count) => (count / 1000).toFixed(count < 100000 ? 1 : 0);
+const imageOf = (run) => pixelsOf(run.scales.at(-1)).image;
+
+// two pictures that are computed when asked for, forgotten when `about` changes; `compute()` gives { runs, captions, told }
+function Pair({ about, start, compute, word, children }) {
+  const [found, setFound] = useState(null), [busy, setBusy] = useState(false), [problem, setProblem] = useState('');
+  useEffect(() => { setFound(null); setProblem(''); }, [about]);
+  const work = async () => {
+    setBusy(true);
+    setProblem('');
+    try { setFound({ about, ...await compute() }); } catch (error) { if (error.name !== 'AbortError') setProblem(String(error.message || error)); }
+    setBusy(false);
+  };
+  const shown = found?.about === about ? found : null;
+  return html`${shown && html`<div class="vu-pair">${shown.runs.map((run, i) => html`<figure key=${i}><${Canvas} side=${run.size} rgb=${imageOf(run)} label=${shown.captions[i]} />
+      <figcaption><b>${shown.captions[i]}</b></figcaption></figure>`)}</div>`}
+    <div class="vu-say">${children}<button type="button" class="vu-button vu-primary" disabled=${busy} onclick=${work}>${word(start)}</button>
+      <p class=${problem ? 'vu-problem' : ''} role="status">${busy ? word('waiting') : problem || (shown?.told ?? '')}</p></div>`;
+}
+
+function LowRank({ first, engine, word, measured }) {
+  const { model, settings } = useStore(first.store), attention = lowRank(model, settings);
+  const compute = async () => {
+    const runs = [];
+    for (const kind of ['exact', attention]) runs.push(await engine.draw({ ...settings, model: model.name, attention: kind }));
+    return { runs, captions: runs.map((run) => attentionName(word, run.settings.attention)), told: word('lowrank_alone_same', { same: same(...runs), all: runs[0].tokens }) };
+  };
+  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, word }}><p>${word('lowrank_ask')}</p>
+    ${measured.map((one) => html`<p key=${one.model} class="vu-soft">${word('lowrank_alone', { ...one, name: attentionName(word, one.attention) })}</p>`)}<//>`;
+}
+
+function Edit({ first, engine, word, named }) {
+  const { run, settings } = useStore(first.store);
+  if (!whole(run)) return '';
+  const compute = async () => {
+    const forced = forcedOutside(run, middle(run.sides.at(-1))), seed = (run.settings.seed + 1) % 2 ** 32;
+    const edited = await engine.edit({ ...run.settings, model: run.model, attention: 'exact', seed, forced });
+    const drawn = forced.reduce((sum, { where }) => sum + where.filter((given) => !given).length, 0);
+    return { runs: [run, edited], captions: [named(run.subject), word('edit_alone_after', { seed })], told: word('edit_alone_told', { drawn, all: run.tokens }) };
+  };
+  return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
+}
+
+function Masks({ first, word }) {
+  const { model } = useStore(first.store), { pairs, full, cache, state } = model.counted;
+  const told = { model: model.shown, pairs, full, cache: kilobytes(cache), state: kilobytes(state) };
+  return html`<div class="vu-say"><p>${word('masks_ask')}</p><p class="vu-soft">${word('masks_alone', told)}</p></div>`;
+}
+
+function Cost({ word, measured }) {
+  return html`<div class="vu-say"><p>${word('cost_alone_ask')}</p><p class="vu-soft">${word('cost_alone', { ...measured, name: attentionName(word, measured.attention) })}</p></div>`;
+}
+
+function Alone({ first, engine, word, named, there, measured }) {
+  const part = { there, word };
+  return html`<${Chapter} id="masks" ...${part}><${Masks} ...${{ first, word }} /><//>
+    <${Chapter} id="lowrank" ...${part}><${LowRank} ...${{ first, engine, word }} measured=${measured.lowrank} /><//>
+    <${Chapter} id="cost" ...${part}><${Cost} word=${word} measured=${measured.cost} /><//>
+    <${Chapter} id="edit" ...${part}><${Edit} ...${{ first, engine, word, named }} /><//>`;
+}
+
+// `measured`: { lowrank: [{ model, attention, error, same }], cost: { attention, processor, ... } }, as demo/live/figures.py reads them
+export function mountAlone(root, first, { engine, all, language, there, measured }) {
+  const named = (name) => title(name, all.names, language);
+  render(html`<${Alone} ...${{ first, engine, named, there, measured }} word=${wordsOf(all, language)} />`, root);
+}
