@@ -44,6 +44,12 @@ def awake(model: Model) -> Model:
     return model.eval()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: two processes share the files, and short ones at the end leave neither of them idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Model:
     return awake(Model.build(ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, ("ant", "bee", "cow"))))

@@ -102,7 +102,7 @@ def test_loops_that_never_end_cost_one_exercise_only(tmp_path):
 
 
 def test_a_cell_that_never_ends_stops_at_the_limit_of_the_notebook(tmp_path):
-    result = graded(notebook(tmp_path, "while True: pass", OFFSETS), seconds=15)
+    result = graded(notebook(tmp_path, "while True: pass", OFFSETS), seconds=10)
     assert result["score"] == 0 and "time limit" in result["pyramid_offsets"]["message"]
 
 

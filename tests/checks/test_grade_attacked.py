@@ -45,7 +45,7 @@ def test_reading_and_writing_are_under_one_deadline(worker):
 
 def test_a_notebook_that_answers_itself_stops_at_its_limit(tmp_path):
     forged = TO_ALL.format(b'{"submitted": ["pyramid_offsets"], "id": 1}\n' * 3) + "while True: pass"
-    assert grade(notebook(tmp_path, forged, "#" * 300_000, OFFSETS), seconds=20)["score"] == 0
+    assert grade(notebook(tmp_path, forged, "#" * 300_000, OFFSETS), seconds=10)["score"] == 0
 
 
 RAW = (

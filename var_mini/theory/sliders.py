@@ -69,7 +69,7 @@ def order_errors(order: float) -> dict:
     With entries within B a logit reaches B^order: that is why the threshold is (log n)^(1 / order). Entries here are B or -B,
     which reach it; of evenly spread ones the products would shrink, and the errors with them.
     """
-    order = validate.integer("order", order, SLIDERS["order"].low, SLIDERS["order"].high)
+    order = validate.integer("order", order, int(SLIDERS["order"].low), int(SLIDERS["order"].high))
     generator = torch.Generator().manual_seed(0)
 
     def drawn() -> torch.Tensor:
@@ -101,7 +101,7 @@ def order_errors(order: float) -> dict:
 
 def resting_points(dimension: float) -> dict:
     """Points that d switches settle at from random starts: alone (2^d), and coupled beyond the radius for three matrices."""
-    d = validate.integer("dimension", dimension, SLIDERS["dimension"].low, SLIDERS["dimension"].high)
+    d = validate.integer("dimension", dimension, int(SLIDERS["dimension"].low), int(SLIDERS["dimension"].high))
     return {
         "dimension": d,
         "starts": fixed_points.starts_for(d),

@@ -128,7 +128,7 @@ def go_on(name: str, start: Path | str, steps: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="CSV file; rows are added to it")
     parser.add_argument("--seconds", type=float, default=240, help="training time of each variant")
     parser.add_argument("--variants", help="names, with semicolons (default: all)")
