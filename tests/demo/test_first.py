@@ -89,9 +89,7 @@ def test_a_link_restores_the_run(visit, server, tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "query", ["?model=/etc&label=0", "?model=fashion-28&label=999&seed=1", "?model=x%00&seed=<b>", "?seed=1e99"]
-)
+@pytest.mark.parametrize("query", ["?model=fashion-28&label=999&seed=1", "?model=x%00&seed=<b>", "?seed=1e99"])
 def test_a_spoilt_link_says_why_and_the_page_works(visit, query):
     page = visit(path=query)
     if "model=" in query:
@@ -200,14 +198,15 @@ def test_visit_stops_a_run_and_starts_another(visit, tiny, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
-    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_a_phone_needs_no_sideways_scrolling(visit):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme="light")
     assert overflow(page) <= 0
     draw(page, 1)
     assert overflow(page) <= 0
     bar = page.locator(".vu-bar").bounding_box()
     assert bar["y"] + bar["height"] <= 844  # at hand without scrolling
-    background = page.evaluate("getComputedStyle(document.querySelector('#vm-first')).backgroundColor")
-    light = sum(map(float, re.findall(r"[\d.]+", background)[:3])) / 3 > 128
-    assert light == (scheme == "light")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        background = page.evaluate("getComputedStyle(document.querySelector('#vm-first')).backgroundColor")
+        light = sum(map(float, re.findall(r"[\d.]+", background)[:3])) / 3 > 128
+        assert light == (scheme == "light") and overflow(page) <= 0

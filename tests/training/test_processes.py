@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-STEPS = 200
+STEPS = 120
 COMMON = """
 import sys
 import torch
