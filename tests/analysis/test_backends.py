@@ -26,11 +26,11 @@ def test_the_bench_on_a_shipped_model(monkeypatch):
     """Few images: what is checked is that the figures fit together, not how good they are."""
     full = data.load("fashion-mnist")
     few = replace(
-        full, train_images=full.train_images[:2000], test_images=full.test_images[:300], test_labels=full.test_labels[:300]
+        full, train_images=full.train_images[:500], test_images=full.test_images[:60], test_labels=full.test_labels[:60]
     )
     monkeypatch.setattr(data, "load", lambda name: few)
     model = checkpoints.load("fashion-28")
-    result = bench_error(model, samples=100, backends=("exact", "poly-2", "poly-4", "landmark-64"))
+    result = bench_error(model, samples=100, backends=("exact", "poly-2", "poly-4", "landmark-64"), calibration_images=20)
     schemas.check("error", result)
     assert set(result["backends"]) == {"exact", "poly-2", "landmark-64"}
     assert "C(16 + 4, 4) = 4,845" in result["left_out"]["poly-4"]
