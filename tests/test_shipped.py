@@ -57,6 +57,7 @@ def test_the_two_checkpoints_fit_in_twelve_megabytes():
     assert sum((ASSETS / name / "model.safetensors").stat().st_size for name in MODELS) <= 12_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_drawn_images_are_of_their_class(name):
     model, judge = checkpoints.load(name), load_classifier("fashion-mnist")
@@ -94,6 +95,7 @@ def test_generate_as_the_readme_says_without_any_data_set(tmp_path, monkeypatch,
     assert lines[-1].startswith("computed on ")
 
 
+@pytest.mark.slow
 def test_generate_does_not_even_import_data_sets(tmp_path):
     out = tmp_path / "out.png"
     code = (
@@ -116,6 +118,7 @@ def test_stored_results_have_their_keys(kind, properties, name):
     jsonschema.validate(stored(kind, name), schema(properties))
 
 
+@pytest.mark.slow
 def test_evaluate_prints_its_keys(monkeypatch, capsys):
     """On a small part of the real data, so that it takes seconds."""
     if not data.FASHION_FOLDER.exists():

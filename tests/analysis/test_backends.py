@@ -22,6 +22,7 @@ def test_drawing_in_batches_is_drawing_at_once(calibrated_folder):
     assert torch.equal(torch.cat([s.token_ids for s in single.steps], 1)[0], whole["tokens"][6])
 
 
+@pytest.mark.slow
 def test_the_bench_on_a_shipped_model(monkeypatch):
     """Few images: what is checked is that the figures fit together, not how good they are."""
     full = data.load("fashion-mnist")

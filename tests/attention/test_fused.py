@@ -24,6 +24,7 @@ def check(result, tensor_cores=False):
         assert found["elsewhere"] == 0 and found["there"] > 0.05 and found["permuted"] < 1e-2
 
 
+@pytest.mark.slow
 def test_interpreted_kernels_equal_the_formulas():
     """In a process of its own: the kernels are interpreted only if the variable is set before they are imported."""
     pytest.importorskip("triton")
