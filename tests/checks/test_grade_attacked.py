@@ -12,6 +12,7 @@ from var_mini.checks.grade import Worker, WorkerLost, grade
 from var_mini.checks.isolation import isolation
 from var_mini.checks.wire import decode, encode
 
+pytestmark = pytest.mark.slow
 TO_ALL = """\
 import os, stat
 for fd in range(3, 20):

@@ -111,8 +111,8 @@ def test_axe_sees_what_is_wrong(browser, axe_script):
     page = browser.new_page()
     try:
         page.set_content('<html lang="en"><title>x</title><main><p id="a"><img src="data:,"></p><button></button></main></html>')
-        assert [line.split()[1] for line in severe(page, axe_script)] == ["button-name:", "image-alt:"]
-        assert [line.split()[1] for line in severe(page, axe_script, "#a")] == ["image-alt:"]  # a place of it
+        assert {"button-name:", "image-alt:"} <= {line.split()[1] for line in severe(page, axe_script)}
+        assert [line.split()[1] for line in severe(page, axe_script, "#a")] == ["image-alt:"]  # in a place of it
     finally:
         page.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from urllib.parse import parse_qs, urlparse
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from demo import models, wording
 from tests.demo.test_page import EN, expected
-from tests.demo.visits import DRAWN, SHOWN, draw
+from tests.demo.visits import DRAWN, SHOWN, draw, turns_dark
 from var_mini import checkpoints
 from var_mini.generation import Trace
 from var_mini.model import Model
@@ -205,8 +204,4 @@ def test_a_phone_needs_no_sideways_scrolling(visit):
     assert overflow(page) <= 0
     bar = page.locator(".vu-bar").bounding_box()
     assert bar["y"] + bar["height"] <= 844  # at hand without scrolling
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        background = page.evaluate("getComputedStyle(document.querySelector('#vm-first')).backgroundColor")
-        light = sum(map(float, re.findall(r"[\d.]+", background)[:3])) / 3 > 128
-        assert light == (scheme == "light") and overflow(page) <= 0
+    assert turns_dark(page, "#vm-first") and overflow(page) <= 0

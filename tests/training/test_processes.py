@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
 STEPS = 120
 COMMON = """
 import sys
