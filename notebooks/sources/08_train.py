@@ -93,7 +93,7 @@ if PICTURES is not None:
     images = datasets.load_folder(PICTURES, size=28, channels=1)
 elif fashion_is_here:
     images = datasets.load("fashion-mnist")
-    images = part(images, 4_000 if FAST else 12_000, 500)
+    images = part(images, 1_500 if FAST else 12_000, 500)
 else:
     images = datasets.load_folder(draw_shapes(RUN / "shapes"), size=28, channels=1)
 datasets.REGISTRY["lesson-8"] = lambda: images  # now the training recipes find it under this name
@@ -134,7 +134,7 @@ assert few.skipped == 1 and len(few.train_images) == 54 and len(few.test_images)
 # two CPU cores, and do a part of its steps.
 
 # %%
-SHARE = 0.05 if FAST else 0.25  # 1.0 is the whole recipe
+SHARE = 0.03 if FAST else 0.25  # 1.0 is the whole recipe
 
 
 def shorter(schedule):

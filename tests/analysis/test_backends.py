@@ -22,15 +22,16 @@ def test_drawing_in_batches_is_drawing_at_once(calibrated_folder):
     assert torch.equal(torch.cat([s.token_ids for s in single.steps], 1)[0], whole["tokens"][6])
 
 
+@pytest.mark.slow
 def test_the_bench_on_a_shipped_model(monkeypatch):
     """Few images: what is checked is that the figures fit together, not how good they are."""
     full = data.load("fashion-mnist")
     few = replace(
-        full, train_images=full.train_images[:2000], test_images=full.test_images[:300], test_labels=full.test_labels[:300]
+        full, train_images=full.train_images[:500], test_images=full.test_images[:60], test_labels=full.test_labels[:60]
     )
     monkeypatch.setattr(data, "load", lambda name: few)
     model = checkpoints.load("fashion-28")
-    result = bench_error(model, samples=100, backends=("exact", "poly-2", "poly-4", "landmark-64"))
+    result = bench_error(model, samples=100, backends=("exact", "poly-2", "poly-4", "landmark-64"), calibration_images=20)
     schemas.check("error", result)
     assert set(result["backends"]) == {"exact", "poly-2", "landmark-64"}
     assert "C(16 + 4, 4) = 4,845" in result["left_out"]["poly-4"]

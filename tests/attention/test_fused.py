@@ -24,6 +24,7 @@ def check(result, tensor_cores=False):
         assert found["elsewhere"] == 0 and found["there"] > 0.05 and found["permuted"] < 1e-2
 
 
+@pytest.mark.slow
 def test_interpreted_kernels_equal_the_formulas():
     """In a process of its own: the kernels are interpreted only if the variable is set before they are imported."""
     pytest.importorskip("triton")
@@ -32,7 +33,10 @@ def test_interpreted_kernels_equal_the_formulas():
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])
-    assert len(result["cases"]) == 2 * 6 * 3
+    sizes, half_sizes = len(cases.SIZES), len(cases.HALF_SIZES if not torch.cuda.is_available() else cases.SIZES)
+    assert len(result["cases"]) == 2 * (sizes + 2 * half_sizes)
+    every = {(method, d, dtype) for method in ("poly", "landmark") for d in (8, 16, 32) for dtype in cases.TYPES}
+    assert {(method, d, dtype) for method, _, d, _, dtype in (found["case"] for found in result["cases"])} == every
     check(result)
 
 

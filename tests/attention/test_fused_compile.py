@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("triton")
+pytestmark = pytest.mark.slow
 
 SHARED = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "gfx942": 64 * 1024}  # bytes a program may have: A100, H100, MI300
-CASES = [f"{target}:{d}:{dtype}" for target in ("sm_80", "sm_90") for d in (8, 16, 32) for dtype in ("float32", "bfloat16")]
-CASES += ["sm_80:16:float16", "sm_90:16:float16", "gfx942:8:float32", "gfx942:16:bfloat16", "gfx942:32:float16"]
+# every head dimension on every chip, every type on every chip, and what takes most registers on both of NVIDIA's
+CASES = ["sm_80:8:float32", "sm_80:16:float16", "sm_80:32:float32", "sm_80:32:bfloat16"]
+CASES += ["sm_90:8:bfloat16", "sm_90:16:float16", "sm_90:32:float32", "sm_90:32:bfloat16"]
+CASES += ["gfx942:8:float32", "gfx942:16:bfloat16", "gfx942:32:float16"]
 
 
 @pytest.fixture(scope="module")

@@ -61,8 +61,9 @@ def graded(path, **limits) -> dict:
 def test_right_wrong_unsolved_and_missing(tmp_path):
     phi = "def mix_phi(h, weight, bias, ratio):\n    return ratio * h\n\nchecks.mix_phi(mix_phi)"
     stub = "def area_downsample(f, side):\n    raise NotImplementedError\n\nchecks.area_downsample(area_downsample)"
-    result = graded(notebook(tmp_path, OFFSETS, "1 / 0", NEAREST, phi, stub))
-    assert result["score"] == 2 and result["max"] == 5
+    # the notebook does not say its lesson: it is found from the checks
+    result = graded(notebook(tmp_path, OFFSETS, "1 / 0", NEAREST, phi, stub, lesson=None))
+    assert result["score"] == 2 and result["max"] == sum(e.lesson == 1 for e in exercises().values())
     assert result["pyramid_offsets"]["passed"] and result["nearest_code"]["passed"]
     assert "is wrong" in result["mix_phi"]["message"] or "expected" in result["mix_phi"]["message"]
     assert "not written yet" in result["area_downsample"]["message"]
@@ -94,34 +95,25 @@ checks.pyramid_offsets(pyramid_offsets)"""
     assert graded(notebook(tmp_path, forged))["score"] == 0
 
 
-def test_loops_that_never_end_cost_one_exercise_only(tmp_path):
-    loop = OFFSETS.replace("    ends =", "    while True: pass\n    ends =")
-    result = graded(notebook(tmp_path, loop, NEAREST), call_seconds=2)
-    assert result["score"] == 1 and result["nearest_code"]["passed"]
-    assert "time limit: not done after 2 s" in result["pyramid_offsets"]["message"]
-
-
 def test_a_cell_that_never_ends_stops_at_the_limit_of_the_notebook(tmp_path):
-    result = graded(notebook(tmp_path, "while True: pass", OFFSETS), seconds=15)
+    result = graded(notebook(tmp_path, "while True: pass", OFFSETS), seconds=10)
     assert result["score"] == 0 and "time limit" in result["pyramid_offsets"]["message"]
 
 
-def test_a_process_that_dies_or_eats_memory_costs_one_exercise_only(tmp_path):
-    dies = OFFSETS.replace("    ends =", "    import os; os._exit(0)\n    ends =")
+def test_a_process_that_loops_dies_or_eats_memory_costs_one_exercise_only(tmp_path):
+    loops = OFFSETS.replace("    ends =", "    while True: pass\n    ends =")
+    dies = "def area_downsample(f, side):\n    import os; os._exit(0)\n\nchecks.area_downsample(area_downsample)"
     eats = NEAREST.replace("    return", "    hold = torch.ones(1 << 40)\n    return")
     phi = """\
 def mix_phi(h, weight, bias, ratio):
     return (1 - ratio) * h + ratio * F.conv2d(h, weight, bias, padding=1)
 
 checks.mix_phi(mix_phi)"""
-    result = graded(notebook(tmp_path, dies, eats, phi))
+    result = graded(notebook(tmp_path, loops, dies, eats, phi), call_seconds=2)
     assert result["score"] == 1 and result["mix_phi"]["passed"]
-    assert "the process ended" in result["pyramid_offsets"]["message"]
+    assert "time limit: not done after 2 s" in result["pyramid_offsets"]["message"]
+    assert "the process ended" in result["area_downsample"]["message"]
     assert "raised RuntimeError" in result["nearest_code"]["message"]
-
-
-def test_the_lesson_is_found_from_the_checks_where_the_notebook_does_not_say(tmp_path):
-    assert graded(notebook(tmp_path, OFFSETS, lesson=None))["max"] == sum(e.lesson == 1 for e in exercises().values())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from var_mini.checks.grade import Worker, WorkerLost, grade
 from var_mini.checks.isolation import isolation
 from var_mini.checks.wire import decode, encode
 
+pytestmark = pytest.mark.slow
 TO_ALL = """\
 import os, stat
 for fd in range(3, 20):
@@ -45,7 +46,7 @@ def test_reading_and_writing_are_under_one_deadline(worker):
 
 def test_a_notebook_that_answers_itself_stops_at_its_limit(tmp_path):
     forged = TO_ALL.format(b'{"submitted": ["pyramid_offsets"], "id": 1}\n' * 3) + "while True: pass"
-    assert grade(notebook(tmp_path, forged, "#" * 300_000, OFFSETS), seconds=20)["score"] == 0
+    assert grade(notebook(tmp_path, forged, "#" * 300_000, OFFSETS), seconds=10)["score"] == 0
 
 
 RAW = (

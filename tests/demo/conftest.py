@@ -34,15 +34,22 @@ def server(tiny):
     page.close()
 
 
+@pytest.fixture(scope="session")
+def free_contexts() -> dict[str, list]:
+    """What a test has left tidy behind it, by server and options: the next one need not fetch and compile the page's scripts."""
+    return {}
+
+
 @pytest.fixture
-def visit(browser, server):
-    """Opens the page and records what it asks for and complains about."""
+def visit(browser, server, free_contexts):
+    """Opens the page, as somebody who was never here, and records what it asks for and complains about."""
     contexts = []
 
     def open_page(path="", **options):
-        context = browser.new_context(**options)
+        free = free_contexts.setdefault(f"{server} {sorted(options.items())}", [])
+        context = free.pop() if free else browser.new_context(**options)
         context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
+        contexts.append((context, free))
         page = context.new_page()
         page.requested, page.complaints = [], []
         page.on("request", lambda request: page.requested.append(request.url))
@@ -54,5 +61,12 @@ def visit(browser, server):
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for context, free in contexts:
+        try:
+            context.clear_cookies()
+            for page in context.pages:
+                page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+                page.close()
+            free.append(context)
+        except Exception:  # whatever the test has done to it
+            context.close()

@@ -28,9 +28,8 @@ def status_starts(page, text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_visit_measures_two_sides_by_keyboard(visit, server, scheme):
-    page = visit(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+def test_visit_measures_two_sides_by_keyboard(visit, server):
+    page = visit(viewport={"width": 1280, "height": 800}, color_scheme="dark")
     open_tab(page)
     for side in (16, 24, 32):
         box = page.locator("#vm-cost-sides").get_by_label(str(side), exact=True)
@@ -92,9 +91,8 @@ def test_stop_frees_the_worker(visit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
-    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_a_phone_needs_no_sideways_scrolling(visit):
+    page = visit(viewport={"width": 390, "height": 844})
     open_tab(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     wide = "(e) => [...e.querySelectorAll('svg, p, h4')].every((x) => x.getBoundingClientRect().right <= innerWidth + 1)"

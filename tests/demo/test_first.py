@@ -89,9 +89,7 @@ def test_a_link_restores_the_run(visit, server, tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "query", ["?model=/etc&label=0", "?model=fashion-28&label=999&seed=1", "?model=x%00&seed=<b>", "?seed=1e99"]
-)
+@pytest.mark.parametrize("query", ["?model=fashion-28&label=999&seed=1", "?model=x%00&seed=<b>", "?seed=1e99"])
 def test_a_spoilt_link_says_why_and_the_page_works(visit, query):
     page = visit(path=query)
     if "model=" in query:

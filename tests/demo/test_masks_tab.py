@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from demo import masks_tab, wording
-from tests.demo.visits import open_tab, overflow, record
+from tests.demo.visits import open_tab, overflow, record, turns_dark
 from var_mini import checkpoints
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -101,7 +101,7 @@ def test_both_languages_have_every_word_the_script_uses():
 
 
 @pytest.mark.slow
-def test_visit_scrubs_by_keyboard_and_reads_the_blocks(visit, server):
+def test_visit_scrubs_by_keyboard_sees_areas_in_true_proportion_and_reads_the_blocks(visit, server):
     page = visit(viewport={"width": 1280, "height": 900})
     open_tab(page, EN["tab_masks"])
     page.wait_for_selector(".vb[data-scale='2']")
@@ -110,6 +110,13 @@ def test_visit_scrubs_by_keyboard_and_reads_the_blocks(visit, server):
     page.keyboard.press("End")
     assert scrubber.get_attribute("aria-valuetext") == "scale 3 of 3"
     assert "9 \u00d7 14 = 126 pairs" in page.locator(".vb-say").inner_text()
+    area = "(e) => { const r = e.getBoundingClientRect(); return r.width * r.height; }"
+    cache = page.locator(".vb-kept .vb-ring").first.evaluate(area)
+    state = page.locator(".vb-kept .vb-state").evaluate(area)
+    assert state / cache == pytest.approx(45 * 9 / (14 * 16), rel=0.02)
+    row = page.locator(".vb-mask [data-row='2']")
+    earlier, own = (row.nth(i).evaluate(area) for i in (0, 1))
+    assert earlier / own == pytest.approx(5 / 9, rel=0.05)
     page.keyboard.press("Home")
     assert page.locator(".vb-say").inner_text() == EN["masks_say_first"]
     page.locator(".vb-mask").focus()
@@ -124,21 +131,6 @@ def test_visit_scrubs_by_keyboard_and_reads_the_blocks(visit, server):
     page.locator(".vb-play").press("Enter")
     page.wait_for_selector(".vb[data-scale='3']")
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
-
-
-@pytest.mark.slow
-def test_visit_sees_areas_in_true_proportion(visit):
-    page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page, EN["tab_masks"])
-    page.wait_for_selector(".vb[data-scale]")
-    page.get_by_label(EN["masks_scrubber"]).press("End")
-    area = "(e) => { const r = e.getBoundingClientRect(); return r.width * r.height; }"
-    cache = page.locator(".vb-kept .vb-ring").first.evaluate(area)
-    state = page.locator(".vb-kept .vb-state").evaluate(area)
-    assert state / cache == pytest.approx(45 * 9 / (14 * 16), rel=0.02)
-    row = page.locator(".vb-mask [data-row='2']")
-    earlier, own = (row.nth(i).evaluate(area) for i in (0, 1))
-    assert earlier / own == pytest.approx(5 / 9, rel=0.05)
 
 
 @pytest.mark.slow
@@ -161,17 +153,14 @@ def test_visit_switches_pyramid_back_end_and_the_comparison(visit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(visit, scheme):
-    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_a_phone_needs_no_sideways_scrolling(visit):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme="light")
     open_tab(page, EN["tab_masks"])
     page.wait_for_selector(".vb[data-scale]")
     page.get_by_label(EN["masks_switch"]).check()
     page.wait_for_selector(".vb[data-same='computed']")
     assert overflow(page) <= 0
-    background = page.evaluate("getComputedStyle(document.querySelector('.vb')).backgroundColor")
-    levels = [float(part) for part in background.removeprefix("rgb").strip("a()").split(",")[:3]]
-    assert (sum(levels) / 3 > 128) == (scheme == "light")
+    assert turns_dark(page, ".vb")
 
 
 @pytest.mark.slow

@@ -11,12 +11,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from demo import DEFAULT_MODEL, measure, memory, runs
+from demo import measure, memory, runs
 from var_mini import checkpoints
 
 TIME = {"type": "number", "exclusiveMinimum": 0}
 SPREAD = {"type": "number", "minimum": 0}
 TIMES = ("server_start_s", "first_paint_s", "lcp_s", "click_to_first_scale_s", "click_to_final_s", "token_click_s")
+MODELS = ["fashion-28", "fashion-28-bounded"]  # two of the shipped ones: each is drawn with in the same way
 IN_SIGHT = {size: {"const": True} for size in measure.VIEWPORTS}
 BY_MODEL = {"type": "object", "minProperties": 1, "additionalProperties": TIME}
 SCHEMA = {
@@ -34,7 +35,7 @@ SCHEMA = {
         "outside_urls": {"const": []},
         "console_texts": {"const": []},
         "repetitions": {"const": 1},
-        "model": {"const": DEFAULT_MODEL},
+        "model": {"const": MODELS[0]},
         "machine": {"type": "object", "required": ["processor", "threads", "device", "torch", "date"]},
     },
 }
@@ -48,16 +49,17 @@ def apart(arguments: list[str]) -> int:
 
 
 @pytest.mark.slow
-def test_it_prints_one_object_with_every_figure(capsys):
+def test_it_prints_one_object_with_every_figure(capsys, monkeypatch):
     pytest.importorskip("playwright.sync_api")
-    if apart(["--repeat", "1"]) == 2:
+    monkeypatch.setattr(checkpoints, "available", lambda: MODELS)  # in this process; the server is another one
+    if apart(["--repeat", "1", "--model", MODELS[0]]) == 2:
         told = capsys.readouterr().err
         assert "no browser" in told
         pytest.skip(told)
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     jsonschema.validate(result, SCHEMA)
-    assert result["click_to_final_s"] == result["click_to_final_by_model"][DEFAULT_MODEL]
-    assert set(result["click_to_final_by_model"]) == set(checkpoints.available())
+    assert result["click_to_final_s"] == result["click_to_final_by_model"][MODELS[0]]
+    assert list(result["click_to_final_by_model"]) == MODELS
 
 
 @pytest.mark.parametrize(
@@ -93,8 +95,11 @@ def test_without_playwright_it_says_so(monkeypatch, capsys):
     assert "pip install -r requirements-dev.txt" in capsys.readouterr().err
 
 
-def test_a_server_that_ends_is_an_error_with_its_words():
-    with pytest.raises(RuntimeError, match=r"ended with code 2.*no-such-model"), measure.serve("no-such-model"):
+def test_a_server_that_ends_is_an_error_with_its_words(tmp_path, monkeypatch):
+    """In place of the page a program that refuses its model as the page does (see test_page), but at once."""
+    (tmp_path / "demo.py").write_text("import sys\nprint('refused:', sys.argv[-1])\nsys.exit(2)\n")
+    monkeypatch.setattr(measure, "ROOT", tmp_path)
+    with pytest.raises(RuntimeError, match=r"ended with code 2.*refused: no-such-model"), measure.serve("no-such-model"):
         pass
 
 
@@ -102,6 +107,7 @@ def test_a_server_that_ends_is_an_error_with_its_words():
 def test_memory_is_read_before_and_after_so_many_runs(server, monkeypatch):
     told = []
     monkeypatch.setattr(checkpoints, "available", lambda: ["fashion-28"])
+    monkeypatch.setattr(memory, "SETTLED_S", 0.0)
     found = memory.grown(server, os.getpid(), 4, told.append)  # the server is in this very process
     jsonschema.validate(found, {"required": ["every_kind_once_bytes"], "properties": {"runs": {"const": 4}}})
     assert found["grown_bytes"] == found["end_bytes"] - found["start_bytes"] and found["models"] == ["fashion-28"]

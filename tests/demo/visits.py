@@ -54,6 +54,16 @@ def open_tab(page, name: str) -> None:
     row.locator(".overflow-dropdown").get_by_text(name, exact=True).click()
 
 
+def turns_dark(page, place: str) -> bool:
+    """Whether the background of a place is light, and becomes dark once the visitor's system does."""
+    colour = f"getComputedStyle(document.querySelector('{place}')).backgroundColor.match(/[\\d.]+/g).slice(0, 3)"
+    light = f"{colour}.reduce((sum, level) => sum + Number(level), 0) > 3 * 128"
+    before = page.evaluate(light)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"!({light})")
+    return before
+
+
 def overflow(page) -> int:
     """Pixels by which the page is wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")

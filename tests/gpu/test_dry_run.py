@@ -14,6 +14,7 @@ from var_mini.gpu import PARTS
 from . import schemas
 
 pytest.importorskip("triton")
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 ABSENT = ("gradio", "pooch", "jsonschema", "playwright", "anywidget", "huggingface_hub", "fontTools", "IPython", "pytest")
 BLOCKER = f"""

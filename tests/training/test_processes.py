@@ -9,6 +9,8 @@ import time
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+STEPS = 120
 COMMON = """
 import sys
 import torch
@@ -29,6 +31,29 @@ def run(out, steps):
     return trainer
 """
 
+# a signal comes to the second process in its sixth step; they ask each other every two
+SIGNALLED = """
+import os, signal
+from var_mini.training.stopping import Stopped
+
+torch.manual_seed(0)
+schedule = Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2, log_every=2)
+place = sys.argv[1] + "-signalled"
+trainer = loop.Trainer(TokenizerObjective(VQVAE(TINY_TOKENIZER), 12), schedule, place, precision="no", cpu=True)
+rank = trainer.accelerator.process_index
+
+def batch(indices, _):
+    if trainer.step == 5 and rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return [torch.zeros(len(indices), 1, 12, 12)]
+
+try:
+    trainer.run(16, batch)
+except Stopped:
+    with open(f"{place}-{rank}", "w") as file:
+        file.write(str(trainer.step))
+"""
+
 
 def environment(tests_folder) -> dict:
     return os.environ | {"PYTHONPATH": str(tests_folder.parent), "OMP_NUM_THREADS": "1"}
@@ -40,31 +65,30 @@ def tests_folder(request):
 
 
 def test_a_killed_training_resumes_from_its_last_save(tests_folder, tmp_path):
-    code = COMMON + "run(sys.argv[1], 400)"
-    arguments = [sys.executable, "-c", code]
-    first = subprocess.Popen([*arguments, str(tmp_path / "killed")], env=environment(tests_folder), stderr=subprocess.DEVNULL)
+    arguments = [sys.executable, "-c", COMMON + f"for out in sys.argv[1:]:\n    run(out, {STEPS})", str(tmp_path / "killed")]
+    first = subprocess.Popen(arguments, env=environment(tests_folder), stderr=subprocess.DEVNULL)
     state = tmp_path / "killed" / "state.pt"
     while not state.exists() and first.poll() is None:
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
     reached = torch.load(state, weights_only=True)["step"]
-    assert 0 < reached < 400  # it really was cut short
-    again = subprocess.run(
-        [*arguments, str(tmp_path / "killed")], env=environment(tests_folder), capture_output=True, text=True, check=True
-    )
-    assert f"resumed at step {reached} of 400" in again.stderr
-    subprocess.run([*arguments, str(tmp_path / "whole")], env=environment(tests_folder), capture_output=True, check=True)
+    assert 0 < reached < STEPS  # it really was cut short
+    arguments.append(str(tmp_path / "whole"))  # by the same process as the resumed one: torch takes seconds to import
+    again = subprocess.run(arguments, env=environment(tests_folder), capture_output=True, text=True, check=True)
+    assert f"resumed at step {reached} of {STEPS}" in again.stderr
     killed, whole = (torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("killed", "whole"))
-    assert killed["step"] == whole["step"] == 400
+    assert killed["step"] == whole["step"] == STEPS
     assert all(torch.equal(killed["ema"][name], whole["ema"][name]) for name in whole["ema"])
 
 
-def test_two_processes_hold_the_same_model_and_learn(tests_folder, tmp_path):
-    """Gradients are averaged, and codes are started and revived alike, so the weights stay equal to the last bit."""
+def test_two_processes_stop_after_the_same_step_and_hold_the_same_model_and_learn(tests_folder, tmp_path):
+    """A signal to one of them stops both. Of a whole run gradients are averaged, and codes are started and revived alike, so the
+    weights stay equal to the last bit.
+    """
     script = tmp_path / "script.py"
     ending = "torch.save(trainer.bare.state_dict(), sys.argv[1] + f'-{trainer.accelerator.process_index}.pt')\n"
-    script.write_text(COMMON + "trainer = run(sys.argv[1], 110)\n" + ending)  # two revivals of dead codes
+    script.write_text(COMMON + SIGNALLED + "trainer = run(sys.argv[1], 110)\n" + ending)  # two revivals of dead codes
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     out = tmp_path / "run"
     launched = subprocess.run([*launch, str(script), str(out)], env=environment(tests_folder), capture_output=True, text=True)
@@ -74,26 +98,5 @@ def test_two_processes_hold_the_same_model_and_learn(tests_folder, tmp_path):
     rows = (out / "log.csv").read_text().splitlines()
     losses = [float(row.split(",")[3]) for row in rows[1:]]
     assert rows[0].split(",")[3] == "loss" and losses[-1] < 0.8 * losses[0]
-
-
-def test_a_signal_to_one_process_stops_both_after_the_same_step(tests_folder, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        COMMON
-        + "import os, signal\nfrom var_mini.training.stopping import Stopped\n"
-        + "torch.manual_seed(0)\nschedule = Schedule(steps=12, batch_size=8, lr=1e-3, warmup=2, log_every=2)\n"
-        + "objective = TokenizerObjective(VQVAE(TINY_TOKENIZER), 12)\n"
-        + "trainer = loop.Trainer(objective, schedule, sys.argv[1], precision='no', cpu=True)\n"
-        + "rank = trainer.accelerator.process_index\n"
-        + "def batch(indices, _):\n"
-        + "    if trainer.step == 5 and rank == 1:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
-        + "    return [torch.zeros(len(indices), 1, 12, 12)]\n"
-        + "try:\n    trainer.run(16, batch)\n"
-        + "except Stopped:\n    open(sys.argv[1] + f'-{rank}', 'w').write(str(trainer.step))\n"
-    )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    out = tmp_path / "run"
-    launched = subprocess.run([*launch, str(script), str(out)], env=environment(tests_folder), capture_output=True, text=True)
-    assert launched.returncode == 0, launched.stderr[-2000:]
-    assert (tmp_path / "run-0").read_text() == (tmp_path / "run-1").read_text() == "6"
-    assert torch.load(out / "state.pt", weights_only=True)["step"] == 6
+    assert [(tmp_path / f"run-signalled-{rank}").read_text() for rank in (0, 1)] == ["6", "6"]
+    assert torch.load(tmp_path / "run-signalled" / "state.pt", weights_only=True)["step"] == 6

@@ -78,7 +78,7 @@ def scale_errors(model: Model, image: torch.Tensor, trace: Trace) -> list[ScaleE
     f = model.tokenizer.encode(image[None].to(device) * 2 - 1).cpu()
     errors = []
     for step in trace.steps:
-        difference = step.image[0] - image
+        difference = step.recorded("image")[0] - image
         mse = difference.square().mean().item()
         missing = ((f - step.f_hat).norm() / f.norm().clamp_min(1e-12)).item()
         errors.append(ScaleError(missing, -10 * math.log10(max(mse, 1e-10)), difference.abs().mean().item()))

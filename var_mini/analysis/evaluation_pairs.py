@@ -52,7 +52,7 @@ class Bench:
 def has_trained_relative(data: ImageData) -> torch.Tensor:
     """Which held-out pairs have their thing trained in a style that draws nearly the same picture (`RELATIVES`), bool (N,)."""
     relative = {data.style_names.index(a): data.style_names.index(b) for a, b in RELATIVES.items() if a in data.style_names}
-    trained = set(zip(data.train_labels.tolist(), data.train_styles.tolist()))
+    trained = set(zip(data.train_labels.tolist(), data.known_styles.tolist()))
     return torch.tensor([(thing, relative.get(style)) in trained for thing, style in data.test_conditions.tolist()])
 
 

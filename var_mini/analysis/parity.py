@@ -122,7 +122,7 @@ def _outputs(model: Model, meta: dict, golden: dict[str, np.ndarray]) -> dict[st
         "reconstruction": tokenizer.decode(quantized.f_hat[-1]),
         "partial_means": torch.stack([tokenizer.decode(f_hat).mean() for f_hat in quantized.f_hat]),
         "teacher_forced_logits": transformer(label, var_input),
-        "guided_logits": torch.cat([step.logits for step in steps], 1),
+        "guided_logits": torch.cat([step.recorded("logits") for step in steps], 1),
         "generated_ids": torch.cat([step.token_ids for step in steps], 1),
         "generated_image": steps[-1].image,
     }

@@ -56,14 +56,16 @@ def _by_classifier(model: Model, data: ImageData, count: int) -> Callable[[Sampl
 def _by_judge(model: Model, data: ImageData, count: int) -> Callable[[Sampling], dict]:
     judge = load_judge(data)
     real = judge.judge(datasets.to_unit(data.train_images))
-    bench = Bench(model, data, judge, Gallery(real.embedding, data.train_labels, data.train_styles), real.features)
+    bench = Bench(model, data, judge, Gallery(real.embedding, data.train_labels, data.known_styles), real.features)
     chosen = torch.randperm(len(data.train_images), generator=torch.Generator().manual_seed(1))[:count]
     conditions = data.train_conditions[chosen]
     return lambda sampling: bench.figures(bench.draw(conditions, sampling), conditions)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.analysis.sampling_choice", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m var_mini.analysis.sampling_choice", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="CSV file")

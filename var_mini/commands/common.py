@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from .. import validate
+
+if TYPE_CHECKING:
+    import torch
 
 
 def add_dtype(parser: argparse.ArgumentParser, note: str = "16-bit weights: half the memory") -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=note)
 
 
-def show(result: dict, as_json: bool, device: str = "cpu") -> dict:
+def show(result: dict, as_json: bool, device: torch.device | str = "cpu") -> dict:
     """Prints a result with the facts of this machine, and returns it so."""
     from ..cost.machine import machine_facts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import validate
 from ..classes import find_class
-from ..files import FIGURE_ENDINGS, read_json, writable_file
+from ..files import FIGURE_ENDINGS, read_object, writable_file
 from ..generation.sampling import MAX_SEED
 
 FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice", "styles", "heldout")
@@ -35,7 +35,7 @@ def run(options) -> None:
         name = f"error-{options.model or 'fashion-28-bounded'}" if options.what == "error" else options.what
         stored = options.json or checkpoints.ASSETS / "results" / f"{name}.json"
         try:
-            curves.plot(options.what, read_json(stored), options.out)
+            curves.plot(options.what, read_object(stored), options.out)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{stored} is no stored result of `bench {options.what} --json`: {error}") from None
         return

@@ -78,7 +78,7 @@ def run(options) -> None:
             f"scale {step.index + 1}/{model.config.pyramid.num_scales}  {step.side:>2}x{step.side:<2} {step.side**2:>4} tokens  "
             f"{step.seconds * 1e3:6.1f} ms (attention {step.seconds_attention * 1e3:.1f}, rest of transformer "
             f"{step.seconds_transformer * 1e3:.1f}, decoder {step.seconds_decoder * 1e3:.1f})  "
-            f"mean entropy {step.entropy.mean():.2f} nats",
+            f"mean entropy {step.recorded('entropy').mean():.2f} nats",
             flush=True,
         )
     if spec.method != "exact":

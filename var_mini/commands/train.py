@@ -40,12 +40,15 @@ def run(options) -> None:
 
     if options.minutes is not None:
         validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
-    if options.preset is None and options.start is None:
+    start = options.start
+    if options.preset is None and start is None:
         options.preset = DEFAULT
     if options.preset is not None:
         named = options.preset
+    elif options.data or start is None:
+        named = Path(options.data).resolve().name
     else:
-        named = Path(options.data).resolve().name if options.data else checkpoints.load_config(options.start).name
+        named = checkpoints.load_config(start).name
     if options.stage == "transformer" and options.lora_rank is not None:
         named += "-adapter"
     with between_steps():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
 
 
-def fit_exponent(sides: list[float], seconds: list[float]) -> dict:
+def fit_exponent(sides: Sequence[float], seconds: Sequence[float]) -> dict:
     """The e of seconds ~ side^e by least squares on logarithms: `exponent`, and `low` and `high` of its 95 % interval.
 
     The interval is Student's, from the scatter around the line. Raises ValueError unless there are at least three pairs of
@@ -19,12 +21,12 @@ def fit_exponent(sides: list[float], seconds: list[float]) -> dict:
         raise ValueError(f"sides has {len(x)} and seconds {len(y)} values: must be at least 3 different sides, and as many times")
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
         raise ValueError("sides and seconds must be positive finite numbers")
-    line = stats.linregress(np.log(x), np.log(y))
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * line.stderr
-    return {"exponent": float(line.slope), "low": float(line.slope - half), "high": float(line.slope + half)}
+    slope, _, _, _, error = np.asarray(stats.linregress(np.log(x), np.log(y)))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2) * error
+    return {"exponent": float(slope), "low": float(slope - half), "high": float(slope + half)}
 
 
-def fit_upper(sides: list[float], seconds: list[float]) -> dict:
+def fit_upper(sides: Sequence[float], seconds: Sequence[float]) -> dict:
     """`fit_exponent` over the upper half of the sides, but at least three, and `sides`, those that it used.
 
     Small sides are overhead, not growth. Raises ValueError as `fit_exponent` does.

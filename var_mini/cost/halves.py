@@ -28,7 +28,9 @@ def random_weights(name: str) -> Model:
     return model.eval()
 
 
-def bench_dtype(name: str | None = None, dtype: str = "bfloat16", device: str = "cpu", repeats: int = REPEATS) -> dict:
+def bench_dtype(
+    name: str | None = None, dtype: str = "bfloat16", device: torch.device | str = "cpu", repeats: int = REPEATS
+) -> dict:
     """Draws the same images with float32 and with `dtype` weights, at the model's sampling defaults.
 
     name   a shipped model or a checkpoint folder; None: the shapes of VAR-d16 with random weights
@@ -64,7 +66,7 @@ def bench_dtype(name: str | None = None, dtype: str = "bfloat16", device: str = 
         "processor_speedup": busy["float32"] / busy[dtype],
         "ids_equal": (torch.cat(ids["float32"]) == torch.cat(ids[dtype])).float().mean().item(),
         "ids_equal_per_scale": equal,
-        "ids_equal_forced": _forced(*models.values(), torch.cat(ids["float32"])),
+        "ids_equal_forced": _forced(full, models[dtype], torch.cat(ids["float32"])),
         "repeats": repeats,
     }
 

@@ -41,10 +41,11 @@ PEERS = {  # name -> (package, parameter)
 CLUSTERS, NOISE = 24, 0.6
 ENOUGH_SECONDS, MIN_ROUNDS, MAX_ROUNDS = 1.0, 3, 30
 
-Draw = Callable[[int, int, int, int], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # q, k, v
+Draw = Callable[[int, int, int, int], Three]
 
 
-def clustered(tokens: int, heads: int, head_dim: int, seed: int) -> tuple[torch.Tensor, ...]:
+def clustered(tokens: int, heads: int, head_dim: int, seed: int) -> Three:
     """Unit q and k (1, H, N, d) around 24 directions per head, half of them shared by both, as learned ones gather; normal v.
 
     A head's directions are the same for every seed: `seed` draws the tokens, so that one seed calibrates and another tests.
@@ -58,7 +59,7 @@ def clustered(tokens: int, heads: int, head_dim: int, seed: int) -> tuple[torch.
         centres = directions.gather(1, chosen.unsqueeze(-1).expand(-1, -1, head_dim))
         noise = torch.randn(heads, tokens, head_dim, generator=generator) * (NOISE / math.sqrt(head_dim))
         made.append(F.normalize(centres + noise, dim=-1).unsqueeze(0))
-    return (*made, torch.randn(1, heads, tokens, head_dim, generator=generator))
+    return made[0], made[1], torch.randn(1, heads, tokens, head_dim, generator=generator)
 
 
 def exact_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bound: float, block: int = 1024) -> torch.Tensor:
@@ -176,7 +177,7 @@ def _calibrated(draw: Draw, head_dim: int) -> dict[int, torch.Tensor]:
     return {m: kmeans_centres(vectors, m) for m in counts}
 
 
-def _measure(qkv: tuple[torch.Tensor, ...], bound: float, landmarks: dict, peers: tuple[str, ...]) -> list[dict]:
+def _measure(qkv: Three, bound: float, landmarks: dict, peers: tuple[str, ...]) -> list[dict]:
     head_dim = qkv[0].shape[-1]
     fitting = [n for n in OURS if not (n.startswith("poly") and math.comb(head_dim + int(n[-1]), head_dim) > MAX_RANK)]
     runs = {name: ours(name, *qkv, bound, landmarks) for name in fitting}

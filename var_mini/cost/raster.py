@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 
 from .. import validate
-from ..attention import masked, new_state
+from ..attention import masked
+from ..attention.exact import ExactState
 from ..config import TransformerConfig
 from ..pyramid import ScalePyramid
 from ..transformer import VAR
@@ -69,7 +70,7 @@ class RasterModel:
         m, counter = self.blocks, counter or Counter()
         condition = m.condition(torch.zeros(1, dtype=torch.long))
         scales = [block.attn.logit_scale() for block in m.blocks]
-        states = [new_state("exact", 1, scale, self.shape.head_dim, self.tokens) for scale in scales]
+        states = [ExactState(1, scale, self.shape.head_dim, self.tokens) for scale in scales]
         ids = torch.zeros(1, 0, dtype=torch.long)
         for step in range(self.tokens):
             # with a cache only the newest token, else all of them
@@ -176,7 +177,7 @@ def bench_raster(sides: tuple[int, ...] = SIDES, methods: tuple[str, ...] = METH
     for method in methods:
         measured = [(r["side"], r["seconds"]) for r in rows if r["method"] == method and r["seconds"] is not None]
         if len(measured) >= 3:
-            exponents.append({"method": method, **fit_upper(*zip(*measured)), "theory": THEORY[method]})
+            exponents.append({"method": method, **fit_upper(*map(list, zip(*measured))), "theory": THEORY[method]})
     seconds = {(r["side"], r["method"]): r["seconds"] for r in rows}
     ratios = {
         str(side): seconds[side, "raster-cached"] / seconds[side, "var-cached"]

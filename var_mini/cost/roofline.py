@@ -11,6 +11,7 @@ rate: once for degree 2 of 16-bit inputs, three times (about float32's accuracy)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .. import validate
@@ -127,7 +128,7 @@ def _per_flop(device: Device, unit: str) -> float:
     return {"16-bit": 1 / device.tensor, "tf32": 1 / device.tf32, "tf32x3": 3 / device.tf32, "vector": 0.5 / device.vector}[unit]
 
 
-def _seconds(work: dict[str, float], unit: str, batch_heads: int, device: Device, kernels: int) -> float:
+def _seconds(work: Mapping[str, float], unit: str, batch_heads: int, device: Device, kernels: int) -> float:
     arithmetic = work["flops"] * _per_flop(device, unit) + work["vector"] / device.vector
     longest = max(arithmetic, work["special"] / device.special, work["bytes"] / device.bandwidth)
     return batch_heads * longest / device.reached + kernels * device.launch

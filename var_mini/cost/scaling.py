@@ -41,7 +41,7 @@ MIN_ROUNDS, MAX_ROUNDS = 3, 15
 
 
 def bench_scaling(
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
     sides: tuple[int, ...] = SIDES,
     head_dims: tuple[int, ...] = (8, 16),
     methods: tuple[str, ...] = METHODS,
@@ -95,7 +95,9 @@ def bench_scaling(
     }
 
 
-def _rows(what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, methods, device: str, peak: float) -> list[dict]:
+def _rows(
+    what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, methods, device: torch.device | str, peak: float
+) -> list[dict]:
     loops = prepare(pyramid, shape, device)
     clock = Clock(torch.device(device))
     seconds: dict[str, list[float]] = {method: [] for method in methods}
@@ -140,7 +142,9 @@ def _rows(what, pyramid: ScalePyramid, shape: TransformerConfig, prepare, method
     return rows
 
 
-def attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[..., AttentionState | None]:
+def attention_loops(
+    pyramid: ScalePyramid, shape: TransformerConfig, device: torch.device | str
+) -> Callable[..., AttentionState | None]:
     """A function that runs one layer's loop over all scales with a method and returns its state.
 
     Its second argument, if any, is called before every scale, so that a long loop can be left with an exception.
@@ -171,7 +175,9 @@ def attention_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str
     return run
 
 
-def transformer_loops(pyramid: ScalePyramid, shape: TransformerConfig, device: str) -> Callable[..., AttentionState | None]:
+def transformer_loops(
+    pyramid: ScalePyramid, shape: TransformerConfig, device: torch.device | str
+) -> Callable[..., AttentionState | None]:
     """The same for a whole transformer with random weights; the state of its first layer."""
     torch.manual_seed(0)
     model = VAR(shape, pyramid, VOCAB, Z_CHANNELS).eval().to(device)
@@ -206,7 +212,7 @@ def _landmarks(shape: TransformerConfig, m: int) -> torch.Tensor:
     return F.normalize(torch.randn(shape.depth, shape.heads, m, shape.head_dim, generator=generator), dim=-1)
 
 
-def peak_bytes(run: Callable[[], object], device: str) -> tuple[int | None, object]:
+def peak_bytes(run: Callable[[], object], device: torch.device | str) -> tuple[int | None, object]:
     """(bytes that `run` needed at its peak beyond what was there before, what it returned).
 
     On a GPU from torch's allocator; on Linux from the kernel's high-water mark of resident memory, which counts the scratch

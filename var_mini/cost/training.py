@@ -39,7 +39,7 @@ class _Timed(Trainer):
             module.register_forward_hook(lambda *given: self._note("forward"))
 
     def begin(self) -> None:
-        self.seconds_of = dict.fromkeys(PARTS, 0.0)
+        self.seconds_of: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self.last = self.clock()
 
     def _note(self, part: str) -> None:
@@ -80,7 +80,8 @@ def bench_train(
     torch.manual_seed(0)
     model = Model.build(ModelConfig("bench", t, recipe.transformer))
     if stage == "transformer":
-        objective, parts = TransformerObjective(model.transformer, model.tokenizer.quantize), [model.transformer]
+        objective = TransformerObjective(model.transformer, model.tokenizer.quantize)
+        parts: list[torch.nn.Module] = [model.transformer]
     else:
         objective = TokenizerObjective(model.tokenizer, 10**6, recipe.mse_weight)
         parts = [model.tokenizer.encoder, model.tokenizer.decoder]

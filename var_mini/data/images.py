@@ -42,6 +42,13 @@ class ImageData:
         return _conditions(self.test_labels, self.test_styles)
 
     @property
+    def known_styles(self) -> torch.Tensor:
+        """The style of each training image, int64 (N,). Raises ValueError where pictures have none."""
+        if self.train_styles is None:
+            raise ValueError(f"data = {self.name!r}: has no styles")
+        return self.train_styles
+
+    @property
     def channels(self) -> int:
         return self.train_images.shape[1]
 

@@ -54,6 +54,13 @@ class ScaleStep:
     def seconds(self) -> float:
         return self.seconds_attention + self.seconds_transformer + self.seconds_decoder
 
+    def recorded(self, name: str) -> torch.Tensor:
+        """An array that a run records only where it is asked to. Raises ValueError where this one was not."""
+        array = getattr(self, name)
+        if array is None:
+            raise ValueError(f"{name} of scale {self.index + 1}: was not recorded; see the fields of generation.Record")
+        return array
+
 
 ARRAYS = ("token_ids", "f_hat", "image", "entropy", "probability", "top_ids", "top_probability", "attention")
 SECONDS = ("seconds_attention", "seconds_transformer", "seconds_decoder")
@@ -71,9 +78,7 @@ class Trace:
     @property
     def image(self) -> torch.Tensor:
         """The final images, (B, channels, S, S) in [0, 1]."""
-        image = self.steps[-1].image
-        assert image is not None  # the last scale is always decoded
-        return image
+        return self.steps[-1].recorded("image")  # the last scale is always decoded
 
     @property
     def seconds(self) -> float:

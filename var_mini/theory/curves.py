@@ -106,8 +106,8 @@ def hull_errors(value: float) -> dict[str, float]:
 
 def settled(strength: float) -> dict[str, float]:
     """Points that the switches settle at when coupled this strongly, for three random matrices, and how many there are alone."""
-    found = {str(seed + 1): fixed_points.coupled_attractors(strength, SWITCHES, seed) for seed in range(MATRICES)}
-    return found | {"alone": 2**SWITCHES}
+    found = {str(seed + 1): float(fixed_points.coupled_attractors(strength, SWITCHES, seed)) for seed in range(MATRICES)}
+    return found | {"alone": 2.0**SWITCHES}
 
 
 CURVES = {

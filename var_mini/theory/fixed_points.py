@@ -15,12 +15,12 @@ neither has two attracting points; a cubic has, and so has an exponential of an 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol, overload
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar, root_scalar
 
 from .. import validate
 from .measure import refuse_beyond
@@ -31,12 +31,21 @@ STEPS = 400
 SETTLED = 150  # steps after which an orbit without errors has settled: near the repelling point it moves away by 1.5 a step
 
 
+class Map(Protocol):
+    """A function of a number, or of every entry of an array."""
+
+    @overload
+    def __call__(self, x: float, /) -> float: ...
+    @overload
+    def __call__(self, x: np.ndarray, /) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Activation:
     """A one-dimensional loop x <- p(x) with two attracting fixed points inside [low, high], and one that repels between them."""
 
     name: str
-    p: Callable[[np.ndarray], np.ndarray]
+    p: Map
     low: float
     high: float
 
@@ -45,7 +54,8 @@ class Activation:
         margin = 1e-3 * (self.high - self.low)
         grid = np.linspace(self.low - margin, self.high + margin, 20_002)
         gap = self.p(grid) - grid
-        roots = [brentq(lambda x: self.p(x) - x, a, b) for a, b, i, j in zip(grid, grid[1:], gap, gap[1:]) if i * j < 0]
+        brackets = [(a, b) for a, b, i, j in zip(grid, grid[1:], gap, gap[1:]) if i * j < 0]
+        roots = [root_scalar(lambda x: self.p(x) - x, bracket=bracket, method="brentq").root for bracket in brackets]
         h = 1e-6
         return [(x, float((self.p(x + h) - self.p(x - h)) / (2 * h))) for x in roots]
 
@@ -54,6 +64,7 @@ class Activation:
         (lower, _), (middle, _), (upper, _) = self.fixed_points()
         up = minimize_scalar(lambda x: x - self.p(x), bounds=(middle, upper), method="bounded")
         down = minimize_scalar(lambda x: self.p(x) - x, bounds=(lower, middle), method="bounded")
+        assert isinstance(up, OptimizeResult) and isinstance(down, OptimizeResult)  # scipy's types do not say so
         return float(min(-up.fun, -down.fun))
 
 

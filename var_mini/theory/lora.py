@@ -185,9 +185,10 @@ def train(norm: float, degree: int | None, length: int = 300, steps: int = 400, 
         current = {name: tuple(flat[2 * i : 2 * i + 2]) for i, name in enumerate(adapters)}
         largest = max(largest, task.projections(current)[0].abs().max().item())
         gradients = explicit_gradients(task, current) if degree is None else chained_gradients(task, current, degree)
-        for tensor, gradient in zip(flat, (g for name in adapters for g in gradients[name])):
+        given = [gradient for name in adapters for gradient in gradients[name]]
+        for tensor, gradient in zip(flat, given):
             tensor.grad = gradient
-        diverged = not all(tensor.grad.isfinite().all() for tensor in flat)
+        diverged = not all(gradient.isfinite().all() for gradient in given)
         if diverged:
             break
         optimizer.step()

@@ -85,7 +85,8 @@ def _sizes(q, *others) -> tuple[int, int]:
         if not isinstance(x, torch.Tensor) or x.shape != q.shape or x.dtype != q.dtype:
             given = f"has shape {tuple(x.shape)} and {x.dtype}" if isinstance(x, torch.Tensor) else f"= {validate.shown(x)}"
             raise ValueError(f"{name} {given}: must be a tensor like q, of shape {tuple(q.shape)} and {q.dtype}")
-    return q.shape
+    n, d = q.shape
+    return n, d
 
 
 def random_inputs(n: int, d: int, bound: float, seed: int = 0) -> list[torch.Tensor]:

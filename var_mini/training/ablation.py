@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Generic
 
 import torch
-from torch import nn
 
 from .. import checkpoints, data, validate
 from ..files import writable_file
@@ -25,6 +25,7 @@ from ..transformer import VAR
 from .augment import augment
 from .loop import Trainer
 from .memory import reuse_memory
+from .objective import M, Objective
 from .recipes import RECIPES
 from .schedule import Schedule
 from .stages import flips_of, tokenize_views
@@ -56,16 +57,16 @@ PROBED = 6  # steps that are timed before a run, behind three first ones
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(Generic[M]):
     """What a short run needs."""
 
-    objective: Callable[[int], nn.Module]  # a fresh one, for so many steps
+    objective: Callable[[int], Objective[M]]  # a fresh one, for so many steps
     schedule: Schedule
     examples: int
     batch: Callable
-    measure: Callable[[nn.Module], dict]
+    measure: Callable[[M], dict]
 
-    def trained(self, steps: int, folder: str, stop_at: int | None = None) -> tuple[Trainer, float]:
+    def trained(self, steps: int, folder: str, stop_at: int | None = None) -> tuple[Trainer[M], float]:
         """The trainer behind its steps, and their seconds."""
         torch.manual_seed(0)
         schedule = replace(self.schedule, steps=steps, warmup=min(20, steps), ema=0.99)
@@ -94,7 +95,7 @@ class Variant:
         return {"steps": steps, "images": images, "seconds": round(taken, 1), "parameters": parameters} | measured
 
 
-def tokenizer_variant(shape: dict, schedule: dict) -> Variant:
+def tokenizer_variant(shape: dict, schedule: dict) -> Variant[VQVAE]:
     """Stage one of the preset, with these differences."""
     recipe = RECIPES[PRESETS["tokenizer"]]
     images, config = data.load(recipe.data), replace(recipe.tokenizer, **shape)
@@ -112,7 +113,7 @@ def tokenizer_variant(shape: dict, schedule: dict) -> Variant:
     )
 
 
-def transformer_variant(shape: dict, schedule: dict, tokenizer: VQVAE) -> Variant:
+def transformer_variant(shape: dict, schedule: dict, tokenizer: VQVAE) -> Variant[VAR]:
     """Stage two of the preset on the token maps of a trained tokenizer, with these differences; the exact kernel alone."""
     recipe = RECIPES[PRESETS["transformer"]]
     images, t = data.load(recipe.data), tokenizer.config
@@ -145,7 +146,7 @@ def run_variant(stage: str, name: str, seconds: float, tokenizer: Path | str | N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("stage", choices=VARIANTS)
     parser.add_argument("--out", type=Path, required=True, help="CSV file; rows are added to it")
     parser.add_argument("--seconds", type=float, default=240, help="training time of each variant")

@@ -18,9 +18,10 @@ from torch import nn
 from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
-from ..files import atomic_write, read_json
+from ..files import atomic_write, read_object
 from .loop import Trainer, digest
 from .memory import reuse_memory
+from .objective import Objective
 from .schedule import Schedule
 
 FEATURES = 128
@@ -55,21 +56,14 @@ class Classifier(nn.Module):
         return self.head(features).argmax(1).cpu(), features.double().cpu()
 
 
-class ClassifierObjective(nn.Module):
+class ClassifierObjective(Objective[Classifier]):
     """(step, images, labels) -> (loss, metrics); images are shifted by up to two pixels."""
-
-    def __init__(self, model: Classifier):
-        super().__init__()
-        self.model = model
 
     def forward(self, step: int, images: torch.Tensor, labels: torch.Tensor):
         torch.manual_seed(step)
         dy, dx = torch.randint(-2, 3, (2,)).tolist()
         logits = self.model(torch.roll(images, (dy, dx), (2, 3))).float()
         return F.cross_entropy(logits, labels), {"accuracy": (logits.argmax(1) == labels).float().mean().detach()}
-
-    def after_step(self, step: int, accelerator) -> None:
-        """Nothing to do between steps."""
 
 
 def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_size: int = 128) -> float:
@@ -107,7 +101,7 @@ def load_classifier(data_name: str, class_names: tuple[str, ...] = ()) -> Classi
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"no classifier for data set {data_name!r}: {train}")
     try:
-        config = read_json(folder / CONFIG)
+        config = read_object(folder / CONFIG)
         state = load_file(folder / WEIGHTS)
         own = config["class_names"]
         if class_names and sorted(own) != sorted(class_names):

@@ -20,11 +20,12 @@ from torch import nn
 
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
-from ..files import atomic_write, read_json
+from ..files import atomic_write, read_object
 from .augment import augment
 from .classifier import Classifier
 from .loop import Trainer, digest
 from .memory import reuse_memory
+from .objective import Objective
 from .schedule import Schedule
 
 EMBEDDING = 128
@@ -72,12 +73,8 @@ class Judge(nn.Module):
         return Verdict(F.normalize(features), features.double(), things.argmax(1), self.style.judge(images, batch_size)[0])
 
 
-class JudgeObjective(nn.Module):
+class JudgeObjective(Objective[Judge]):
     """(step, heavily changed images, little changed ones, labels (B, 2) of thing and style) -> (loss, metrics)."""
-
-    def __init__(self, model: Judge):
-        super().__init__()
-        self.model = model
 
     def forward(self, step: int, rough: torch.Tensor, plain: torch.Tensor, labels: torch.Tensor):
         torch.manual_seed(step)  # dropout follows from the step
@@ -86,9 +83,6 @@ class JudgeObjective(nn.Module):
         loss = F.cross_entropy(things, thing, label_smoothing=0.1) + F.cross_entropy(styles, style)
         right = {"thing_accuracy": things.argmax(1) == thing, "style_accuracy": styles.argmax(1) == style}
         return loss, {name: found.float().mean().detach() for name, found in right.items()}
-
-    def after_step(self, step: int, accelerator) -> None:
-        """Nothing to do between steps."""
 
 
 def roughened(images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None) -> torch.Tensor:
@@ -113,7 +107,7 @@ class Gallery:
 
     @staticmethod
     def of(judge: Judge, data: ImageData) -> Gallery:
-        return Gallery(judge.judge(to_unit(data.train_images)).embedding, data.train_labels, data.train_styles)
+        return Gallery(judge.judge(to_unit(data.train_images)).embedding, data.train_labels, data.known_styles)
 
     def rank_of(self, embedding: torch.Tensor, thing: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """How many things have a picture nearer than the nearest one of the right thing, int64 (N,): 0 = recognised at once.
@@ -177,7 +171,7 @@ def load_judge(data: ImageData) -> Judge:
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"no judge for data set {data.name!r}: {train}")
     try:
-        config = read_json(folder / CONFIG)
+        config = read_object(folder / CONFIG)
         if (config["things"], config["styles"]) != (list(data.class_names), list(data.style_names)):
             raise ValueError(f"it knows {len(config['things'])} other things or styles; make another: {train}")
         model = Judge(len(data.class_names), len(data.style_names))

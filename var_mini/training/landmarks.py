@@ -37,7 +37,7 @@ def kmeans_centres(vectors: torch.Tensor, count: int, seed: int = 0) -> torch.Te
     if vectors.shape[1] < count:
         raise ValueError(f"landmarks = {count}: must be at most the number of calibration vectors, here {vectors.shape[1]}")
     centres = [
-        KMeans(count, n_init=1, max_iter=50, random_state=seed).fit(head.numpy()).cluster_centers_
+        KMeans(count).set_params(n_init=1, max_iter=50, random_state=seed).fit(head.numpy()).cluster_centers_
         for head in vectors.double().cpu()
     ]
     return F.normalize(torch.stack([torch.from_numpy(c).float() for c in centres]), dim=-1)

@@ -14,22 +14,27 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Generic
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from .. import validate
 from ..files import atomic_write
 from .memory import to_device
 from .muon import Muon, cpu_has
+from .objective import M, Objective
 from .schedule import Schedule, batch_indices
 from .stopping import Noted, Stopped, noted_signals
 
 SAVE_SECONDS = 120.0
+Batch = Callable[[torch.Tensor, torch.Generator], list[torch.Tensor]]  # indices (n,), and what may be drawn from
 
 
 def digest(*parts) -> str:
@@ -62,8 +67,8 @@ def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
     return [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}], hidden
 
 
-class Trainer:
-    """Runs `objective(step, *batch) -> (loss, metrics)`, a module that holds the model as `.model`.
+class Trainer(Generic[M]):
+    """Runs `objective(step, *batch) -> (loss, metrics)`.
 
     `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only) and `log.csv`. A run in the same folder
     resumes from the last save. `precision` is "auto", "no" or "bf16". `identity` stands for all else the run depends on (see
@@ -72,7 +77,7 @@ class Trainer:
 
     def __init__(
         self,
-        objective: nn.Module,
+        objective: Objective[M],
         schedule: Schedule,
         out: Path | str,
         precision: str = "auto",
@@ -86,11 +91,11 @@ class Trainer:
         self.schedule, self.out = schedule, Path(out)
         self.identity = digest(identity, schedule)
         adamw, hidden = _groups(objective.model, schedule)
-        self.optimizers = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95), fused=True)]
+        self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95), fused=True)]
         if hidden:
             self.optimizers.append(Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))
         self.objective = self.accelerator.prepare_model(objective)
-        self.bare = self.accelerator.unwrap_model(self.objective)
+        self.bare = objective  # the same without the wrapper of several processes
         self.ema = {n: p.detach().clone() for n, p in self.bare.model.named_parameters()}
         self.broken = torch.full((), -1, device=self.accelerator.device)  # first step whose gradient was not finite; -1: none
         self.step = 0
@@ -163,7 +168,7 @@ class Trainer:
         return f"the state in {self.out} is of step {self.saved}, the {self.step - self.saved} steps after it are lost"
 
     @contextlib.contextmanager
-    def averaged(self):
+    def averaged(self) -> Iterator[M]:
         """Inside, the model carries the EMA weights."""
         parameters = dict(self.bare.model.named_parameters())
         kept = {n: p.detach().clone() for n, p in parameters.items()}
@@ -178,7 +183,7 @@ class Trainer:
                     p.copy_(kept[n])
 
     @contextlib.contextmanager
-    def finished(self):
+    def finished(self) -> Iterator[M]:
         """As `averaged`, for writing what was trained: where that fails, OSError says that the training itself is kept."""
         try:
             with self.averaged() as model:
@@ -192,9 +197,9 @@ class Trainer:
     def run(
         self,
         count: int,
-        batch,
+        batch: Batch,
         validate_every: int = 0,
-        validation=None,
+        validation: Callable[[M], dict[str, float]] | None = None,
         stop_at: int | None = None,
         minutes: float | None = None,
     ) -> bool:
@@ -270,7 +275,9 @@ class Trainer:
             return any(here)
         if self.step % self.schedule.log_every:
             return False
-        signalled, late = self.accelerator.reduce(torch.tensor(here, device=self.accelerator.device).float(), "sum").tolist()
+        told = self.accelerator.reduce(torch.tensor(here, device=self.accelerator.device).float(), "sum")
+        assert isinstance(told, torch.Tensor)  # as what was given
+        signalled, late = told.tolist()
         noted.number = noted.number or (signal.SIGTERM if signalled else 0)
         return bool(signalled or late)
 
@@ -301,6 +308,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = peak * s.rate(self.step)
         norm = self.accelerator.clip_grad_norm_(list(self.bare.parameters()), s.clip)
+        assert norm is not None  # DeepSpeed alone tells none
         self.broken = torch.where(torch.isfinite(norm) | (self.broken >= 0), self.broken, self.broken * 0 + self.step)
         if self.broken.device.type == "cpu":
             self.check_finite()
@@ -309,6 +317,5 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.bare.after_step(self.step, self.accelerator)
         decay = min(s.ema, (1 + self.step) / (10 + self.step))  # follows closely at first
-        with torch.no_grad():
-            names, parameters = zip(*self.bare.model.named_parameters())
-            torch._foreach_lerp_([self.ema[name] for name in names], list(parameters), 1 - decay)
+        names, parameters = zip(*self.bare.model.named_parameters())
+        get_ema_multi_avg_fn(decay)([self.ema[name] for name in names], parameters, None)

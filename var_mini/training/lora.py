@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,7 +66,9 @@ def apply(transformer: VAR, rank: int, alpha: float | None = None, seed: int = 0
 
 def adapters(transformer: VAR) -> dict[str, LowRankChange]:
     """The adapters that are on, by the name of their module; none where there are none."""
-    return {name: m.parametrizations.weight[0] for name, m in _targets(transformer) if parametrize.is_parametrized(m, "weight")}
+    on = {name: m for name, m in _targets(transformer) if parametrize.is_parametrized(m, "weight")}
+    found = {name: m.get_submodule("parametrizations.weight.0") for name, m in on.items()}
+    return {name: change for name, change in found.items() if isinstance(change, LowRankChange)}
 
 
 def merge(transformer: VAR) -> None:
@@ -127,7 +130,8 @@ def load(transformer: VAR, path: Path | str) -> dict[str, LowRankChange]:
 
 def _targets(transformer: VAR) -> list[tuple[str, nn.Linear]]:
     names = [f"blocks.{i}.{target}" for i in range(len(transformer.blocks)) for target in TARGETS]
-    return [(name, transformer.get_submodule(name)) for name in names]
+    modules = [(name, transformer.get_submodule(name)) for name in names]
+    return [(name, module) for name, module in modules if isinstance(module, nn.Linear)]
 
 
 def _fingerprint(transformer: VAR) -> str:
@@ -135,7 +139,7 @@ def _fingerprint(transformer: VAR) -> str:
     sha = hashlib.sha256()
     for name, module in _targets(transformer):
         on = parametrize.is_parametrized(module, "weight")
-        weight = module.parametrizations.weight.original if on else module.weight
+        weight = module.get_parameter("parametrizations.weight.original") if on else module.weight
         bits = weight.detach().cpu().half() + 0.0  # averaging turns -0 into 0, which is the same weight
         sha.update(name.encode() + bits.contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]
@@ -180,15 +184,14 @@ def train_adapter(
     model.tokenizer.to(trainer.accelerator.device)
     ids = tokenize_images(model.tokenizer, pictures, progress=True)
     few, labels = images.test_images[:VALIDATION_IMAGES], images.test_conditions[:VALIDATION_IMAGES]
-    few_ids = tokenize_images(model.tokenizer, few) if len(few) else None
     trained = sum(p.numel() for a in found.values() for p in a.parameters())
     print(f"adapters: {trained:,} of {model.num_parameters():,} parameters learn", file=sys.stderr)
 
-    def validation(transformer):
-        measured = cross_entropy(transformer, model.tokenizer.quantize, few_ids, labels, attention)
+    def validation(ids, transformer):
+        measured = cross_entropy(transformer, model.tokenizer.quantize, ids, labels, attention)
         return {"test_cross_entropy": measured["cross_entropy"]}
 
-    checks = validation if len(few) else None
+    checks = partial(validation, tokenize_images(model.tokenizer, few)) if len(few) else None
     trainer.run(len(ids), lambda i, _: [ids[i], conditions[i]], max(steps // 4, 1), checks)
     if trainer.accelerator.is_main_process:
         with trainer.finished() as averaged:

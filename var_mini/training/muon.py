@@ -59,9 +59,11 @@ class Muon(torch.optim.Muon):
     def _update(self, group: dict, parameters: list[torch.Tensor]) -> None:
         lr, momentum, updates = float(group["lr"]), group["momentum"], []
         for p in parameters:
-            buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p.grad))
-            buffer.lerp_(p.grad, 1 - momentum)
-            updates.append(p.grad.lerp(buffer, momentum) if group["nesterov"] else buffer)
+            gradient = p.grad
+            assert gradient is not None  # `step` leaves out those without
+            buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(gradient))
+            buffer.lerp_(gradient, 1 - momentum)
+            updates.append(gradient.lerp(buffer, momentum) if group["nesterov"] else buffer)
         dtype = newton_schulz_dtype(parameters[0].device)
         made = orthogonalised(torch.stack(updates), dtype, group["ns_coefficients"], group["ns_steps"], group["eps"])
         rows, columns = parameters[0].shape

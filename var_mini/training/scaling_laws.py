@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar, nnls
+from scipy.optimize import OptimizeResult, minimize_scalar, nnls
 
 from .. import checkpoints, validate
 from ..files import writable_folder
@@ -52,7 +52,9 @@ def fit_power(sizes: list[float], losses: list[float]) -> dict:
     grid = np.geomspace(*ALPHAS, 60)
     best = int(np.argmin([solved(alpha)[1] for alpha in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    alpha = float(minimize_scalar(lambda t: solved(t)[1], bounds=(low, high), method="bounded", options={"xatol": 1e-9}).x)
+    found = minimize_scalar(lambda t: solved(t)[1], bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+    assert isinstance(found, OptimizeResult)  # scipy's types do not say so
+    alpha = float(found.x)
     (floor, factor), error = solved(alpha)
     return {"floor": float(floor), "factor": float(factor * middle**alpha), "alpha": alpha, "rms": float(error / len(x) ** 0.5)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from ..transformer import VAR
 from .augment import augment
 from .loop import Trainer, digest
 from .memory import reuse_memory, take
-from .recipes import RECIPES, Recipe, recipe_for
+from .recipes import DEFAULT, RECIPES, Recipe, recipe_for
 from .starting import start_tokenizer, start_transformer
 from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
@@ -136,7 +137,8 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
     """
     reuse_memory()
     recipe = recipe_for(preset, folder)
-    if recipe.decoder_schedule is None:
+    schedule = recipe.decoder_schedule
+    if schedule is None:
         having = [name for name, known in RECIPES.items() if known.decoder_schedule]
         raise ValueError(f"preset = {preset!r}: has no schedule for the decoder alone; these have: {validate.listed(having)}")
     out = writable_folder("out", out)
@@ -145,7 +147,6 @@ def train_decoder(preset: str, out: Path | str, folder: Path | str | None = None
         _check_pictures(f"out = {str(out)!r}, with its model", model.config.tokenizer, recipe)
     recipe = replace(recipe, tokenizer=model.config.tokenizer)
     images = load_data(recipe, folder)
-    schedule = recipe.decoder_schedule
     torch.manual_seed(schedule.seed)
     kept = [tensor for name, tensor in sorted(model.tokenizer.state_dict().items()) if not _of_decoder(name)]
     identity = digest(recipe.tokenizer, images.train_images, *kept)
@@ -193,16 +194,16 @@ def train_transformer(
     recipe = recipe_for(preset, folder, start, None, grey)
     out = writable_folder("out", out)
     named = tokenizer
+    if named is None and (out / "tokenizer" / checkpoints.WEIGHTS).exists():
+        named = out / "tokenizer"
+    elif named is None and start is not None:
+        named = start
+        print(f"the tokenizer is that of {str(start)!r}", file=sys.stderr)
     if named is None:
-        own = (out / "tokenizer" / checkpoints.WEIGHTS).exists()
-        if not own and start is None:
-            raise ValueError(
-                f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
-                f"--out {out}` first, or name another one with --tokenizer"
-            )
-        named = out / "tokenizer" if own else start
-        if not own:
-            print(f"the tokenizer is that of {str(start)!r}", file=sys.stderr)
+        raise ValueError(
+            f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
+            f"--out {out}` first, or name another one with --tokenizer"
+        )
     quantizing = checkpoints.load_tokenizer(named)
     if folder is None:
         _check_pictures(f"tokenizer = {str(named)!r}", quantizing.config, recipe)
@@ -229,11 +230,11 @@ def train_transformer(
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
     ids = tokenize_views(quantizing, images, recipe.views)
-    measured = len(images.test_images) > 0
-    test_ids = tokenize_images(quantizing, images.test_images[:VALIDATION_IMAGES]) if measured else None
+    test_images = images.test_images[:VALIDATION_IMAGES]
+    test_ids = tokenize_images(quantizing, test_images) if len(test_images) else None
     _announce("transformer", model)
 
-    def validation(model):
+    def validation(test_ids, model):
         kernels = ("exact", "poly") if recipe.alternate_share else ("exact",)
         result = {}
         for kernel in kernels:
@@ -249,9 +250,10 @@ def train_transformer(
     def batch(indices, _):
         return [take(ids, indices), take(conditions, indices)]
 
-    checks = validation if measured else None
+    checks = partial(validation, test_ids) if test_ids is not None else None
     ended = trainer.run(len(ids), batch, recipe.validate_every, checks, minutes=minutes)
-    name = (preset or checkpoints.load_config(start).name) if folder is None else images.name
+    own = DEFAULT if start is None else checkpoints.load_config(start).name
+    name = (preset or own) if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)
     config = ModelConfig(name, recipe.tokenizer, t, *names)
     if trainer.accelerator.is_main_process:

@@ -10,21 +10,20 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ..data import to_unit
 from ..tokenizer import VQVAE
+from .objective import Objective
 
 REVIVE_EVERY = 50
 REVIVE_UNTIL = 0.8  # share of training after which codes are left to settle
 
 
-class TokenizerObjective(nn.Module):
+class TokenizerObjective(Objective[VQVAE]):
     """(step, images) -> (loss, metrics) for the Trainer; images are float (B, channels, S, S) in [-1, 1]."""
 
     def __init__(self, model: VQVAE, steps: int, mse_weight: float = 1.0, fresh: bool = True):
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.mse_weight = mse_weight
         self.fresh = fresh  # whether the codes are still to be placed
         self.revive_until = int(steps * REVIVE_UNTIL)
@@ -99,24 +98,17 @@ class TokenizerObjective(nn.Module):
         self.candidates = None
 
 
-class DecoderObjective(nn.Module):
+class DecoderObjective(Objective[VQVAE]):
     """(step, images) -> (loss, metrics): the decoder alone learns to draw f_hat as it is; encoder, codebook and phi stay.
 
     Token ids do not change, so a transformer that was trained on them still fits.
     """
-
-    def __init__(self, model: VQVAE):
-        super().__init__()
-        self.model = model
 
     def forward(self, step: int, images: torch.Tensor):
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             f_hat = self.model.quantize.quantize(self.model.encode_raw(images)).f_hat[-1]
         mse = F.mse_loss(self.model.decode_raw(f_hat).float(), images)
         return mse, {"psnr_train": _psnr(mse.detach())}
-
-    def after_step(self, step: int, accelerator) -> None:
-        """Nothing to do between steps."""
 
 
 def _from_first_process(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from tqdm import tqdm
 
 from .. import validate
@@ -19,6 +18,7 @@ from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
 from .memory import to_device
+from .objective import Objective
 
 
 @torch.inference_mode()
@@ -43,7 +43,7 @@ def drop_conditions(labels: torch.Tensor, config: TransformerConfig, generator: 
     return torch.stack([label, style], 1)
 
 
-class TransformerObjective(nn.Module):
+class TransformerObjective(Objective[VAR]):
     """(step, ids, labels) -> (loss, metrics) for the Trainer.
 
     From step `alternate_from` on, every other batch uses the degree-2 kernel in place of the exponential, so that one
@@ -64,8 +64,8 @@ class TransformerObjective(nn.Module):
         process: int = 0,
         attention: str = "exact",  # the back end of the steps that do not alternate
     ):
-        super().__init__()
-        self.model, self.attention = model, attention
+        super().__init__(model)
+        self.attention = attention
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
@@ -88,9 +88,6 @@ class TransformerObjective(nn.Module):
         logits = logits.detach()  # amax, since argmax would take a twentieth of the whole step
         accuracy = (logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) == logits.amax(-1)).float().mean()
         return loss, {"accuracy": accuracy}
-
-    def after_step(self, step: int, accelerator) -> None:
-        """Nothing to do between steps."""
 
 
 @torch.inference_mode()

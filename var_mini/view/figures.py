@@ -24,7 +24,7 @@ def drawing(traces: list[Trace], names: list[str], codebook) -> Figure:
         for column, step in enumerate(trace.steps):
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
             above.imshow(token_map(step.token_ids[0], colours), interpolation="nearest")
-            below.imshow(to_uint8(step.image[0]), interpolation="nearest")
+            below.imshow(to_uint8(step.recorded("image")[0]), interpolation="nearest")
             if row == 0:
                 above.set_title(f"{step.side}×{step.side}", fontsize=12)  # noqa: RUF001 (a real multiplication sign)
             for axis in (above, below):

@@ -56,7 +56,7 @@ def strip(trace: Trace, codebook: torch.Tensor, image_index: int = 0, cell: int 
     columns = []
     for step in trace.steps:
         above = enlarge(token_map(step.token_ids[image_index], colours), cell)
-        below = to_uint8(step.image[image_index])
+        below = to_uint8(step.recorded("image")[image_index])
         if len(below) > cell:  # a large image is made smaller with a filter, a small one larger without
             below = np.asarray(Image.fromarray(below).resize((cell, cell), Image.Resampling.LANCZOS))
         else:

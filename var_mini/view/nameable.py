@@ -44,7 +44,7 @@ def draw_sheet(name: str, seed: int) -> tuple[Figure, dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.view.nameable", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m var_mini.view.nameable", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="things-64")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for sheet.png and key.json")

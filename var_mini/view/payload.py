@@ -19,7 +19,10 @@ def payload(trace: Trace, config: ModelConfig, codebook: torch.Tensor | None = N
     `codebook` gives the code colours, unless `colours`, uint8 (V, 3) from `code_colours`, are on hand. A trace without
     probabilities (a tokenized picture) leaves these entries out.
     """
-    colours = code_colours(codebook) if colours is None else colours
+    if colours is None:
+        if codebook is None:
+            raise ValueError("codebook = None: must be given where the colours of codes are not")
+        colours = code_colours(codebook)
     t = config.tokenizer
     label = trace.settings.get("label", 0)
     label = label[image_index] if isinstance(label, list) else label
