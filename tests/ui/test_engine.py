@@ -51,7 +51,7 @@ def folder(styled, tmp_path_factory):
     root = tmp_path_factory.mktemp("engine")
     checkpoints.save(styled, root / "checkpoint", torch.float32)
     checkpoints.save_calibration(styled, root / "checkpoint")
-    models = [export(name, root / "models") for name in (root / "checkpoint", "fashion-28", "emoji-16")]
+    models = [export(name, root / "models") for name in (root / "checkpoint", "fashion-28", "things-16")]
     (root / "models" / "index.json").write_text(json.dumps({"models": models}))
     return root / "models"
 
@@ -138,7 +138,7 @@ def test_exported_matrices_enlarge_and_average_as_torch_does(side):
 def test_a_run_is_the_json_that_python_makes(folder, product):
     asked = [RUN | {"attention": attention, "style": style} for attention in MODES for style in (0, 2)]
     asked += [{"model": "fashion-28", "label": 7, "seed": 0, "attention": a} for a in ("exact", "poly-2", "landmark-32")]
-    asked += [{"model": "emoji-16", "label": 40, "seed": 3, "attention": a} for a in ("exact", "poly-2", "landmark-32")]
+    asked += [{"model": "things-16", "label": 40, "seed": 3, "attention": a} for a in ("exact", "poly-2", "landmark-32")]
     for settings, found in zip(asked, run(folder, *(["draw", s] for s in asked), product=product), strict=True):
         model = loaded(settings["model"], folder)
         trace = in_python(model, settings)
@@ -250,7 +250,7 @@ def test_an_edit_keeps_the_tokens_outside_its_mask(folder):
     assert [s["ids"] for s in found["scales"]] == [s.token_ids[0].tolist() for s in in_python(model, other, forced=given).steps]
 
 
-@pytest.mark.parametrize("name", ["fashion-28", "emoji-16"])
+@pytest.mark.parametrize("name", ["fashion-28", "things-16"])
 def test_a_picture_is_taken_apart_into_the_same_tokens(folder, name):
     model = loaded(name, folder)
     samples = load_samples(model.config)[:4]
@@ -273,7 +273,7 @@ def test_a_stopped_run_leaves_the_engine_ready(folder):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model": "none"}, "model = \"none\": must be one of styled, fashion-28, emoji-16."),
+        ({"model": "none"}, "model = \"none\": must be one of styled, fashion-28, things-16."),
         ({"label": 3}, "class = 3: must be a whole number from 0 to 2."),
         ({"class": "dog"}, "class = \"dog\": must be a whole number from 0 to 2."),
         ({"style": "pen"}, "style = \"pen\": must be a whole number from 0 to 2."),
@@ -298,14 +298,14 @@ def test_bad_files_end_in_one_sentence(folder, tmp_path):
     spoilt = {
         "cut off": weights[: len(weights) // 2],
         "is no model file": b"GIF89a, not a model",
-        "does not fit the model": (folder / "emoji-16" / "model.safetensors").read_bytes(),
+        "does not fit the model": (folder / "things-16" / "model.safetensors").read_bytes(),
         "no model file, or was cut off": b"",
     }
     for number, (sentence, content) in enumerate(spoilt.items()):
         target = tmp_path / str(number)
         shutil.copytree(folder, target)
         (target / "styled" / "model.safetensors").write_bytes(content)
-        bad, good = run(target, ["draw", RUN], ["draw", {"model": "emoji-16", "class": 0}])
+        bad, good = run(target, ["draw", RUN], ["draw", {"model": "things-16", "class": 0}])
         assert sentence in bad["error"] and "\n" not in bad["error"]
         assert len(good["scales"]) == 4  # another model still draws
     assert json.loads((folder / "styled" / "model.json").read_text())["format"] == "var-mini-browser-1"

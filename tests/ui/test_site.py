@@ -20,7 +20,7 @@ from var_mini.ui.modules import FOLDER
 
 PLACE = "school/var-mini"
 WORDS = json.loads((FOLDER / "words.json").read_text())
-SHOWN = "#vm-first[data-shown='4']"  # all four scales of a run of emoji-16
+SHOWN = "#vm-first[data-shown='4']"  # all four scales of a run of things-16
 RECORDED = f'() => varMini.run()?.recorded && document.querySelector("{SHOWN}") !== null'
 DRAWN = "() => varMini.run() && !varMini.run().recorded && !varMini.store.get().computing"
 YES, NO = ".vu-ask .vu-primary", ".vu-ask .vu-button:not(.vu-primary)"
@@ -29,7 +29,7 @@ YES, NO = ".vu-ask .vu-primary", ".vu-ask .vu-button:not(.vu-primary)"
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     root = tmp_path_factory.mktemp("host")
-    build(root / PLACE, ["emoji-16"])
+    build(root / PLACE, ["things-16"])
     with serving(root) as url:
         yield f"{url}{PLACE}/"
 
@@ -121,7 +121,7 @@ def test_chapters_compute_with_the_model_and_take_a_picture_apart(visit, tmp_pat
 @pytest.mark.slow
 def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_recorded_figures(visit):
     page = visit(reduced_motion="reduce")
-    model = checkpoints.load_config("emoji-16")
+    model = checkpoints.load_config("things-16")
     pyramid, t = model.pyramid, model.transformer
     ends = [sum(pyramid.counts[: k + 1]) for k in range(pyramid.num_scales)]
     pairs = sum(count * end for count, end in zip(pyramid.counts, ends, strict=True))
@@ -151,10 +151,10 @@ def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_re
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?model=emoji-16&label=1&seed=-1", "link: seed = -1: must be"),
+        ("?model=things-16&label=1&seed=-1", "link: seed = -1: must be"),
         ("?model=<b>x</b>&label=1", "link: model = <b>x</b>: must be"),
-        ("?model=emoji-16&label=9999999999", "link: class = 9999999999: must be"),
-        ("?model=emoji-16&label=1&temperature=NaN", "link: temperature = NaN: must be"),
+        ("?model=things-16&label=9999999999", "link: class = 9999999999: must be"),
+        ("?model=things-16&label=1&temperature=NaN", "link: temperature = NaN: must be"),
     ],
 )
 def test_a_spoilt_link_leaves_a_sentence_and_the_recorded_run(visit, query, sentence):
@@ -165,7 +165,7 @@ def test_a_spoilt_link_leaves_a_sentence_and_the_recorded_run(visit, query, sent
 
 @pytest.mark.slow
 def test_a_sound_link_asks_before_it_downloads(visit):
-    page = visit("?model=emoji-16&label=7&seed=77&attention=poly-2&temperature=0.5")
+    page = visit("?model=things-16&label=7&seed=77&attention=poly-2&temperature=0.5")
     page.wait_for_selector(YES)
     asked = page.evaluate("varMini.store.get().settings")
     assert [asked[name] for name in ("class", "seed", "attention", "temperature")] == [7, 77, "poly-2", 0.5]
@@ -177,7 +177,7 @@ def cut_off(page):
 
 
 def foreign(page):
-    size = (checkpoints.ASSETS / "emoji-16" / "model.safetensors").stat().st_size
+    size = (checkpoints.ASSETS / "things-16" / "model.safetensors").stat().st_size
     page.route("**/model.safetensors*", lambda route: route.fulfill(body=b"\1" * size))
 
 
@@ -197,11 +197,11 @@ def not_there(page):
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (cut_off, r"emoji-16/model.safetensors was cut off, or is another one: 1000 of \d+ bytes came\."),
-        (foreign, r"emoji-16/model.safetensors is not the file that this page was made for\."),
-        (too_long, r"emoji-16/model.safetensors is not the file that this page was made for\."),
-        (no_connection, r"emoji-16/model.safetensors could not be downloaded: there is no connection, .*\."),
-        (not_there, r"emoji-16/model.safetensors could not be downloaded: the server answered 404\."),
+        (cut_off, r"things-16/model.safetensors was cut off, or is another one: 1000 of \d+ bytes came\."),
+        (foreign, r"things-16/model.safetensors is not the file that this page was made for\."),
+        (too_long, r"things-16/model.safetensors is not the file that this page was made for\."),
+        (no_connection, r"things-16/model.safetensors could not be downloaded: there is no connection, .*\."),
+        (not_there, r"things-16/model.safetensors could not be downloaded: the server answered 404\."),
     ],
 )
 def test_a_bad_download_leaves_a_sentence_and_the_recorded_run(visit, prepare, sentence):
@@ -260,12 +260,12 @@ def test_axe_finds_nothing_serious(visit, scheme):
 
 @pytest.mark.slow
 def test_the_check_finds_the_site_sound():
-    command = [sys.executable, "-m", "demo.live", "--check", "--json", "--seeds", "1", "--model", "emoji-16"]
+    command = [sys.executable, "-m", "demo.live", "--check", "--json", "--seeds", "1", "--model", "things-16"]
     done = subprocess.run(command, capture_output=True, text=True)  # a process of its own: one may drive only one browser
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["sound"] and figures["works_offline_after_first_visit"] and not figures["outside_requests"]
-    entry = figures["models"]["emoji-16"]
+    entry = figures["models"]["things-16"]
     assert set(entry["attention"]) == {"exact", "poly-2", "landmark-32"} and "forced" in entry["options"]
 
 
@@ -278,14 +278,14 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
 
 def test_a_site_is_built_anew_over_an_old_one(tmp_path):
     out = tmp_path / "site"
-    build(out, ["emoji-16"])
+    build(out, ["things-16"])
     first = (out / "sw.js").read_text().partition("\n")[0]
     (out / "left-over.txt").write_text("of an older version")
-    build(out, ["emoji-16"])
+    build(out, ["things-16"])
     assert (out / "sw.js").read_text().partition("\n")[0] == first and not (out / "left-over.txt").exists()
     site = json.loads(first.removeprefix("const SITE = ").removesuffix(";"))
     assert all((out / file).exists() for file in site["files"] + site["later"]) and not set(site["files"]) & set(site["later"])
-    assert "models/emoji-16/model.safetensors" not in site["files"] + site["later"] and "runs/emoji-16.json" in site["files"]
+    assert "models/things-16/model.safetensors" not in site["files"] + site["later"] and "runs/things-16.json" in site["files"]
     page = (out / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)=["']/""", page)  # all paths are relative
     linked = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
@@ -293,7 +293,7 @@ def test_a_site_is_built_anew_over_an_old_one(tmp_path):
 
 
 def test_a_site_has_every_script_that_its_scripts_import_and_no_other(tmp_path):
-    build(tmp_path / "site", ["emoji-16"])
+    build(tmp_path / "site", ["things-16"])
     root = tmp_path / "site" / "ui"
     scripts = {path.relative_to(root).as_posix() for path in root.rglob("*.js")}
     asked = {"hosts/static.js"}
