@@ -110,7 +110,7 @@ THINGS_16 = replace(
     THINGS_32,
     tokenizer=replace(THINGS_32.tokenizer, patch_nums=(1, 2, 3, 4), vocab_size=1024, channels=48),
     transformer=replace(THINGS_32.transformer, width=128),
-    transformer_schedule=replace(THINGS_32.transformer_schedule, steps=4_000, batch_size=96),
+    transformer_schedule=replace(THINGS_32.transformer_schedule, steps=2_000, batch_size=96),
     data="things-16",
 )
 
