@@ -17,8 +17,8 @@ export class Decoder {
     this.convOut = convolution(`${name}.conv_out`);
   }
 
-  /** f_hat, rows of z numbers -> the picture (colours, S, S) in [0, 1]. */
-  decode(fHat, side) {
+  /** f_hat, rows of z numbers -> the picture (colours, S, S) in [0, 1]; into `picture`, where one is given. */
+  decode(fHat, side, picture) {
     const { space, groups } = this, mark = space.top, data = space.rows(side * side, this.z);
     data.set(fHat);
     let map = convolve(space, this.before, { data, side, channels: this.z, row: this.z });
@@ -28,14 +28,14 @@ export class Decoder {
       for (const block of blocks) map = block.apply(space, map);
       if (upsample) map = convolve(space, upsample, doubled(space, map));
     }
-    const picture = this.unfold(convolve(space, this.convOut, normalise(space, this.normOut, map, groups)));
+    const found = this.unfold(convolve(space, this.convOut, normalise(space, this.normOut, map, groups)), picture);
     space.release(mark);
-    return picture;
+    return found;
   }
 
   /** Channels (colour, dy, dx) of a pixel become stem x stem pixels of each colour; [-1, 1] becomes [0, 1]. */
-  unfold({ data, side, row }) {
-    const { stem, colours } = this, S = side * stem, picture = new Float32Array(colours * S * S);
+  unfold({ data, side, row }, picture = new Float32Array(this.colours * (side * this.stem) ** 2)) {
+    const { stem, colours } = this, S = side * stem;
     for (let c = 0; c < colours; c++) {
       for (let y = 0; y < S; y++) {
         for (let x = 0; x < S; x++) {

@@ -32,6 +32,7 @@ export async function* generate(model, settings, { signal, raw } = {}) {
     const states = conditions.map(() => transformer.newStates(attention));
     const sampler = new Sampler(V, new Noise(settings.seed), settings);
     const fHat = new Float32Array(pyramid.sides.at(-1) ** 2 * quantizer.z); // the picture so far, in features
+    let picture; // the same in pixels, one after the other in the same place
     for (let k = 0; k < K; k++) {
       const n = pyramid.counts[k], mark = space.top, begin = performance.now();
       const read = transformer.step(k, k ? quantizer.seen(fHat, k) : null, conditions, states), inner = space.top;
@@ -48,7 +49,9 @@ export async function* generate(model, settings, { signal, raw } = {}) {
       }
       space.release(mark);
       quantizer.add(fHat, drawn.map((token) => token.id), k); // phi_k(bicubic(code[ids]))
-      const middle = performance.now(), picture = decoder.decode(fHat, pyramid.sides.at(-1)), end = performance.now();
+      const middle = performance.now();
+      picture = decoder.decode(fHat, pyramid.sides.at(-1), picture);
+      const end = performance.now();
       const attended = transformer.attentionSeconds, all = (what) => states.flat().reduce((sum, state) => sum + state[what], 0);
       const record = {
         ...scaleRecord(model, k, drawn, picture),
@@ -57,7 +60,7 @@ export async function* generate(model, settings, { signal, raw } = {}) {
         backend: attention.name,
         fallbacks: all('fallbacks'),
       };
-      if (raw) Object.assign(record, { logits: keptLogits, picture });
+      if (raw) Object.assign(record, { logits: keptLogits, picture: picture.slice() });
       yield record;
       await breath();
       signal?.throwIfAborted();

@@ -74,6 +74,11 @@ export class Space {
     return this.take(n).fill(0);
   }
 
+  /** `n` zeros of float64, for sums that need it. */
+  doubles(n) {
+    return new Float64Array(this.numbers.buffer, this.take(2 * n).byteOffset, n).fill(0);
+  }
+
   /** The bits of `n` float16 zeros. */
   halves(n) {
     return new Uint16Array(this.numbers.buffer, this.zeros(Math.ceil(n / 2)).byteOffset, n);

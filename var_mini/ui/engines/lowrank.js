@@ -142,7 +142,7 @@ export class LandmarkState extends FeatureState {
 
   features(h, x, n) {
     const dots = this.space.product(x, n, this.tables[h].packed); // (n, padded m)
-    return kernel(dots, n, this.rank, this.tables[h].packed.width, this.shape.scale[h]);
+    return kernel(dots, n, this.rank, this.tables[h].packed.width, this.shape.scale[h], this.space.doubles(n * this.rank));
   }
 
   takeIn(h, k, v, n) {
@@ -157,8 +157,10 @@ export class LandmarkState extends FeatureState {
   }
 
   giveOut(h, q, n) {
-    const width = this.shape.dim + 1, r = this.rank, phi = this.features(h, q, n), sums = new Float64Array(n * width);
-    const mixed = solve(this.tables[h].factor, this.states[h].slice(), r, width);
+    const width = this.shape.dim + 1, r = this.rank, phi = this.features(h, q, n), sums = this.space.doubles(n * width);
+    const mixed = this.space.doubles(r * width);
+    mixed.set(this.states[h]);
+    solve(this.tables[h].factor, mixed, r, width);
     for (let t = 0; t < n; t++) {
       for (let a = 0; a < r; a++) {
         const weight = phi[t * r + a];
@@ -169,9 +171,8 @@ export class LandmarkState extends FeatureState {
   }
 }
 
-/** exp(s (dot - 1)) of n rows with m dots each, which are `width` apart. */
-function kernel(dots, n, m, width, scale) {
-  const phi = new Float64Array(n * m);
+/** exp(s (dot - 1)) of n rows with m dots each, which are `width` apart, written to `phi`. */
+function kernel(dots, n, m, width, scale, phi = new Float64Array(n * m)) {
   for (let t = 0; t < n; t++) for (let a = 0; a < m; a++) phi[t * m + a] = Math.exp(scale * (dots[t * width + a] - 1));
   return phi;
 }

@@ -26,10 +26,10 @@ export class Quantizer {
 
   /** f_hat += phi_k(bicubic(code[ids])), with phi(h) = (1 - ratio) h + ratio conv(h). f_hat: (side^2, z). */
   add(fHat, ids, k) {
-    const { space, z, side, ratio } = this, mark = space.top, map = new Float32Array(ids.length * z);
+    const { space, z, side, ratio } = this, mark = space.top, map = space.take(ids.length * z);
     ids.forEach((id, t) => map.set(this.code(id), t * z));
     const h = space.rows(side * side, z);
-    h.set(resized(map, this.sides[k], this.bicubic[k], side, z));
+    h.set(resized(space, map, this.sides[k], this.bicubic[k], side, z));
     const { data, row } = convolve(space, this.phi[k], { data: h, side, channels: z, row: z });
     for (let p = 0; p < side * side; p++) {
       for (let i = 0; i < z; i++) fHat[p * z + i] += h[p * z + i] * (1 - ratio) + data[p * row + i] * ratio;
@@ -37,9 +37,9 @@ export class Quantizer {
     space.release(mark);
   }
 
-  /** f (side^2, z) seen at the side of scale k: (n_k, z). The transformer's input is this of f_hat, not the token map before. */
+  /** f (side^2, z) seen at the side of scale k: (n_k, z), in the space until the caller releases it. The transformer's input is this of f_hat, not the token map before. */
   seen(f, k) {
-    return resized(f, this.side, this.area[k], this.sides[k], this.z);
+    return resized(this.space, f, this.side, this.area[k], this.sides[k], this.z);
   }
 
   /** The nearest code of every row of z numbers; the first of equally near ones. */
@@ -62,7 +62,8 @@ export class Quantizer {
   quantize(f, onScale = () => {}) {
     const fHat = new Float32Array(f.length);
     return this.sides.map((_, k) => {
-      const ids = this.nearest(this.seen(f.map((value, i) => value - fHat[i]), k));
+      const mark = this.space.top, ids = this.nearest(this.seen(f.map((value, i) => value - fHat[i]), k));
+      this.space.release(mark);
       this.add(fHat, ids, k);
       onScale(k, ids, fHat);
       return ids;
@@ -71,9 +72,9 @@ export class Quantizer {
 }
 
 /** M X M^T for every channel: rows and columns of a map (from^2, z) through the matrix M (to, from), mostly zeros. */
-function resized(map, from, matrix, to, z) {
+function resized(space, map, from, matrix, to, z) {
   if (from === to) return map; // the last scale: neither enlarged nor averaged
-  const wide = new Float32Array(to * from * z), result = new Float32Array(to * to * z);
+  const wide = space.zeros(to * from * z), result = space.zeros(to * to * z);
   for (let y = 0; y < to; y++) {
     for (let r = 0; r < from; r++) {
       const weight = matrix[y * from + r];

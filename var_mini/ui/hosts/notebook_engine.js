@@ -24,6 +24,8 @@ export function notebookEngine(get, missing) {
     },
     product: async () => bytesOf(get('product')),
   });
-  const draw = (settings, options) => LocalEngine.prototype.draw.call(engine, { ...settings, model: info.name }, options); // there is no other
+  // of the only model that there is; a view is given the run so far as an object of its own, as from a Worker
+  const draw = (settings, { onScale = () => {}, ...options } = {}) => LocalEngine.prototype.draw.call(engine, { ...settings, model: info.name },
+    { ...options, onScale: (scale, k, { scales, ...run }) => onScale(scale, k, { ...run, scales: [...scales] }) });
   return Object.assign(engine, { draw });
 }
