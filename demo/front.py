@@ -44,9 +44,10 @@ EARLY = """
     Object.defineProperty(navigator, 'language', { get: () => code });
     Object.defineProperty(navigator, 'languages', { get: () => [code] });
   }
-  const asked = new URLSearchParams(location.search).get('__theme');
-  const dark = asked ? asked === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-  document.documentElement.dataset.vmTheme = dark ? 'dark' : 'light';
+  const asked = new URLSearchParams(location.search).get('__theme'), system = matchMedia('(prefers-color-scheme: dark)');
+  const look = () => { document.documentElement.dataset.vmTheme = (asked ? asked === 'dark' : system.matches) ? 'dark' : 'light'; };
+  system.addEventListener('change', look);  // Gradio's part follows the system, too
+  look();
 })();
 """
 

@@ -55,6 +55,7 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
     first = next((model for model in models if model["name"] == DEFAULT_MODEL), models[0])
     told = {"measured": figures.measured(), "raster": figures.raster()}
     _write(out / "models" / "index.json", {"model": first["name"], "models": models} | told)
+    shutil.copyfile(figures.RESULTS / "limits-curves.json", out / "limits.json")
     _icons(out)
     _index(out, first)
     _service_worker(out, first)

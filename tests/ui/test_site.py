@@ -68,7 +68,7 @@ def test_a_visit_from_the_recorded_run_to_drawing_without_a_network(visit):
     page.wait_for_function(RECORDED)
     assert "recorded" in page.inner_text(".vu-facts")
     page.click("#vm-new")
-    assert "3.7 MB" in page.inner_text(".vu-ask") and not weights_asked_for(page)
+    assert "3.4 MB" in page.inner_text(".vu-ask") and not weights_asked_for(page)
     page.click(YES)
     page.wait_for_function(DRAWN)
     assert len(weights_asked_for(page)) == 1
@@ -125,7 +125,7 @@ def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_re
     pyramid, t = model.pyramid, model.transformer
     ends = [sum(pyramid.counts[: k + 1]) for k in range(pyramid.num_scales)]
     pairs = sum(count * end for count, end in zip(pyramid.counts, ends, strict=True))
-    assert [int(text) for text in page.locator(".vu-chapter h2 > span").all_inner_texts()] == list(range(1, 8))
+    assert [int(text) for text in page.locator(".vu-chapter h2 > span").all_inner_texts()] == list(range(1, 9))
     told = page.inner_text("#masks .vu-soft")
     cache = 4 * t.depth * t.heads * ends[-1] * 2 * t.head_dim  # float32 keys and values
     assert f"{pairs} of {ends[-1] ** 2} pairs" in told and f"{cache / 1000:.1f} kB" in told

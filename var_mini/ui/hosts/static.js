@@ -12,12 +12,12 @@ import { mountAlone } from '../views/Alone.js';
 import { mountApart } from '../views/Apart.js';
 import { mountDownload } from '../views/Download.js';
 import { mount } from '../views/First.js';
+import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
 import { mountStory } from '../views/Story.js';
 
 const SITE = new URL('../../', import.meta.url), LANGUAGE = 'vm_language';
 const LINKS = { paper: 'https://arxiv.org/abs/2404.02905', lowrank: 'https://arxiv.org/abs/2501.04377', licences: new URL('licences.txt', SITE).href };
-const CHAPTERS = STORY.filter((id) => id !== 'limits'); // whose experiments Python computes
 const at = (id) => document.getElementById(id);
 
 async function read(path) {
@@ -45,7 +45,7 @@ async function begin() {
   const computing = browserEngine({ models: new URL('models/', SITE) });
   const store = createStore({ asked: '', loading: '', share: 0, plain: false });
   const downloads = createDownloads(computing, store.set, refusal), engine = siteEngine(read, computing, downloads);
-  const [all, { model, models, measured, raster }] = await Promise.all([read('ui/words.json'), engine.start()]);
+  const [all, { model, models, measured, raster }, limits] = await Promise.all([read('ui/words.json'), engine.start(), read('limits.json')]);
   const named = (name) => models.find((one) => one.name === name);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const sheets = ({ thumbnails }, style, kind) => new URL(thumbnails.files[kind][style ?? 0], SITE).href;
@@ -53,9 +53,10 @@ async function begin() {
 
   function rest() { // again whenever the language changes
     document.documentElement.lang = { en: 'en', zh: 'zh-CN' }[language];
-    const host = { engine, models, downloads, store, all, language, calm, there: CHAPTERS };
+    const host = { engine, models, downloads, store, all, language, calm, there: STORY };
     mountStory(at('vm-story'), first, { ...host, measured: raster });
     mountAlone(at('vm-alone'), first, { ...host, measured });
+    mountLimits(at('vm-limits'), { ...host, data: limits });
     mountApart(at('vm-apart'), first, host);
     at('vm-numbers').textContent = wordsOf(all, language)('numbers_title');
     mountNumbers(at('vm-run'), first, host);
