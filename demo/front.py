@@ -45,7 +45,9 @@ EARLY = """
     Object.defineProperty(navigator, 'languages', { get: () => [code] });
   }
   const asked = new URLSearchParams(location.search).get('__theme'), system = matchMedia('(prefers-color-scheme: dark)');
-  const look = () => { document.documentElement.dataset.vmTheme = (asked ? asked === 'dark' : system.matches) ? 'dark' : 'light'; };
+  const look = () => {
+    document.documentElement.dataset.vmTheme = (asked ? asked === 'dark' : system.matches) ? 'dark' : 'light';
+  };
   system.addEventListener('change', look);  // Gradio's part follows the system, too
   look();
 })();

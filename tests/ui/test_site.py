@@ -95,7 +95,7 @@ def test_a_no_leaves_the_recorded_run_and_says_what_a_look_into_it_needs(visit):
     page.locator(".vu-ask").wait_for(state="detached")
     assert page.evaluate("varMini.run().recorded") and page.locator("#vm-new").is_visible()
     page.locator("[data-map]").last.press("Enter")
-    page.locator(".vu-attention .vu-problem", has_text="3.7 MB").wait_for()
+    page.locator(".vu-attention .vu-problem", has_text="3.4 MB").wait_for()
     assert not weights_asked_for(page) and not page.complaints
 
 
