@@ -52,7 +52,7 @@ export function mount(root, host) {
     fill(words[name]));
   const answered = () => Object.keys(state.answers).length;
   const right = () => steps.filter((s) => state.answers[s.name] === s.right).length;
-  const look = (step) => fill(words.look, { tab: values[`tab_${step.tab}`] });
+  const look = (step) => (step.tab === 'first' ? words.look_first : fill(words.look, { tab: values[`tab_${step.tab}`] }));
   const place = () => fill(words.progress, { step: Math.min(state.step + 1, steps.length), steps: steps.length });
 
   // -- the three looks: closed (one line), open (a card in the page), docked (a bar at the foot while the visitor looks)

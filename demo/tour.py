@@ -63,7 +63,7 @@ def values(language: str) -> dict[str, str]:
         "added": word["added_title"][language],
         "blocks": word["blocks"][language],
         "both": wording.text("lowrank_run", language),
-        **{f"tab_{name}": wording.text(f"tab_{name}", language) for name in {step.tab for step in STEPS}},
+        **{f"tab_{name}": wording.text(f"tab_{name}", language) for name in {step.tab for step in STEPS} - {"first"}},
     }
 
 

@@ -16,6 +16,7 @@ function Experiment({ name, data, all, word }) {
   const slider = word(`limits_${name}_slider`), last = data.places.length - 1;
   return html`<article class="vu-limit" aria-labelledby=${`limits-${name}`} data-shown=${place}>
     <h3 id=${`limits-${name}`}>${word(`limits_${name}_title`)}</h3>
+    <p><b>${word('limits_short')}</b> ${word(`limits_${name}_short`)}</p>
     <p><b>${word('limits_claimed')}</b> ${word(`limits_${name}_claim`)} <a href=${`https://arxiv.org/abs/${paper}`} target="_blank" rel="noopener">arXiv ${paper}</a></p>
     <${Chart} series=${series} marks=${marks} x=${{ ...x, ticks: x.log ? data.places : undefined }} y=${{ label: word(`limits_${name}_error`), ...y }} title="" note=${word('limits_chart', { error: word(`limits_${name}_error`), slider })}
       table=${word('limits_values')} here=${place} at=${place} onHere=${(at) => setI(data.places.indexOf(nearest(data.places, at, x.log)))} />
