@@ -22,5 +22,5 @@ def test_every_model_and_back_end_has_a_row(calibrated_folder):
 
 
 def test_the_figure_has_a_column_per_model_and_seed(tiny):
-    figure = ladder([tiny, tiny], 1, [0, 1], ("exact", "poly-2"))
+    figure = ladder([tiny, tiny], 1, [0, 1], attentions=("exact", "poly-2"))
     assert len(figure.axes) == 2 * 4 and "12 px, 14 tokens" in figure.axes[0].get_title()

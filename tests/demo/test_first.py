@@ -148,7 +148,7 @@ def test_visit_switches_the_model_with_its_class_seed_and_picture(visit):
     page.wait_for_function("varMini.run()?.model === 'things-32'")
     run = page.evaluate("varMini.run()")
     assert page.evaluate("varMini.record()") == run["settings"] | {"attention": "exact"}
-    assert page.locator(".vu-settings input[type=number]").input_value() == str(run["settings"]["seed"]) == "1"
+    assert page.locator(".vu-settings input[type=number]").input_value() == str(run["settings"]["seed"])
     assert page.locator("#vm-first[data-earlier]").count() == 0
 
 

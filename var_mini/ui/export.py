@@ -20,8 +20,8 @@ from .. import checkpoints
 from ..attention.choose import POLY_BOUND
 from ..config import ModelConfig
 from ..files import atomic_write
+from ..tokenizer.colours import code_colours
 from ..tokenizer.quantizer import phi_index
-from ..view.images import code_colours
 
 FORMAT = "var-mini-browser-1"
 CONFIG = "model.json"

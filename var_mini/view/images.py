@@ -11,6 +11,7 @@ from PIL import Image
 from .. import validate
 from ..files import PICTURE_ENDINGS, atomic_write
 from ..generation.trace import Trace
+from ..tokenizer.colours import code_colours
 
 PAPER = 255  # background
 MAX_ENLARGEMENT = 64
@@ -27,21 +28,6 @@ def enlarge(array: np.ndarray, size: int) -> np.ndarray:
     rows = np.arange(size) * array.shape[0] // size
     columns = np.arange(size) * array.shape[1] // size
     return array[rows][:, columns]
-
-
-def code_colours(codebook: torch.Tensor) -> np.ndarray:
-    """A colour for every code, uint8 (V, 3): its first three principal components, each spread evenly by rank.
-
-    Codes that are near in the codebook get near colours.
-    """
-    codes = codebook.detach().double().cpu()
-    codes = codes - codes.mean(0)
-    _, _, axes = torch.linalg.svd(codes, full_matrices=False)
-    axes = axes[:3] * torch.sign(axes[:3].gather(1, axes[:3].abs().argmax(1, keepdim=True)))  # fixes the sign of each axis
-    places = (codes @ axes.T).argsort(0).argsort(0).double() / max(1, len(codes) - 1)  # (V, <= 3) in [0, 1]
-    if places.shape[1] < 3:
-        places = torch.cat([places, places.new_full((len(codes), 3 - places.shape[1]), 0.5)], 1)
-    return (40 + 200 * places).round().byte().numpy()
 
 
 def token_map(token_ids: torch.Tensor, colours: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ export function Pyramid({ state, word, acts, heading = word('class'), thing, thu
   const finest = token && sides[token.scale];
   const weights = pinned && attention?.weights;
   const parts = [3, ...sides.map((side) => 2 + Math.sqrt(side))], ratio = parts.reduce((a, b) => a + b) / parts.at(-1);
-  return html`<div class="vu-pyramid" ref=${frame} style=${`--scales:${sides.length};--ratio:${ratio.toFixed(3)};grid-template-columns:${
+  return html`<div class="vu-pyramid" ref=${frame} tabindex=${shown ? undefined : 0} style=${`--scales:${sides.length};--ratio:${ratio.toFixed(3)};grid-template-columns:${
     parts.map((part) => `minmax(0,${part.toFixed(2)}fr)`).join(' ')}`}>
     <div class="vu-column vu-class">
       <h3>${heading}<span>${thing}</span></h3>
