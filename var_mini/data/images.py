@@ -21,7 +21,7 @@ class ImageData:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
-    skipped: int = 0  # pictures left out: unreadable, without a glyph, or in no class
+    skipped: int = 0  # pictures left out: unreadable, or in no class
     skipped_names: tuple[str, ...] = ()  # which ones and why, where they are files
     notes: tuple[str, ...] = ()  # what else is to be told of a folder
     class_groups: tuple[str, ...] = ()  # the group of each class, where classes have groups
