@@ -83,6 +83,34 @@ def test_the_decoder_alone_learns_further_on_unchanged_tokens(small_recipe, pict
     assert "psnr_test" in (tmp_path / "run" / "model" / "decoder_log.csv").read_text()
 
 
+def test_a_last_run_sees_whole_pictures_as_they_are(small_recipe, pictures, tmp_path, monkeypatch, capsys):
+    early = replace(small_recipe.transformer_schedule, early_steps=small_recipe.transformer_schedule.steps)
+    recipe = replace(small_recipe, transformer_schedule=early, views=2, coarse_scales=2)
+    monkeypatch.setitem(recipes.RECIPES, "small", recipe)
+    common = ["--preset", "small", "--data", str(pictures), "--precision", "no"]
+    first, last = tmp_path / "first", tmp_path / "last"
+    for stage in ("tokenizer", "transformer"):
+        assert main(["train", stage, *common, "--out", str(first)]) == 0
+    finish = ["train", "transformer", *common, "--out", str(last), "--finish"]
+    assert main([*finish, "--tokenizer", str(first / "model")]) == 2
+    assert "finish = True: must come with a trained model" in capsys.readouterr().err
+    assert main([*finish, "--start", str(first / "model")]) == 2
+    assert "finish = True: the preset has no such run; these have: things-64" in capsys.readouterr().err
+    monkeypatch.setitem(recipes.RECIPES, "small", replace(recipe, finish_schedule=replace(early, early_steps=0, steps=7)))
+    seen, forward = [], TransformerObjective.forward
+
+    def noting(self, step, ids, labels):
+        seen.extend(map(tuple, ids.tolist()))
+        return forward(self, step, ids, labels)
+
+    monkeypatch.setattr(TransformerObjective, "forward", noting)
+    assert main([*finish, "--start", str(first / "model")]) == 0
+    images = stages.load_data(recipes.recipe_for("small", pictures), pictures).train_images
+    assert len(seen) == 7 * 8 and set(seen) == set(
+        map(tuple, tokenize_images(checkpoints.load(first / "model").tokenizer, images).tolist())
+    )
+
+
 def test_other_pictures_or_another_tokenizer_are_not_continued_silently(small_recipe, pictures, tmp_path, capsys):
     out = tmp_path / "run"
     common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]

@@ -21,6 +21,9 @@ def add(commands) -> None:
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
+    p.add_argument(
+        "--finish", action="store_true", help="last run of the transformer --start: unchanged whole pictures, low rate"
+    )
     p.add_argument("--lora-rank", type=int, help="of the transformer: adapters of this rank for the model --start")
     p.add_argument("--lora-steps", type=int, default=1000, help="steps of --lora-rank")
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
@@ -74,7 +77,7 @@ def _train_stage(options, out: Path) -> None:
         print(f"finished; try: python -m var_mini generate --model {base} --adapter {adapter} --out image.png")
         print(f"or see both on the page: python -m demo --model {out / 'model'}")
     elif options.stage == "transformer":
-        ended = stages.train_transformer(options.preset, out, options.data, options.tokenizer, **how)
+        ended = stages.train_transformer(options.preset, out, options.data, options.tokenizer, finish=options.finish, **how)
         state = "finished" if ended else "stopped; the same command goes on"
         print(f"{state}; try: python -m var_mini generate --model {out / 'model'} --class=#0 --out image.png")
     elif options.stage == "decoder":

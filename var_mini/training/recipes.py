@@ -21,6 +21,7 @@ class Recipe:
     tokenizer_schedule: Schedule
     transformer_schedule: Schedule
     decoder_schedule: Schedule | None = None  # of the decoder alone, once the token maps are settled
+    finish_schedule: Schedule | None = None  # of a last run of stage two, which sees whole pictures just as they are
     data: str = "fashion-mnist"
     mse_weight: float = 1.0
     alternate_share: float = 0.0  # last share of the transformer's steps that alternate exact and degree-2 kernel
@@ -87,6 +88,7 @@ THINGS = Recipe(
     ),
     coarse_scales=6,
     decoder_schedule=Schedule(steps=3_000, batch_size=16, lr=1.5e-3, weight_decay=0.01, clip=1.0),
+    finish_schedule=Schedule(steps=3_400, batch_size=8, lr=4e-4, muon_lr=0.008, warmup=100, ema=0.999),
     data="things",
     mse_weight=8.0,
     alternate_share=0.15,
@@ -104,6 +106,7 @@ THINGS_32 = replace(
     transformer_schedule=Schedule(steps=4_500, batch_size=32, lr=1e-3, muon_lr=0.02, ema=0.998),
     coarse_scales=1,
     decoder_schedule=None,
+    finish_schedule=None,
     data="things-32",
 )
 THINGS_16 = replace(
@@ -130,6 +133,16 @@ RECIPES: dict[str, Recipe] = {
         validate_every=500,
     ),
 }
+
+
+def finishing(recipe: Recipe, start: Path | str | None) -> Recipe:
+    """The recipe of a last run of stage two. Raises ValueError without a model to start from, or where the preset has none."""
+    if start is None:
+        raise ValueError("finish = True: must come with a trained model that the run starts from (--start)")
+    if recipe.finish_schedule is None:
+        having = validate.listed([name for name, known in RECIPES.items() if known.finish_schedule])
+        raise ValueError(f"finish = True: the preset has no such run; these have: {having}")
+    return replace(recipe, transformer_schedule=recipe.finish_schedule, views=1)
 
 
 def recipe_for(

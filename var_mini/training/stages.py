@@ -20,7 +20,7 @@ from ..transformer import VAR
 from .augment import augment
 from .loop import Trainer, digest
 from .memory import reuse_memory, take
-from .recipes import DEFAULT, RECIPES, Recipe, recipe_for
+from .recipes import DEFAULT, RECIPES, Recipe, finishing, recipe_for
 from .starting import start_tokenizer, start_transformer
 from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
@@ -181,17 +181,19 @@ def train_transformer(
     start: Path | str | None = None,
     minutes: float | None = None,
     grey: bool = False,
+    finish: bool = False,
     **change,
 ) -> bool:
     """Stage two. Needs the tokenizer of stage one, from `out`, or from `tokenizer` or `start` (a folder or a shipped model).
 
     Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
     through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
-    names a model (or folder) whose transformer the run starts from, instead of random weights (see starting.py). The rest as in
-    `train_tokenizer`.
+    names a model (or folder) whose transformer the run starts from, instead of random weights (see starting.py). `finish` makes it
+    a last run: whole pictures as they are, at a low rate. The rest as in `train_tokenizer`.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder, start, None, grey)
+    recipe = finishing(recipe, start) if finish else recipe
     out = writable_folder("out", out)
     named = tokenizer
     if named is None and (out / "tokenizer" / checkpoints.WEIGHTS).exists():
