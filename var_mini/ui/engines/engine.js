@@ -80,7 +80,8 @@
  */
 
 /** @typedef {{vector: number[], side: number, patch: Uint8Array}} Code  a code: its vector, and one cell (side, side, 3) of it */
-/** @typedef {{codes: number[], images: Uint8Array[]}} Candidates  codes for a token, its own first; the picture of each */
+/** @typedef {{codes: number[], colours: Uint8Array, images: Uint8Array[]}} Candidates  codes for a token, its
+ * own first, with RGB of each and the picture that each makes */
 /** @typedef {{scale: number, index: number}} Token */
 
 /** @typedef {{onScale?: (scale: Scale, index: number, run: Run) => void, signal?: AbortSignal}} DrawOptions  `run` so far */
