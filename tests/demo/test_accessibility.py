@@ -253,7 +253,8 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     captions = page.locator("#idea figcaption").all_inner_texts()
     for caption, wanted in zip(captions, (49 * min(told), sum(told))):
         assert float(re.search(r"([\d.]+) ms", caption)[1]) == pytest.approx(wanted, abs=0.5)
-    assert "estimated" in captions[0] and "recorded" in captions[1]
+    assert "estimated" in captions[0] and "as timed" in captions[1]
+    assert "recorded \u00b7 fashion-28 \u00b7 batch 1 \u00b7 guided" in page.locator("#idea").inner_text()  # of both times
     assert page.locator(".vu-stages .vu-later").count() == 0 and page.locator("#sum .vu-primary").count() == 0  # no motion
     page.locator("#sum .vu-button").click()  # the first picture of the first scale
     assert page.locator(".vu-stages .vu-later").count() == 5 and "Scale 1 of 5" in page.locator("#sum").inner_text()

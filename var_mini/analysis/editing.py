@@ -95,6 +95,19 @@ def neighbouring_codes(codebook: torch.Tensor, code: int) -> tuple[torch.Tensor,
     return order, distances[order]
 
 
+def nearest_class(model: Model, label: int) -> int:
+    """The class that the model itself holds most like `label`: of those in its group (of all where there are none) the one
+    whose embedding makes the smallest angle with its own, both measured from the mean of all. `label` where there is no other.
+    """
+    config = model.config
+    label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
+    embedded = model.transformer.class_emb.weight.detach()[:-1].double().cpu()  # the last row is the null class
+    likeness = F.cosine_similarity(embedded - embedded.mean(0), (embedded - embedded.mean(0))[label], dim=1)
+    groups = config.class_groups or ("",) * len(likeness)
+    others = [other for other, group in enumerate(groups) if group == groups[label] and other != label]
+    return max(others, key=lambda other: likeness[other].item(), default=label)
+
+
 def edit(
     model: Model,
     original: list[torch.Tensor],

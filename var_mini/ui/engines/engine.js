@@ -57,6 +57,7 @@
  * @property {number} layers
  * @property {number} heads
  * @property {number} tokens
+ * @property {{threads?: number, device?: string}} [timed]  on what; for `conditionOf`
  * @property {Scale[]} scales
  */
 

@@ -86,6 +86,7 @@ export function runHead({ config }, settings, subject) {
     layers: f.depth,
     heads: f.heads,
     tokens: pyramid.tokens,
+    timed: { threads: 1 },
     scales: [],
   };
 }

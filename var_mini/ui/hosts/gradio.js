@@ -2,6 +2,7 @@
 
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { title, wordsOf } from '../lib/format.js';
+import { reveal as revealed } from '../lib/reveal.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mountExplorer } from '../views/Explorer.js';
@@ -128,6 +129,9 @@ export async function explore(element, props, watch) {
   watch('value', show);
   show();
 }
+
+// a result that was just asked for, further down
+export const reveal = (id) => revealed(document.getElementById(id), calm);
 
 // charts in what the server writes into a component
 export { drawCharts as charts };

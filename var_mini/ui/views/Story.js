@@ -1,6 +1,7 @@
 // The first three chapters: text beside a live view of the same run as the first screen. Others follow below them, see lib/story.js.
 
 import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
+import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { enlarged, recoloured, rgbAt, shrunk } from '../lib/pixels.js';
 import { createRace, steps, timesOf } from '../lib/race.js';
@@ -48,10 +49,10 @@ function Race({ run, word, calm, measured }) {
       <figure><${Canvas} side=${run.size} rgb=${uncovered} label=${word('idea_raster')} /><figcaption><b>${word('idea_raster')}</b> ${word('idea_step', { step: at.raster, steps: tokens })}
         ${times && html`<br />${time(times.raster)} ${word('idea_estimated')}`}</figcaption></figure>
       <figure><${Canvas} side=${run.size} rgb=${k < 0 ? null : pixelsOf(run.scales[k]).image} label=${word('idea_scales')} />
-        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: scales })}${times && html`<br />${time(times.scales)} ${word(run.recorded ? 'idea_recorded' : 'idea_measured')}`}</figcaption></figure></div>
+        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: scales })}${times && html`<br />${time(times.scales)} ${word('idea_timed_run')}`}</figcaption></figure></div>
     <div class="vu-say"><p>${word('idea_text', { tokens, scales })}</p>
       <button type="button" class="vu-button vu-primary" onclick=${() => (at.running ? race.stop() : race.start(calm))}>${word(at.running ? 'stop' : 'idea_start')}</button>
-      <p class="vu-hint">${word(times ? 'idea_timed' : 'idea_even', { step: milliseconds(times?.step ?? 0) })} ${word('idea_note', { all: run.tokens, tokens })}
+      <p class="vu-hint">${word(times ? 'idea_timed' : 'idea_even', { step: milliseconds(times?.step ?? 0), condition: conditionOf(run, word) })} ${word('idea_note', { all: run.tokens, tokens })}
         ${known && html` ${word('idea_reference', { side: known, ratio: measured[known].toFixed(1) })}`}</p></div>`;
 }
 
