@@ -15,7 +15,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.cost.trained import LADDER, time_image
 from var_mini.view.images import enlarge, to_uint8
 
-from . import compare, cost_view, models, runs, stale, wording
+from . import compare, cost_view, links, models, runs, stale, wording
 from .errors import readable
 from .gallery import data_uri
 
@@ -114,8 +114,9 @@ def build() -> None:
     gr.Markdown(f"### {t('cost_ladder')}")
     gr.Markdown(t("cost_ladder_intro"))
     with gr.Row(elem_classes="vm-controls"):
-        label = gr.Dropdown(models.class_choices(config), value=0, label=t("class"), scale=3, min_width=150)
-        seed = gr.Number(0, label=t("seed"), scale=1, min_width=90)
+        first, seed_first, _ = links.first_choice(names[-1])
+        label = gr.Dropdown(models.class_choices(config), value=first, label=t("class"), scale=3, min_width=150)
+        seed = gr.Number(seed_first, label=t("seed"), scale=1, min_width=90)
         button = gr.Button(t("cost_draw_ladder"), scale=2, min_width=160, elem_id="vm-cost-draw-ladder")
         stop = gr.Button(t("stop"), scale=1, min_width=80)
     pictures = gr.HTML(elem_id="vm-cost-pictures", elem_classes="vm-cost-part", apply_default_css=False)
