@@ -268,10 +268,9 @@ def _numbers(left: Side, right: Side, errors: torch.Tensor | None, timed: str, l
         for name in notes
     )
     folded = _table(more, left, right, language) + f"<dl>{listed}</dl>"
-    if errors is not None and guided:
-        folded += _paragraph(wording.text("state_guided", language))
+    counted = _paragraph(wording.text("state_guided", language), NOTE) if errors is not None and guided else ""
     return (
-        f'<div class="vm-compare-numbers">{_table(main, left, right, language)}{_paragraph(timed, NOTE)}'
+        f'<div class="vm-compare-numbers">{_table(main, left, right, language)}{_paragraph(timed, NOTE)}{counted}'
         f"{fold.fold('numbers', wording.text('more_numbers', language), folded)}</div>"
     )
 

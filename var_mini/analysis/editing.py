@@ -99,13 +99,20 @@ def nearest_class(model: Model, label: int) -> int:
     """The class that the model itself holds most like `label`: of those in its group (of all where there are none) the one
     whose embedding makes the smallest angle with its own, both measured from the mean of all. `label` where there is no other.
     """
-    config = model.config
-    label = validate.integer("class", label, 0, config.transformer.num_classes - 1)
-    embedded = model.transformer.class_emb.weight.detach()[:-1].double().cpu()  # the last row is the null class
-    likeness = F.cosine_similarity(embedded - embedded.mean(0), (embedded - embedded.mean(0))[label], dim=1)
-    groups = config.class_groups or ("",) * len(likeness)
-    others = [other for other, group in enumerate(groups) if group == groups[label] and other != label]
-    return max(others, key=lambda other: likeness[other].item(), default=label)
+    label = validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
+    return nearest_classes(model.transformer.class_emb.weight, model.config.class_groups, [label])[0]
+
+
+def nearest_classes(embedded: torch.Tensor, groups: tuple[str, ...], labels: list[int]) -> list[int]:
+    """`nearest_class` of each label, from the embeddings (classes + 1, C), whose last row is that of no class."""
+    embedded = embedded.detach()[:-1].double().cpu()
+    unit = F.normalize(embedded - embedded.mean(0), dim=1)
+    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    group = torch.tensor([number[name] for name in groups] or [0] * len(unit))
+    asked = torch.tensor(labels)
+    likeness = (unit[asked] @ unit.T).masked_fill(group[asked, None] != group, -torch.inf)
+    likeness[torch.arange(len(asked)), asked] = -2.0  # less than any other of its group
+    return likeness.argmax(1).tolist()
 
 
 def edit(

@@ -10,6 +10,7 @@
  * @property {string[]} style_names  empty for a model without styles
  * @property {string[]} attentions  names of the kinds of attention that it can draw with
  * @property {number} size  side of its pictures in pixels
+ * @property {number[]} near  of every class a like one of its group
  * @property {number} download_kb
  * @property {boolean} [stored]  whether it is here already, so that nothing need be downloaded
  */
