@@ -47,7 +47,7 @@ def stream(settings: runs.Settings) -> Iterator[dict]:
     shown = partial(payload, trace, settings.config, colours=models.load_model(settings.name).colours)
     for step in runs.draw(settings):
         trace.steps.append(step)
-        yield shown()
+        yield shown() | {"timed": models.timed()}
 
 
 def stop(request: gr.Request = None) -> None:

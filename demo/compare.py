@@ -104,12 +104,15 @@ def compare(settings: runs.Settings, versus, language: str) -> tuple:
     first = wording.text(f"compare_{versus}", language)
     own = str(chosen) if versus == "exact" else _own_name(settings, versus, language)
     left, right = _sides(loaded, (first, other), (own, settings))
+    guided = None if versus == "unguided" else settings.sampling.guidance > 0  # there the sides differ in it
+    condition = wording.condition(language, settings.config.name, **models.timed(), guided=guided)
+    timed = wording.text("timed_runs", language, condition=condition, rounds=len(left.times))
     errors = _errors(loaded.model, left, settings) if versus == "exact" else None
     if errors is None:
         told = why + computed
     else:
         told = _paragraph(_verdict(left, right, errors, language)) + why + _paragraph(_of_what(left, language), NOTE) + computed
-    shown = _slider(left, right, language) + _difference(left, right, language) + _numbers(left, right, errors, language)
+    shown = _slider(left, right, language) + _difference(left, right, language) + _numbers(left, right, errors, timed, language)
     return gr.update(visible=True), _frame(told, shown)
 
 
@@ -178,7 +181,7 @@ def _of_what(exact: Side, language: str) -> str:
     config = exact.settings.config
     pyramid = config.pyramid
     facts = {"model": config.name, "head_dim": config.transformer.head_dim, "maps": pyramid.num_scales, "side": pyramid.side}
-    told = wording.text("verdict_of", language, **facts, tokens=pyramid.tokens, rounds=len(exact.times))
+    told = wording.text("verdict_of", language, **facts, tokens=pyramid.tokens)
     published = ScalePyramid(PUBLISHED[pyramid.side]) if pyramid.side in PUBLISHED else pyramid
     if published.tokens != pyramid.tokens:
         more = {"maps": published.num_scales, "tokens": f"{published.tokens:,}"}
@@ -230,8 +233,8 @@ def _difference(left: Side, right: Side, language: str) -> str:
     )
 
 
-def _numbers(left: Side, right: Side, errors: torch.Tensor | None, language: str) -> str:
-    """The main numbers of both sides; the others, each with a line on what it is, behind a fold.
+def _numbers(left: Side, right: Side, errors: torch.Tensor | None, timed: str, language: str) -> str:
+    """The main numbers of both sides, and how they were `timed`; the others, each with a line on what it is, behind a fold.
 
     Rows of low-rank attention stand only where that is what is compared, and only where there is such a number.
     """
@@ -265,10 +268,9 @@ def _numbers(left: Side, right: Side, errors: torch.Tensor | None, language: str
         for name in notes
     )
     folded = _table(more, left, right, language) + f"<dl>{listed}</dl>"
-    if errors is not None and guided:
-        folded += _paragraph(wording.text("state_guided", language))
+    counted = _paragraph(wording.text("state_guided", language), NOTE) if errors is not None and guided else ""
     return (
-        f'<div class="vm-compare-numbers">{_table(main, left, right, language)}'
+        f'<div class="vm-compare-numbers">{_table(main, left, right, language)}{_paragraph(timed, NOTE)}{counted}'
         f"{fold.fold('numbers', wording.text('more_numbers', language), folded)}</div>"
     )
 
@@ -292,7 +294,7 @@ def _table(rows: list[tuple[str, str, str]], left: Side, right: Side, language: 
 
 
 def _milliseconds(seconds: float, language: str) -> str:
-    return wording.text("milliseconds", language, value=f"{1000 * seconds:.2f}")
+    return wording.text("milliseconds", language, value=number(1000 * seconds))
 
 
 def size(count: int) -> str:

@@ -15,7 +15,7 @@ from var_mini.attention import AttentionSpec
 from var_mini.cost.trained import LADDER, time_image
 from var_mini.view.images import enlarge, to_uint8
 
-from . import compare, cost_view, models, runs, stale, wording
+from . import compare, cost_view, links, models, runs, stale, wording
 from .errors import readable
 from .gallery import data_uri
 
@@ -82,7 +82,9 @@ def shown(pictures: list[Picture], label: int, language: str, total: int) -> str
     if total:
         note = wording.text("cost_ladder_drawing", language, done=len(pictures), total=total)
     else:
-        note = wording.text("cost_ladder_done", language, rounds=ROUNDS)
+        guided = all(checkpoints.load_config(picture.name).sampling.guidance > 0 for picture in pictures)
+        condition = wording.condition(language, "", **models.timed(), guided=guided)
+        note = wording.text("cost_ladder_done", language, condition=condition, rounds=ROUNDS)
     return f'<p class="vm-cost-note" role="status">{escape(note)}</p><div class="vm-cost-ladder">{"".join(columns)}</div>'
 
 
@@ -95,19 +97,8 @@ def _figure(picture: Picture, subject: str, pixels: int, language: str) -> str:
         ("cost_row_share", f"{row['attention_share']:.0%}"),
         ("row_state", compare.size(row["state_bytes"])),
     ]
-    stored = recorded(picture.name, picture.attention)
-    if stored:
-        facts.append(("cost_row_recorded", _milliseconds(stored["seconds"], language)))
     listed = "".join(f"<dt>{escape(wording.text(key, language))}</dt><dd>{escape(value)}</dd>" for key, value in facts)
     return f'<figure><img src="{uri}" alt="{escape(alt)}"><figcaption>{escape(name)}</figcaption><dl>{listed}</dl></figure>'
-
-
-def recorded(name: str, attention: str) -> dict | None:
-    """The stored row of a model and a back end, where the ladder has been measured."""
-    if not (cost_view.RESULTS / "ladder.json").exists():
-        return None
-    rows = cost_view.stored("ladder")["rows"]
-    return next((row for row in rows if (row["model"], row["attention"]) == (name, attention)), None)
 
 
 def _milliseconds(seconds: float, language: str) -> str:
@@ -123,8 +114,9 @@ def build() -> None:
     gr.Markdown(f"### {t('cost_ladder')}")
     gr.Markdown(t("cost_ladder_intro"))
     with gr.Row(elem_classes="vm-controls"):
-        label = gr.Dropdown(models.class_choices(config), value=0, label=t("class"), scale=3, min_width=150)
-        seed = gr.Number(0, label=t("seed"), scale=1, min_width=90)
+        first, seed_first, _ = links.first_choice(names[-1])
+        label = gr.Dropdown(models.class_choices(config), value=first, label=t("class"), scale=3, min_width=150)
+        seed = gr.Number(seed_first, label=t("seed"), scale=1, min_width=90)
         button = gr.Button(t("cost_draw_ladder"), scale=2, min_width=160, elem_id="vm-cost-draw-ladder")
         stop = gr.Button(t("stop"), scale=1, min_width=80)
     pictures = gr.HTML(elem_id="vm-cost-pictures", elem_classes="vm-cost-part", apply_default_css=False)

@@ -28,8 +28,11 @@ CHOSEN = {
 FIRST = ("attention", 16)  # what is shown at first: kind, and the head dimension of the model that the page opens with
 FINAL_SIDES = (4, 96)
 FINAL_SIDE = 32
-# who wins at a side of the last map; what else is about that side follows by the event `side`
-ANSWER = scripts.MODULE + ".then((host) => host.cost(element, (side) => trigger('side', { side })));"
+# the chart, who wins at a side of the last map, and the points measured here, which are the component's value {rows}; what else
+# is about that side or about what is timed follows by the events `side` and `kind`
+TELL = "{ side: (side) => trigger('side', { side }), kind: (what, head_dim) => trigger('kind', { what, head_dim }) }"
+ANSWER = scripts.MODULE + f".then((host) => host.cost(element, props, watch, {TELL}));"
+SENT = ("what", "head_dim", "side", "method", "median_s")  # of a measured row, to the chart
 KEPT = 256  # visitors whose measurement can be stopped, and those whose results are kept
 
 _STOPS: OrderedDict[str, threading.Event] = OrderedDict()  # session -> set when its visitor wants to stop
@@ -61,8 +64,8 @@ def stop(request: gr.Request = None) -> None:
         wish.set()
 
 
-def measure(what, head_dim, sides, methods, request: gr.Request = None) -> Iterator[tuple[str, str]]:
-    """Yields the chart with what is measured so far, and the status line."""
+def measure(what, head_dim, sides, methods, request: gr.Request = None) -> Iterator[tuple[dict, str, str]]:
+    """Yields what this visitor has measured so far, for the chart; slopes and speed-ups of it; and the status line."""
     language, session = wording.language(request), _session(request)
     try:
         asked = live.Sweep.checked(what, head_dim, sides, methods)
@@ -72,11 +75,11 @@ def measure(what, head_dim, sides, methods, request: gr.Request = None) -> Itera
         wish = _STOPS.setdefault(session, threading.Event())
     begin, progress = time.monotonic(), live.Progress(len(asked.sides) * len(asked.methods))
 
-    def shown(text: str) -> tuple[str, str]:
+    def shown(text: str) -> tuple[dict, str, str]:
         rows = progress.rows
         _keep(session, _key(what, head_dim), rows)
         done = progress.done if progress.finished else len(rows)
-        return cost_view.measured(what, head_dim, rows, language), _status(text, done, progress.total)
+        return points_of(request), cost_view.measured(what, head_dim, rows, language), _status(text, done, progress.total)
 
     try:
         for progress in live.sweep(asked, SECONDS, wish.is_set, cost_view.device(what)):
@@ -108,6 +111,13 @@ def measured_by(request: gr.Request | None, what: str, head_dim: int) -> list:
     """What this visitor has measured of a kind."""
     with _LOCK:
         return _MEASURED.get(_session(request), {}).get(_key(what, head_dim), [])
+
+
+def points_of(request: gr.Request | None) -> dict:
+    """The points of every kind that this visitor has measured, as the chart takes them."""
+    with _LOCK:
+        kinds = _MEASURED.get(_session(request), {})
+        return {"rows": [{name: row[name] for name in SENT} for rows in kinds.values() for row in rows]}
 
 
 def _key(what: str, head_dim: int) -> str:
@@ -145,23 +155,22 @@ def _status(text: str, done: int, total: int) -> str:
 # -- what the controls show ------------------------------------------------------------------------------------------
 
 
-def show(what, head_dim, request: gr.Request = None) -> tuple:
-    """Another kind or head dimension: its chart, with what this visitor measured of it, and the methods on offer."""
+def show(before, event: gr.EventData, request: gr.Request = None) -> tuple:
+    """Another kind or head dimension: (what, head_dim, methods on offer, slopes and speed-ups); `before` was the kind until now.
+
+    The methods stay as they are chosen where only the head dimension is another.
+    """
     language = wording.language(request)
     try:
+        what, head_dim = event_field(event, "what"), event_field(event, "head_dim")
         what = validate.one_of("what", what, live.METHODS)
         dims = live.HEAD_DIMS[what]
         head_dim = dims[0] if len(dims) == 1 else int(validate.one_of("head_dim", str(head_dim), [str(d) for d in dims]))
     except ValueError as error:
         raise readable(error) from None
-    here = measured_by(request, what, head_dim)
-    methods = gr.update(choices=_method_choices(what, language), value=list(CHOSEN[what]))
-    return cost_view.measured(what, head_dim, here, language), gr.update(value=head_dim, visible=len(dims) > 1), methods
-
-
-def show_dimension(what, head_dim, request: gr.Request = None) -> str:
-    """The chart alone: the methods stay as they are chosen."""
-    return show(what, head_dim, request)[0]
+    same = {what, before} <= {"attention", "transformer"}
+    methods = gr.skip() if same else gr.update(choices=_method_choices(what, language), value=list(CHOSEN[what]))
+    return what, head_dim, methods, cost_view.measured(what, head_dim, measured_by(request, what, head_dim), language)
 
 
 def show_counts(event: gr.EventData, request: gr.Request = None) -> str:
@@ -186,7 +195,6 @@ def open_tab(request: gr.Request = None) -> list:
     """Everything that Python writes, in the visitor's language."""
     language, (what, head_dim) = wording.language(request), FIRST
     return [
-        gr.update(choices=_what_choices(language)),
         gr.update(choices=_method_choices(what, language)),
         cost_view.measured(what, head_dim, [], language),
         _status(wording.text("cost_ready", language, seconds=f"{SECONDS:g}"), 0, 0),
@@ -199,10 +207,6 @@ def open_tab(request: gr.Request = None) -> list:
 def roofline_fold(language: str = "en") -> str:
     """The fold over the roofline and its controls."""
     return fold.fold("modelled", wording.text("cost_modelled", language))
-
-
-def _what_choices(language: str = "en") -> list[tuple[str, str]]:
-    return [(wording.text(name, language), what) for what, name in cost_view.WHAT.items()]
 
 
 def _method_choices(what: str, language: str = "en") -> list[tuple[str, str]]:
@@ -219,14 +223,13 @@ def build_tab(default_model: str) -> None:
     with gr.Column(elem_id="vm-cost"):
         chapter.head("cost", default_model)
         part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP + charts.DRAW}
-        answer = gr.HTML(html_template=chapter.PLACE, js_on_load=ANSWER, apply_default_css=False, elem_id="vm-cost-answer")
+        answer = gr.HTML(
+            {"rows": []}, html_template=chapter.PLACE, js_on_load=ANSWER, apply_default_css=False, elem_id="vm-cost-answer"
+        )
+        what, head_dim = gr.State(first_what), gr.State(first_dim)  # as they are chosen beside the chart
 
         gr.Markdown(f"### {t('cost_measured')}")
         gr.Markdown(t("cost_measured_intro"))
-        with gr.Row(elem_classes="vm-controls"):
-            what = gr.Radio(_what_choices(), value=first_what, label=t("cost_what"), scale=4, min_width=260)
-            dims = list(live.HEAD_DIMS[first_what])
-            head_dim = gr.Radio(dims, value=first_dim, label=t("cost_head_dim"), scale=1, min_width=140)
         with gr.Row(elem_classes="vm-controls"):
             methods = gr.CheckboxGroup(
                 _method_choices(first_what),
@@ -248,7 +251,7 @@ def build_tab(default_model: str) -> None:
             run_button = gr.Button(t("cost_measure"), variant="primary", scale=2, min_width=140, elem_id="vm-cost-measure")
             stop_button = gr.Button(t("stop"), scale=1, min_width=80, elem_id="vm-cost-stop")
         status = gr.HTML(elem_id="vm-cost-progress", apply_default_css=False)
-        chart = gr.HTML(elem_id="vm-cost-measured", **part)
+        details = gr.HTML(elem_id="vm-cost-measured", **part)
 
         gr.Markdown(f"### {t('cost_counted')}")
         gr.Markdown(t("cost_counted_intro"))
@@ -270,16 +273,15 @@ def build_tab(default_model: str) -> None:
     prepared.success(
         measure,
         asked,
-        [chart, status],
+        [answer, details, status],
         concurrency_id="model",
         concurrency_limit=1,
         show_progress="hidden",
         api_visibility="private",
     )
     stop_button.click(stop, **quiet)
-    what.input(show, [what, head_dim], [chart, head_dim, methods], **quiet)
-    head_dim.input(show_dimension, [what, head_dim], chart, **quiet)
+    answer.kind(show, what, [what, head_dim, methods, details], trigger_mode="multiple", **quiet)
     answer.side(show_counts, None, counts, trigger_mode="multiple", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
-    gr.context.Context.root_block.load(open_tab, None, [what, methods, chart, status, counts, model, over], **quiet)
+    gr.context.Context.root_block.load(open_tab, None, [methods, details, status, counts, model, over], **quiet)

@@ -11,8 +11,7 @@ import torch
 
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
-from var_mini.cost import complexity, live
-from var_mini.cost.fit import fit_upper
+from var_mini.cost import complexity, fit, live
 from var_mini.cost.ladder import official_like
 from var_mini.cost.machine import machine_facts
 from var_mini.cost.roofline import DEVICES, overtakes_from, roofline
@@ -40,9 +39,7 @@ METHODS = {
     "var-poly-2": ("cost_var_poly_2", 1, False),
     "var-landmark-32": ("cost_var_landmark_32", 5, False),
 }
-WIDEST = 2.0  # of a slope's interval: a wider one does not even tell n² from n⁴
 BASELINE = {"attention": "exact", "transformer": "exact", "raster": "raster-cached"}
-WHAT = {"attention": "cost_what_attention", "transformer": "cost_what_transformer", "raster": "cost_what_raster"}
 
 
 @lru_cache(maxsize=4)
@@ -75,55 +72,31 @@ def recorded_slopes(what: str, head_dim: int) -> dict[str, dict]:
 
 
 def slopes_here(rows: list[dict]) -> dict[str, dict]:
-    """Fits of what was measured here, for methods with three sides or more."""
+    """The fit of every method that was measured here, see `fit.fit_repeated`."""
     found = {}
     for method in dict.fromkeys(row["method"] for row in rows):
-        points = [(row["side"], row["median_s"]) for row in rows if row["method"] == method]
-        if len(points) >= 3:
-            found[method] = fit_upper(*zip(*points))
+        points = [(row["side"], row["times_s"]) for row in rows if row["method"] == method]
+        found[method] = fit.fit_repeated(*zip(*points))
     return found
 
 
 def measured(what: str, head_dim: int, here: list[dict], language: str) -> str:
-    """The chart of recorded lines with `here`, rows measured now, as rings over them; slopes; speed-ups."""
-    rows = recorded_rows(what, head_dim)
-    return (
-        f'<div class="vm-cost-pair"><div>{_chart(what, rows, here, language)}</div>'
-        f"<div>{_slopes(what, head_dim, here, language)}</div></div>"
-        f"{_conditions(what, head_dim, here, language)}{_speedups(what, rows, here, language)}"
-    )
+    """How times grow, and the speed-ups: recorded, and of `here`, rows measured now, whose condition stands above.
+
+    The times themselves are in the chart of the view (cost_data.py). Folded until something has been measured.
+    """
+    slopes = _slopes(what, head_dim, here, language)
+    if not here:
+        slopes = fold.fold("slopes", wording.text("cost_slopes", language), slopes)
+    else:
+        slopes = f"{_condition(what, here, language)}<h4>{escape(wording.text('cost_slopes', language))}</h4>{slopes}"
+    return slopes + _speedups(what, recorded_rows(what, head_dim), here, language)
 
 
-def _chart(what: str, rows: list[dict], here: list[dict], language: str) -> str:
-    series = []
-    for source, ringed in ((rows, False), (here, True)):
-        for method in dict.fromkeys(row["method"] for row in source):
-            name, style, dashed = METHODS[method]
-            points = [(row["side"], 1000 * row["median_s"]) for row in source if row["method"] == method]
-            shown = wording.text(name, language)
-            shown = wording.text("cost_here", language, name=shown) if ringed else shown
-            series.append(Series(shown, points, style, dashed, ringed=ringed))
+def _marks(language: str) -> list[Mark]:
+    """The published models by their tokens; names so short that they do not run into each other."""
     text = _in(language)
-    drawn = line_chart(
-        series,
-        text("cost_x_axis"),
-        text("cost_y_axis"),
-        log_x=True,
-        log_y=True,
-        marks=_marks(language) if what != "raster" else (),
-        title=text("cost_chart", what=text(WHAT[what])),
-        description=text("cost_chart_note"),
-        table=text("cost_values"),
-        height=360,
-    )
-    return drawn + (_places(language) if what != "raster" else "")
-
-
-def _marks(language: str, by_tokens: bool = False) -> list[Mark]:
-    """The published models; names so short that they do not run into each other."""
-    text = _in(language)
-    names = [text("cost_mark", pixels=PIXELS_PER_TOKEN * side) for side in PUBLISHED]
-    return [Mark(official_like(side).tokens if by_tokens else side, name) for side, name in zip(PUBLISHED, names)]
+    return [Mark(official_like(side).tokens, text("cost_mark", pixels=PIXELS_PER_TOKEN * side)) for side in PUBLISHED]
 
 
 def _places(language: str) -> str:
@@ -136,23 +109,33 @@ def _places(language: str) -> str:
 def _slopes(what: str, head_dim: int, here: list[dict], language: str) -> str:
     text, recorded, now = _in(language), recorded_slopes(what, head_dim), slopes_here(here)
 
-    def cell(fit: dict | None) -> str:
-        if fit is None or not fit["high"] - fit["low"] <= WIDEST:
+    def cell(found: dict | None) -> str:
+        if found is None:
             return wording.NO_VALUE
-        interval = text("cost_interval", low=f"{fit['low']:.2f}", high=f"{fit['high']:.2f}")
-        return f"{fit['exponent']:.2f}<small>{escape(interval)}</small>"
+        if "exponent" not in found:
+            why = text("cost_few_sides", count=len(found["sides"]), least=fit.LEAST)
+            return f"{escape(text('cost_undetermined'))}<small>{escape(why)}</small>"
+        low, high = (f"{found[end]:.2f}".replace("-", "\u2212") for end in ("low", "high"))
+        interval = text("cost_interval", low=low, high=high)
+        known = fit.determined(found["low"], found["high"])
+        told = f"{found['exponent']:.2f}" if known else escape(text("cost_undetermined"))
+        return f"{told}<small>{escape(interval)}</small>"
 
     heads = ["cost_method", "cost_slope_recorded", *(["cost_slope_here"] if now else []), "cost_slope_theory"]
     body = []
-    for method, fit in recorded.items():
-        cells = [cell(fit), *([cell(now.get(method))] if now else []), power(live.growth(what, method))]
+    for method, found in recorded.items():
+        cells = [cell(found), *([cell(now.get(method))] if now else []), power(live.growth(what, method))]
         body.append((method, method_name(method, language), cells))
     sides = _listed(next(iter(recorded.values()))["sides"])
-    note = text("cost_slopes_note", recorded=sides, widest=f"{WIDEST:g}")
-    if now:
-        note += " " + text("cost_slopes_here", sides=" · ".join(dict.fromkeys(_listed(fit["sides"]) for fit in now.values())))
+    note = text("cost_slopes_note", recorded=sides, widest=f"{fit.WIDEST:g}")
+    fitted = dict.fromkeys(_listed(found["sides"]) for found in now.values() if "exponent" in found)
+    if fitted:
+        note += " " + text("cost_slopes_here", sides=" · ".join(fitted))
+    advice = ""
+    if not all(found["determined"] for found in now.values()):
+        advice = f'<p class="vm-cost-lead">{escape(text("cost_slopes_advice", least=fit.LEAST, widest=f"{fit.WIDEST:g}"))}</p>'
     table = _table([text(name) for name in heads], body, text("cost_slopes"), "slopes", safe=True)
-    return f"<h4>{escape(text('cost_slopes'))}</h4>{table}{_note(note)}"
+    return f"{table}{advice}{_note(note)}"
 
 
 def _speedups(what: str, rows: list[dict], here: list[dict], language: str) -> str:
@@ -186,18 +169,10 @@ def _ratios(rows: list[dict], base: str) -> dict[tuple[int, str], float]:
     return {key: seconds[key[0], base] / value for key, value in seconds.items() if (key[0], base) in seconds}
 
 
-def _conditions(what: str, head_dim: int, here: list[dict], language: str) -> str:
-    text, result = _in(language), stored("raster" if what == "raster" else "scaling")
-    facts = result["machine"] | {"threads": result["threads_timed"]}
-    lines = [text("cost_random"), text("cost_recorded_on", **facts)]
-    if what != "raster":
-        lines.insert(0, text("cost_of", head_dim=head_dim))
-    if here:
-        facts = machine_facts(device(what))
-        dtype = str(torch.get_default_dtype()).removeprefix("torch.")
-        tokens, rounds = max(row["tokens"] for row in here), max(row["rounds"] for row in here)
-        lines.append(text("cost_measured_on", **facts, dtype=dtype, tokens=f"{tokens:,}", rounds=rounds))
-    return "".join(map(_note, lines))
+def _condition(what: str, here: list[dict], language: str) -> str:
+    facts, dtype = machine_facts(device(what)), str(torch.get_default_dtype()).removeprefix("torch.")
+    tokens, rounds = max(row["tokens"] for row in here), max(row["rounds"] for row in here)
+    return _note(wording.text("cost_measured_on", language, **facts, dtype=dtype, tokens=f"{tokens:,}", rounds=rounds))
 
 
 def device(what: str) -> str:
@@ -275,7 +250,7 @@ def modelled(device_name: str, head_dim: int, language: str) -> str:
         text("cost_microseconds"),
         log_x=True,
         log_y=True,
-        marks=_marks(language, by_tokens=True),
+        marks=_marks(language),
         title=title,
         description=text("cost_roofline_note"),
         table=text("cost_values"),

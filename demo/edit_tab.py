@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from var_mini import checkpoints, validate
-from var_mini.analysis.editing import edit, masks_per_scale, picture_of_ids, tokenize_picture
+from var_mini.analysis.editing import edit, masks_per_scale, nearest_class, picture_of_ids, tokenize_picture
 from var_mini.config import ModelConfig
 from var_mini.data import samples
 from var_mini.generation import Trace
@@ -24,7 +24,7 @@ from var_mini.view import questions
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, explorer, models, runs, stale, wording
+from . import chapter, explorer, models, runs, scripts, stale, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
@@ -51,29 +51,34 @@ const editor = mount(element.querySelector('.ve'), {{
     return answer;
   }},
   sources: {{
-    draw: () => trigger('draw'),
     sample: (name) => trigger('sample', {{ name }}),
     run: () => mine(window.varMini?.run()),
     picture: () => mine(other('vm-tokenize')),
     result: () => mine(other('vm-edit-run')),
     take: (run) => trigger('take', {{ model: run.settings.model, subject: run.subject, ids: run.scales.map((s) => s.ids) }}),
   }},
-  redraw: (query) => trigger('redraw', query),
+  redraw: (query) => {{
+    trigger('redraw', query);
+    {host}.then((host) => host.reveal('vm-edit-result'));
+  }},
 }});
+element.querySelector('.ve').editor = editor;
 watch('value', () => editor.show(props.value));
 editor.show(props.value);
 """
+REDRAW = "() => { document.querySelector('#vm-edit .ve').editor.redraw(); }"
 
 
 # -- the start picture -----------------------------------------------------------------------------------------------------
 
 
-def start(name: str, trace: Trace, subject: str) -> dict:
-    """A picture as the mask's board shows it, with its token maps."""
+def start(name: str, trace: Trace, subject: str, facts: str = "") -> dict:
+    """A picture as the mask's board shows it, with its token maps; `facts`, in words, stand behind its subject."""
     offered = picker_value(name)
     return {
         "model": name,
         "subject": subject,
+        "facts": facts,
         "sides": [step.side for step in trace.steps],
         "ids": [step.token_ids[0].tolist() for step in trace.steps],
         "image": data_uri(Image.fromarray(to_uint8(trace.image[0]))),
@@ -89,20 +94,26 @@ def _tokenized(name: str, sample: samples.Sample) -> dict:
     return start(name, tokenize_picture(models.load_model(name).model, sample.image), sample.name)
 
 
-def start_drawn(record) -> dict:
-    """A picture drawn by the model itself, by the settings of the first screen."""
-    try:
-        settings = runs.from_record(record)
-        return start(settings.name, runs.trace(settings), settings.subject)
-    except ERRORS as error:
-        raise readable(error) from None
+def start_drawn(settings: runs.Settings, language: str = "en") -> dict:
+    """The picture that the first screen's settings draw."""
+    facts = [style_of(settings), wording.text("edit_seed_of", language, seed=settings.seed)]
+    subject = settings.config.class_name(settings.label)
+    return start(settings.name, runs.trace(settings), subject, " \u00b7 ".join(filter(None, facts)))
 
 
-def start_sample(record, event: gr.EventData) -> dict:
-    """A sample that was clicked."""
+def style_of(settings: runs.Settings) -> str:
+    """The style by its name, or nothing where none was asked for."""
+    config = settings.config
+    named = settings.style is not None and settings.style < config.transformer.num_styles
+    return config.style_name(settings.style) if named else ""
+
+
+def start_sample(record, event: gr.EventData) -> tuple:
+    """A sample that was clicked, and the class to draw into it."""
     try:
         chosen, (name, config, _) = event_field(event, "name"), runs.model_and_attention(record)
-        return _tokenized(name, samples.Sample(chosen, sample_image(config, chosen)))
+        found = _tokenized(name, samples.Sample(chosen, sample_image(config, chosen)))
+        return found, _other(name, config.class_names.index(chosen)) if chosen in config.class_names else gr.skip()
     except ERRORS as error:
         raise readable(error) from None
 
@@ -118,26 +129,31 @@ def start_taken(event: gr.EventData) -> dict:
 
 
 def follow(record, request: gr.Request = None) -> tuple:
-    """What changes with the model: its start picture, a sample where it has any, and its classes."""
+    """What changes with the first screen: the picture is the one drawn there, and another class is offered for its masked part.
+
+    Of a published model nothing is drawn unasked: that takes long.
+    """
+    language = wording.language(request)
     try:
-        name, config, _ = runs.model_and_attention(record)
-        found = samples.load_samples(config)
-        first = _tokenized(name, found[-1]) if found else _nothing(name, config)
-        choices = models.class_choices(config, wording.language(request))
+        settings = runs.from_record(record)
+        name, config = settings.name, settings.config
+        choices = models.class_choices(config, language)
+        if name in checkpoints.OFFICIAL:
+            return _nothing(name, config), gr.update(choices=choices, value=settings.label)
+        return start_drawn(settings, language), gr.update(choices=choices, value=_other(name, settings.label))
     except ERRORS as error:
         raise readable(error) from None
-    return first, gr.update(choices=choices, value=_first_label(config))  # the same class: a new middle is the plainest edit
 
 
-def _first_label(config: ModelConfig) -> int:
-    """The class of the picture that stands there first."""
-    found = samples.load_samples(config)
-    return config.class_names.index(found[-1].name) if found and found[-1].name in config.class_names else 0
+def _other(name: str, label: int) -> int:
+    """The class that is drawn into a picture of `label` unless the visitor says otherwise: a like one, and yet it shows."""
+    return nearest_class(models.load_model(name).model, label)
 
 
 def _nothing(name: str, config: ModelConfig) -> dict:
     sides = list(config.pyramid.patch_nums)
-    return {"model": name, "subject": "", "sides": sides, "ids": [], "image": "", "samples": picker_value(name)["samples"]}
+    offered = picker_value(name)["samples"]
+    return {"model": name, "subject": "", "facts": "", "sides": sides, "ids": [], "image": "", "samples": offered}
 
 
 # -- the mask and what is drawn inside it ----------------------------------------------------------------------------------
@@ -165,7 +181,7 @@ def plan(query) -> dict:
 
 
 def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None) -> Iterator[tuple]:
-    """Yields the edited run so far, as the explorer shows it, and at its end the picture before and after.
+    """Yields the edited run so far, as the explorer shows it, and the picture before and after.
 
     `label` is drawn inside the mask, from `seed`, with the record's style and sampling.
     """
@@ -185,14 +201,14 @@ def redraw(record, label, seed, event: gr.EventData, request: gr.Request = None)
         trace = Trace(settings.to_dict(), steps)
         for step in edit(loaded.model, ids, mask, settings.label, settings.seed, settings.sampling, style=settings.style):
             steps.append(step)
-            shown = payload(trace, config, colours=loaded.colours) | {"edited": True}
+            shown = payload(trace, config, colours=loaded.colours) | {"edited": True, "timed": models.timed()}
             for scale, where in zip(shown["scales"], inside):
                 scale["given"] = (~where).int().tolist()
-            yield shown | {"note": _note(config, inside, len(steps), language)}, gr.skip()
+            whole = len(steps) == len(inside)
+            told = result(before.image[0], step.image[0], mask, settings, language, whole)
+            yield shown | {"note": _note(config, inside, len(steps), language)}, stale.of(settings.to_dict(), told, *DEPENDS)
     except ERRORS as error:
         raise readable(error) from None
-    shown = result(before.image[0], trace.image[0], mask, settings.subject, language)
-    yield gr.skip(), stale.of(settings.to_dict(), shown, *DEPENDS)
 
 
 def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: str) -> str:
@@ -202,8 +218,10 @@ def _note(config: ModelConfig, inside: list[torch.Tensor], done: int, language: 
     return wording.text("edit_done", language, drawn=drawn, given=config.pyramid.tokens - drawn)
 
 
-def result(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, subject: str, language: str) -> str:
-    """The start picture with its mask, the edited one, and by how much either part changed."""
+def result(
+    before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, settings: runs.Settings, language: str, whole: bool = True
+) -> str:
+    """The picture, its mask, and the edit so far; once it is whole also by how much either part changed."""
     size = before.shape[-1]
     large = size * max(1, SHOWN // size)
     covered = enlarge(mask.numpy()[..., None], size)[..., 0]  # (size, size)
@@ -215,16 +233,26 @@ def result(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, subjec
         "inside": f"{100 * change[covered].mean():.1f}",
         "outside": f"{100 * change[~covered].mean():.1f}" if not covered.all() else wording.NO_VALUE,
     }
+    edited = {"subject": _subject(settings, language), "seed": settings.seed}
     figures = "".join(
         f'<figure><img src="{data_uri(Image.fromarray(pixels))}" data-figure="{name}" '
         f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
         for name, pixels, caption in (
             ("before", enlarge(to_uint8(before), large), wording.text("edit_before", language)),
             ("masked", masked, wording.text("edit_masked_picture", language)),
-            ("after", enlarge(to_uint8(after), large), wording.text("edit_after", language, subject=subject)),
+            ("after", enlarge(to_uint8(after), large), wording.text("edit_after", language, **edited)),
         )
     )
-    return f'<div class="ve-result"><div>{figures}</div><p>{escape(wording.text("edit_change", language, **numbers))}</p></div>'
+    told = wording.text("edit_change", language, **numbers) if whole else wording.text("edit_going_on", language)
+    title = wording.text("edit_result", language)
+    return f'<div class="ve-result"><h3>{escape(title)}</h3><div>{figures}</div><p>{escape(told)}</p></div>'
+
+
+def _subject(settings: runs.Settings, language: str) -> str:
+    """Class and style in the visitor's language."""
+    name = settings.config.class_name(settings.label)
+    shown, style = wording.WORDS["names"].get(name, {}).get(language, name.replace("-", " ")), style_of(settings)
+    return f"{shown} ({style})" if style else shown
 
 
 # -- components ------------------------------------------------------------------------------------------------------------
@@ -233,23 +261,29 @@ def result(before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor, subjec
 def build_tab(default_model: str) -> None:
     """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
-    wants = ("model", "class", "style", "seed", "guidance")
-    head = chapter.head("edit", default_model, wants, follows=("model",))
-    with gr.Row(elem_classes="vm-controls"):
-        own = _first_label(config)
-        label = gr.Dropdown(
-            models.class_choices(config), value=own, label=t("edit_class"), scale=3, min_width=150, elem_id="vm-edit-class"
-        )
-        seed = gr.Number(1, label=t("edit_seed"), scale=2, min_width=90)
+    head = chapter.head("edit", default_model, ("model",), follows=("model", "label", "style", "seed"))
     board = gr.HTML(
         _nothing(default_model, config),
         html_template='<div class="ve"></div>',
-        js_on_load=SCRIPT.format(module=explorer.inline(HERE / "mask.js")),
+        js_on_load=SCRIPT.format(module=explorer.inline(HERE / "mask.js"), host=scripts.MODULE),
         server_functions=[plan],
         words=wording.part("edit_"),
         apply_default_css=False,
         elem_id="vm-edit",
     )
+    gr.Markdown(f"### {t('edit_edit')}")
+    with gr.Row(elem_classes="vm-controls"):
+        label = gr.Dropdown(
+            models.class_choices(config),
+            value=head.value["label"],
+            label=t("edit_class"),
+            info=t("edit_class_info"),
+            scale=3,
+            min_width=150,
+            elem_id="vm-edit-class",
+        )
+        seed = gr.Number(1, label=t("edit_seed"), info=t("edit_seed_info"), scale=2, min_width=90, elem_id="vm-edit-seed")
+        button = gr.Button(t("edit_redraw"), variant="primary", scale=1, min_width=120, elem_id="vm-edit-redraw")
     shown = gr.HTML(apply_default_css=False, elem_id="vm-edit-result")
     empty = payload(Trace({}), config, colours=models.no_colours(config)) | {"note": ""}  # out of sight until something is drawn
     view = explorer.component(empty, "vm-edit-run")
@@ -258,8 +292,8 @@ def build_tab(default_model: str) -> None:
 
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     head.follow(follow, head, [board, label], **options)
-    board.draw(start_drawn, head, board, **options)
-    board.sample(start_sample, head, board, trigger_mode="multiple", **options)
+    board.sample(start_sample, head, [board, label], trigger_mode="multiple", **options)
     board.take(start_taken, None, board, **options)
     board.redraw(redraw, [head, label, seed], [view, shown], **options)
+    button.click(None, js=REDRAW, queue=False, show_progress="hidden", api_visibility="private")
     stale.follow([label, seed], [view, shown])

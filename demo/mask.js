@@ -1,10 +1,11 @@
 // The board of the edit tab: a picture, and a mask brushed on it at the grid of the last token map.
 //
 //   const editor = mount(element, { words, named(name), plan(query), sources, redraw(query) });
-//   editor.show(start);   // as edit_tab.start makes it: { model, subject, sides, ids, image, samples }
+//   editor.show(start);   // as edit_tab.start makes it: { model, subject, facts, sides, ids, image, samples }
+//   editor.redraw();      // asks for what is marked, or says what is still missing
 //
 // `plan({ model, mask })` returns the promise of { scales }: which tokens of every scale are drawn anew. `sources` bring start
-// pictures: draw(), sample(name), run(), picture(), result() return what other explorers show, take(run) asks for that one.
+// pictures: sample(name) asks for one; run(), picture(), result() return what other explorers show, take(run) asks for that one.
 
 const WAIT_MS = 120; // after the last brush stroke, before the plan is asked for
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -37,17 +38,12 @@ export function mount(root, host) {
   const brush = make('select', { 'aria-label': words.brush }, ...[1, 2, 3].map((n) => make('option', { value: n }, `${n} \u00d7 ${n}`)));
   const status = make('p', { class: 've-status', role: 'status' });
   const title = make('h3', {}, words.start);
-  const redraw = button(words.redraw, () => {
-    if (!start?.ids.length) say(words.no_picture);
-    else if (!mask.includes(1)) say(words.no_mask);
-    else host.redraw({ model: start.model, ids: start.ids, mask });
-  }, 've-redraw');
   const plans = make('ol', { class: 've-plan', 'aria-label': words.plan });
   const presets = [['left', (x) => x < Math.floor(side / 2)], ['middle', (x, y) => Math.min(x, y, side - 1 - x, side - 1 - y) >= side / 4],
     ['border', (x, y) => Math.min(x, y, side - 1 - x, side - 1 - y) < Math.max(1, Math.floor(side / 7))], ['all', () => true], ['clear', () => false],
     ['invert', (x, y) => !mask[y * side + x]]];
   root.append(
-    make('section', { class: 'vp-part ve-start' }, title, make('div', { class: 've-row' }, button(words.draw, () => sources.draw()),
+    make('section', { class: 'vp-part ve-start' }, title, make('p', { class: 'vp-hint' }, words.start_note), make('div', { class: 've-row' },
       button(words.from_run, taken(sources.run)), button(words.from_picture, taken(sources.picture)),
       button(words.from_result, taken(sources.result))), samples),
     make('section', { class: 'vp-part ve-mask' }, make('h3', {}, words.mask),
@@ -57,15 +53,16 @@ export function mount(root, host) {
           preset.dataset.preset = name;
           return preset;
         })),
-        make('label', {}, make('span', {}, words.brush), brush), make('p', { class: 'vp-hint' }, words.hint), redraw, status)),
-      make('h4', {}, words.plan), plans, make('p', { class: 'vp-hint' }, words.plan_note)));
+        make('label', {}, make('span', {}, words.brush), brush), make('p', { class: 'vp-hint' }, words.hint))),
+      make('h4', {}, words.plan), plans, make('p', { class: 'vp-hint' }, words.plan_note), status));
 
   function show(next) {
     if (!next || !next.sides) return;
     const same = start && next.sides.join() === start.sides.join();
     start = next;
     side = next.sides[next.sides.length - 1];
-    title.textContent = next.subject ? fill(words.start_of, { subject: host.named(next.subject) }) : words.start;
+    const about = [host.named(next.subject), next.facts].filter(Boolean).join(' \u00b7 ');
+    title.textContent = about ? fill(words.start_of, { subject: about }) : words.start;
     samples.replaceChildren(...next.samples.map(({ name, image }) => make('button', { type: 'button', title: host.named(name), onclick: () => sources.sample(name) },
       make('img', { src: image, alt: '' }), make('span', {}, host.named(name)))));
     picture.hidden = !next.image;
@@ -74,7 +71,7 @@ export function mount(root, host) {
     root.dataset.start = next.ids.length ? next.subject : '';
     say('');
     if (same) return; // the mask stays
-    mask = Array.from({ length: side * side }, (_, i) => (presets[1][1](i % side, Math.floor(i / side)) ? 1 : 0));
+    mask = Array.from({ length: side * side }, (_, i) => (presets[0][1](i % side, Math.floor(i / side)) ? 1 : 0));
     at = [0, 0];
     cells = mask.map(() => make('i'));
     grid.style.setProperty('--side', side);
@@ -156,5 +153,14 @@ export function mount(root, host) {
     refresh();
   });
 
-  return { show };
+  function redraw() {
+    if (!start?.ids.length) say(words.no_picture);
+    else if (!mask.includes(1)) say(words.no_mask);
+    else {
+      say('');
+      host.redraw({ model: start.model, ids: start.ids, mask });
+    }
+  }
+
+  return { show, redraw };
 }

@@ -122,6 +122,12 @@ def _load(name: str) -> Loaded:
     return loaded
 
 
+def timed() -> dict:
+    """On what a run of now is timed, for the front end: threads of the processor, or the device by its name."""
+    facts = machine_facts(device_of("auto"))
+    return {"threads": facts["threads"]} if facts["device"] == "cpu" else {"device": facts["device"]}
+
+
 def no_colours(config: ModelConfig) -> np.ndarray:
     """Stands for the colours of a model that has not been loaded: grey."""
     return np.full((config.tokenizer.vocab_size, 3), 128, np.uint8)

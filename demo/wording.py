@@ -58,6 +58,17 @@ def text(name: str, code: str = "en", /, **values) -> str:
     return TEXTS[name][LANGUAGES.index(code)].format(**values)
 
 
+def condition(code: str, model: str, threads: int | None = None, device: str | None = None, guided: bool | None = None) -> str:
+    """Under which condition a time of now was measured, in the form of the front end (var_mini/ui/lib/condition.js)."""
+
+    def word(name: str) -> str:
+        return WORDS[name][code]
+
+    on = device or (threads and word("one_thread" if threads == 1 else "threads").format(threads=threads))
+    told = None if guided is None else word("guided" if guided else "unguided")
+    return " \u00b7 ".join(filter(None, [word("measured_now"), model, word("batch_of_one"), on, told]))
+
+
 def part(prefix: str) -> dict[str, dict[str, str]]:
     """All texts of a script, by language, without the prefix of their names."""
     return {

@@ -12,8 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
+from safetensors import safe_open
 
 from var_mini import checkpoints
+from var_mini.analysis.editing import nearest_classes
 from var_mini.generation import Trace
 from var_mini.ui.export import check_config, export
 from var_mini.ui.modules import FOLDER, imported
@@ -67,9 +69,18 @@ def _model(name: str, out: Path) -> dict:
     model = export(name, out / "models") | links.beginning(name) | {"counted": figures.counted(checkpoints.load_config(name))}
     if model["recorded"]:
         _write(_run(out, model), links.recorded(name))
+    model["near"] = _near(name)
     told = thumbnails.write(name, out / "thumbnails")
     told["files"] = {kind: [f"thumbnails/{file}" for file in names] for kind, names in told["files"].items()}
     return model | {"thumbnails": told}
+
+
+def _near(name: str) -> list[int]:
+    """Of every class a like one of its group, which an edit draws in its place."""
+    config = checkpoints.load_config(name)
+    with safe_open(checkpoints.find(name) / checkpoints.WEIGHTS, framework="pt") as file:
+        embedded = file.get_tensor("transformer.class_emb.weight").float()
+    return nearest_classes(embedded, config.class_groups, list(range(len(embedded) - 1)))
 
 
 def _run(out: Path, model: dict) -> Path:

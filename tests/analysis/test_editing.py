@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from var_mini.analysis.editing import edit, masks_per_scale, neighbouring_codes, picture_of_ids, scale_errors, tokenize_picture
+from var_mini.analysis.editing import (
+    edit,
+    masks_per_scale,
+    nearest_classes,
+    neighbouring_codes,
+    picture_of_ids,
+    scale_errors,
+    tokenize_picture,
+)
 
 
 def ids_of(trace):
@@ -21,6 +29,19 @@ def test_a_token_is_redrawn_where_half_of_it_is_masked():
             for x in range(side):
                 block = mask[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell]
                 assert found[y * side + x] == (block.float().mean() >= 0.5)
+
+
+def test_the_nearest_class_is_the_one_at_the_smallest_angle_in_its_group():
+    rows = np.random.default_rng(0).standard_normal((8, 4))  # seven classes, and the row of no class
+    centred = rows[:7] - rows[:7].mean(0)
+    for groups in ((), ("a", "b", "a", "b", "a", "a", "alone")):
+        found = nearest_classes(torch.tensor(rows), groups, list(range(7)))
+        for label in range(7):
+            others = [other for other in range(7) if other != label and (not groups or groups[other] == groups[label])]
+            lengths = {other: np.linalg.norm(centred[other]) * np.linalg.norm(centred[label]) for other in others}
+            angles = {other: np.arccos(centred[other] @ centred[label] / lengths[other]) for other in others}
+            assert found[label] == (min(angles, key=angles.get) if others else label)
+    assert nearest_classes(torch.tensor(rows), groups, [5, 6]) == [found[5], 6]
 
 
 def test_tokens_outside_the_mask_stay_and_inside_they_are_drawn(tiny):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from var_mini.cost import live
-from var_mini.cost.fit import fit_upper
+from var_mini.cost.fit import LEAST, WIDEST, fit_repeated, fit_upper
 from var_mini.cost.live import Sweep, sweep
 
 
@@ -25,7 +25,7 @@ def test_rows_are_those_of_the_bench():
     tokens = sum(side * side for side in (1, 2, 3, 4, 6, 8))
     assert (exact["tokens"], poly["tokens"], exact["side"]) == (tokens, tokens, 8)
     assert exact["state_bytes"] == 6 * tokens * 2 * 16 * 4 and poly["state_bytes"] == 6 * 153 * 17 * 4
-    assert all(row["median_s"] > 0 and row["spread_s"] >= 0 for row in last.rows)
+    assert all(row["median_s"] == np.median(row["times_s"]) > 0 and row["spread_s"] >= 0 for row in last.rows)
 
 
 @pytest.mark.parametrize(("what", "method"), [("transformer", "exact-uncached"), ("raster", "raster"), ("raster", "var-cached")])
@@ -103,6 +103,34 @@ def test_the_upper_half_but_at_least_three_sides_are_fitted():
     assert fit_upper(sides[:4][::-1], seconds[:4][::-1])["sides"] == [8, 16, 32]
     with pytest.raises(ValueError, match="at least 3"):
         fit_upper([8, 16], [1.0, 2.0])
+
+
+def test_a_slope_is_told_only_of_enough_sides_that_agree_when_measured_again():
+    """A power law under noise of one percent is determined; under noise of a factor of two, from three sides, or once, not."""
+    noise, sides = np.random.default_rng(0), [8, 12, 16, 24, 32]
+
+    def measured(power: float, spread: float, rounds: int = 5) -> list:
+        return [[1e-6 * side**power * np.exp(spread * noise.standard_normal()) for _ in range(rounds)] for side in sides]
+
+    for power in (2.0, 3.5):
+        times = measured(power, 0.01)
+        fit = fit_repeated(sides[::-1], times[::-1])  # in any order
+        assert fit["determined"] and fit["exponent"] == pytest.approx(power, abs=0.05) and fit["sides"] == sides[-LEAST:]
+        assert fit["low"] < fit["exponent"] < fit["high"] < fit["low"] + WIDEST
+        each = [np.polyfit(np.log(sides[-LEAST:]), np.log(once), 1)[0] for once in zip(*times[-LEAST:])]
+        assert fit["low"] <= min(each) + 1e-9 and fit["high"] >= max(each) - 1e-9
+    assert not fit_repeated(sides, measured(2.0, 0.7))["determined"]
+    assert fit_repeated(sides[:3], measured(2.0, 0.0)[:3]) == {"sides": sides[:3], "determined": False}
+    assert fit_repeated(sides, measured(2.0, 0.0, rounds=1)) == {"sides": [], "determined": False}
+
+
+def test_points_that_lie_on_a_line_by_chance_do_not_make_a_slope():
+    """Medians on a perfect line, made of rounds that grow like n and like n^4."""
+    sides = [8, 12, 16, 24]
+    rounds = [[side**1.0, side**2.5, side**4.0] for side in sides]
+    fit = fit_repeated(sides, rounds)
+    assert fit["exponent"] == pytest.approx(2.5) and not fit["determined"]
+    assert (fit["low"], fit["high"]) == (pytest.approx(1.0), pytest.approx(4.0))
 
 
 @pytest.mark.gpu

@@ -13,6 +13,8 @@ import pytest
 
 from demo import DEFAULT_MODEL, app, measure, models, wording
 from tests.demo.visits import DRAWN, SHOWN, overflow
+from var_mini import checkpoints
+from var_mini.view.images import code_colours
 
 MODEL = DEFAULT_MODEL if "VAR_SCREENSHOTS" in os.environ else "fashion-28"  # the pictures show the page as it opens
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -26,6 +28,8 @@ READY = """(id) => {
 }"""
 # canvases are painted in the next frame
 PAINTED = "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+# the middle square of chapter 2's map, 3 x 3, as it is painted
+SQUARE = "[...document.querySelector('#word .vu-map canvas').getContext('2d').getImageData(1, 1, 1, 1).data.slice(0, 3)]"
 TABS_ROW = "#vm-tabs > .tab-wrapper"  # which of them is open shows in their row
 
 
@@ -234,6 +238,14 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     page.locator(".vu-offer").nth(5).wait_for()
     before = page.locator("#word .vu-frame canvas").evaluate("(canvas) => canvas.toDataURL()")
     page.locator(".vu-offer").last.click()
+    other = int(page.locator(".vu-offer").last.inner_text())
+    caption, middle = page.locator("#word figcaption").first.inner_text(), page.evaluate(SQUARE)
+    assert caption.endswith(f"code {other}") and page.evaluate("varMini.run().scales[2].ids[4]") != other
+    codebook = checkpoints.load("fashion-28").tokenizer.quantize.embedding.weight
+    assert middle == code_colours(codebook)[other].tolist()  # the square has the colour of the code that is in it now
+    page.locator(".vu-offer").first.click()
+    own = page.evaluate("atob(varMini.run().scales[2].colours).slice(12, 15)")
+    assert page.evaluate(SQUARE) == [ord(level) for level in own]
     assert page.locator("#word .vu-frame canvas").evaluate("(canvas) => canvas.toDataURL()") != before
     page.locator("#idea .vu-primary").click()
     assert "step 49 of 49" in page.locator("#idea").inner_text() and "step 5 of 5" in page.locator("#idea").inner_text()
@@ -241,7 +253,8 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     captions = page.locator("#idea figcaption").all_inner_texts()
     for caption, wanted in zip(captions, (49 * min(told), sum(told))):
         assert float(re.search(r"([\d.]+) ms", caption)[1]) == pytest.approx(wanted, abs=0.5)
-    assert "estimated" in captions[0] and "recorded" in captions[1]
+    assert "estimated" in captions[0] and "as timed" in captions[1]
+    assert "recorded \u00b7 fashion-28 \u00b7 batch 1 \u00b7 guided" in page.locator("#idea").inner_text()  # of both times
     assert page.locator(".vu-stages .vu-later").count() == 0 and page.locator("#sum .vu-primary").count() == 0  # no motion
     page.locator("#sum .vu-button").click()  # the first picture of the first scale
     assert page.locator(".vu-stages .vu-later").count() == 5 and "Scale 1 of 5" in page.locator("#sum").inner_text()

@@ -57,6 +57,9 @@ def test_the_comparison_shows_both_pictures_and_their_numbers(tiny, good):
     assert f"Largest {largest:.2f}" in html and len(pictures) == 3
     if not torch.cuda.is_available():
         assert re.search(r"Computed on CPU: .*; poly-2 by plain torch, without fused kernels: the kernels need a GPU", html)
+    on = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{(n := torch.get_num_threads())} thread{'s' * (n > 1)}"
+    condition = f"measured now \u00b7 tiny \u00b7 batch 1 \u00b7 {on} \u00b7 guided"
+    assert f"Both times: {condition} \u00b7 median of {compare.ROUNDS} runs in turns" in html
     assert re.search(r"poly-2 attention (takes|is) \d+\.\d times", html)
     assert f"<p>{1 - equal.mean():.0%} of the 14 tokens came out different" in html  # first of all
     assert "For tiny: head dimension 8, 3 maps, the last 3 \u00d7 3, together 14 tokens" in html

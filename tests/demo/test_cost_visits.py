@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from demo import wording
+from demo import cost_tab, wording
 from tests.demo.visits import DRAWN
+from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
+
+
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch):
+    """However busy the machine is."""
+    monkeypatch.setattr(cost_tab, "SECONDS", live.LONGEST)
 
 
 def open_tab(page):
@@ -20,7 +27,12 @@ def open_tab(page):
     else:
         page.locator("#vm-tabs .overflow-menu > button").click()
         page.locator("#vm-tabs .overflow-dropdown button", has_text=EN["tab_cost"]).click()
-    page.wait_for_selector("#vm-cost-measured .vu-figure svg[role=img]")
+    page.wait_for_selector("#vm-cost-answer .vu-figure svg[role=img]")
+
+
+def choose(page, what: str) -> None:
+    """What the chart shows, and is measured."""
+    page.locator("#vm-cost-answer .vu-choosers select").first.select_option(what)
 
 
 def status_starts(page, text):
@@ -38,13 +50,19 @@ def test_visit_measures_two_sides_by_keyboard(visit, server):
     page.locator("#vm-cost-measure").focus()
     page.keyboard.press("Enter")
     status_starts(page, "Done: 8 of 8")
-    assert page.locator("#vm-cost-measured .vu-ring").count() == 8
+    assert page.locator("#vm-cost-answer .vu-ring").count() == 8  # in the one chart of the chapter
+    assert page.locator("#vm-cost figure svg[role=img]:visible").count() == 1
     assert page.locator(".vm-cost-status progress").evaluate("e => e.value / e.max") == 1
     assert "up to 329 tokens" in page.locator("#vm-cost-measured").inner_text()
-    page.get_by_label("token by token against scale by scale").check()
-    page.wait_for_function("!document.querySelector('#vm-cost-measured .vu-ring')")
-    assert page.get_by_label(EN["cost_raster"], exact=True).is_checked()
     answer = page.locator("#vm-cost-answer")
+    choose(page, "raster")
+    page.wait_for_function("!document.querySelector('#vm-cost-answer .vu-ring')")
+    answer.get_by_text("scale by scale is").wait_for()
+    page.get_by_label(EN["cost_raster"], exact=True).wait_for()
+    assert page.get_by_label(EN["cost_raster"], exact=True).is_checked() and answer.locator(".vu-choosers select").count() == 1
+    choose(page, "attention")
+    page.get_by_label(EN["cost_exact"], exact=True).wait_for()
+    assert page.locator("#vm-cost-answer .vu-ring").count() == 8  # they were kept
     answer.get_by_role("slider").focus()
     for _ in range(64 - 32):
         page.keyboard.press("ArrowRight")
@@ -76,7 +94,7 @@ def test_visit_measures_two_sides_by_keyboard(visit, server):
 def test_stop_frees_the_worker(visit):
     page = visit(viewport={"width": 1280, "height": 800})
     open_tab(page)
-    page.get_by_label("token by token against scale by scale").check()
+    choose(page, "raster")
     page.get_by_label(EN["cost_raster_cached"], exact=True).wait_for()
     for side in (8, 12, 16, 24):
         page.locator("#vm-cost-sides").get_by_label(str(side), exact=True).uncheck()

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import bridge, edit_tab, models, wording
+from demo import bridge, edit_tab, models, runs, wording
 from tests.demo.visits import draw, record
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
@@ -27,6 +27,10 @@ from var_mini.view.images import to_uint8
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 LEFT = [1, 0, 0] * 3
 COUNTS = (1, 4, 9)
+IN_VIEW = """() => {
+  const { top, bottom, height } = document.getElementById('vm-edit-result').getBoundingClientRect();
+  return height && top >= 0 && bottom <= innerHeight;
+}"""
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -43,9 +47,14 @@ def redraw(label, seed, guidance, data) -> list[tuple]:
     return list(edit_tab.redraw(record(name, guidance=guidance), label, seed, event(data)))
 
 
+def drawn(name: str, seed: int = 0) -> dict:
+    """The picture of the first screen, class 0, as the chapter takes it over."""
+    return edit_tab.start_drawn(runs.from_record(record(name, 0, seed)))
+
+
 @pytest.fixture(scope="module")
 def start(tiny) -> dict:
-    return edit_tab.start_drawn(record(tiny, 0, 1))
+    return drawn(tiny, 1)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,8 @@ def asked(tiny, start) -> dict:
 
 def test_a_drawn_start_is_the_library_s_picture(tiny, start):
     trace = checkpoints.load(tiny).trace(0, 1)
-    assert start["ids"] == [step.token_ids[0].tolist() for step in trace.steps] and start["subject"] == "plain"
+    assert start["ids"] == [step.token_ids[0].tolist() for step in trace.steps]
+    assert (start["subject"], start["facts"]) == ("plain", "seed 1")
     assert np.array_equal(pixels(start["image"]), to_uint8(trace.image[0]))
     json.dumps(start)
 
@@ -74,16 +84,32 @@ def test_samples_are_start_pictures(tiny, monkeypatch):
     monkeypatch.setattr(samples, "load_samples", lambda config: [samples.Sample("last", image)])
     model = checkpoints.load(tiny)
     wanted = [ids[0].tolist() for ids in model.tokenizer.tokenize(image[None] * 2 - 1).token_ids]
-    assert edit_tab.start_sample(record(tiny), event({"name": "last"}))["ids"] == wanted
-    first, label = edit_tab.follow(record(tiny))
-    assert first["ids"] == wanted and first["subject"] == "last" and label["value"] == 2  # the sample's own class
+    taken, label = edit_tab.start_sample(record(tiny), event({"name": "last"}))
+    assert taken["ids"] == wanted and taken["subject"] == "last" and label == nearest(model, 2)
     with pytest.raises(gr.Error, match="sample = 'x': must be one of last"):
         edit_tab.start_sample(record(tiny), event({"name": "x"}))
 
 
+def nearest(model, label: int) -> int:
+    """The class, of all three, whose embedding is the most like that of `label`: by hand, in float64."""
+    rows = model.transformer.class_emb.weight.detach().double().numpy()[:3]
+    rows = [row - sum(rows) / 3 for row in rows]
+    cosine = [float(row @ rows[label] / math.sqrt((row @ row) * (rows[label] @ rows[label]))) for row in rows]
+    return max((other for other in range(3) if other != label), key=lambda other: cosine[other])
+
+
+def test_the_chapter_begins_with_the_first_screen_s_picture_and_another_class(tiny, start):
+    first, label = edit_tab.follow(record(tiny, 0, 1))
+    assert first == start and label["value"] == nearest(checkpoints.load(tiny), 0) != 0
+    sunflower, things = 156, checkpoints.load_config("things-64")
+    _, label = edit_tab.follow(record("things-64", sunflower, 0, style=1))
+    assert label["value"] != sunflower and things.class_groups[label["value"]] == things.class_groups[sunflower]
+
+
 def test_redraw_streams_what_the_library_edits(tiny, start, asked):
     model, own = checkpoints.load(tiny), checkpoints.load_config(tiny).sampling
-    *streamed, (_, html) = redraw(2, 5, 2.0, asked)
+    streamed = redraw(2, 5, 2.0, asked)
+    html = streamed[-1][1]
     ids = [torch.tensor(part) for part in start["ids"]]
     mask = torch.tensor(LEFT, dtype=torch.bool).reshape(3, 3)
     sampling = Sampling(2.0, own.temperature, own.top_k, own.top_p)
@@ -97,6 +123,9 @@ def test_redraw_streams_what_the_library_edits(tiny, start, asked):
     assert "5 tokens drawn anew, 9 given" in last["note"] and last["edited"] is True and last["subject"] == "last"
     images = [pixels(uri)[::28, ::28] for uri in re.findall(r'src="([^"]+)"', html)]
     assert np.array_equal(images[0], pixels(start["image"])) and np.array_equal(images[2], to_uint8(steps[-1].image[0]))
+    early = [pixels(uri)[::28, ::28] for uri in re.findall(r'src="([^"]+)"', streamed[0][1])]  # there from the first scale on
+    assert np.array_equal(early[0], images[0]) and np.array_equal(early[2], to_uint8(steps[0].image[0]))
+    assert "seed 5" in html and EN["edit_going_on"] in streamed[1][1] and EN["edit_going_on"] not in html
     before, after = model.trace(0, 1, own).image[0, 0].numpy(), steps[-1].image[0, 0].numpy()
     change = np.abs(after - before)
     assert f"{100 * change[:, :4].mean():.1f} % inside the mask, {100 * change[:, 4:].mean():.1f} % outside" in html
@@ -104,7 +133,7 @@ def test_redraw_streams_what_the_library_edits(tiny, start, asked):
 
 
 def test_everything_masked_is_an_ordinary_run(tiny, asked):
-    *_, (run, _), (_, html) = redraw(1, 4, 1.5, asked | {"mask": [1] * 9})
+    *_, (run, html) = redraw(1, 4, 1.5, asked | {"mask": [1] * 9})
     trace = checkpoints.load(tiny).trace(1, 4)
     assert [scale["ids"] for scale in run["scales"]] == [step.token_ids[0].tolist() for step in trace.steps]
     assert f"{wording.NO_VALUE} % outside" in html
@@ -112,13 +141,13 @@ def test_everything_masked_is_an_ordinary_run(tiny, asked):
 
 
 def test_a_mask_s_plan_is_what_redraw_does(tiny, asked):
-    *_, (run, _), _ = redraw(1, 4, 1.5, asked)
+    *_, (run, _) = redraw(1, 4, 1.5, asked)
     plan = edit_tab.plan({"model": tiny, "mask": LEFT})
     assert plan["scales"] == [[1 - given for given in scale["given"]] for scale in run["scales"]]
 
 
 def test_attention_of_an_edited_run_is_that_of_its_own_tokens(tiny, asked):
-    *_, (run, _), _ = redraw(2, 5, 1.5, asked)
+    *_, (run, _) = redraw(2, 5, 1.5, asked)
     ids = [scale["ids"] for scale in run["scales"]]
     query = {"settings": run["settings"], "scale": 2, "token": 4, "layer": 1, "head": 0}
     values = np.frombuffer(base64.b64decode(bridge.attention(query | {"ids": ids})["weights"]), "<f4")
@@ -183,7 +212,7 @@ def test_bad_starts_get_a_sentence(tiny):
     wrong = ({"label": 9}, "class = 9"), ({"seed": None}, "seed = None"), ({"model": "/etc"}, "model = '/etc'")
     for change, message in wrong:
         with pytest.raises(gr.Error, match=message):
-            edit_tab.start_drawn(record(tiny) | change)
+            edit_tab.follow(record(tiny) | change)
     with pytest.raises(gr.Error, match="settings = 3: must be a JSON object"):
         edit_tab.follow(3)
 
@@ -204,7 +233,15 @@ def open_tab(page) -> None:
         page.locator("#vm-tabs .overflow-dropdown button", has_text=name).click()
     else:
         page.get_by_role("tab", name=name).click()
-    page.locator("#vm-edit .ve-board").wait_for()
+    page.locator("#vm-edit .ve[data-start='plain']").wait_for()  # the picture of the first screen
+
+
+def redraw_of(page, label: int | None = None) -> None:
+    """Presses Redraw, for a class that is not the one on offer where one is given."""
+    if label is not None:
+        page.locator("#vm-edit-class input").click()
+        page.locator("#vm-edit-class [role=option]").nth(label).click()
+    page.locator("#vm-edit-redraw").click()
 
 
 def press(page, name: str) -> None:
@@ -238,11 +275,10 @@ def check(run: dict, start_ids: list, mask: str, tiny: str, label: int) -> None:
 def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     open_tab(page)
-    press(page, "edit_draw")
-    page.locator("#vm-edit .ve[data-start='plain']").wait_for()
+    wait_for_mask(page, "100100100")
     press(page, "edit_clear")
     wait_for_mask(page, "000000000")
-    press(page, "edit_redraw")
+    redraw_of(page)
     page.get_by_text(EN["edit_no_mask"]).wait_for()
     board = page.locator("#vm-edit .ve-board")
     board.scroll_into_view_if_needed()
@@ -253,11 +289,14 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     page.mouse.up()
     wait_for_mask(page, "000111000")
     assert page.locator("#vm-edit .ve-plan small").all_inner_texts() == ["0 of 1", "4 of 4", "3 of 9"]  # half of each of the four
-    press(page, "edit_redraw")
-    run, start = shown_run(page), edit_tab.start_drawn(record(tiny))
-    check(run, start["ids"], "000111000", tiny, 0)
+    offered = nearest(checkpoints.load(tiny), 0)
+    redraw_of(page)
+    run, start = shown_run(page), drawn(tiny)
+    check(run, start["ids"], "000111000", tiny, offered)
+    page.wait_for_function(IN_VIEW)
+    assert page.evaluate("document.activeElement.id") == "vm-edit-result"
     assert page.locator("#vm-edit-run .vu-map .vu-given").count() == 1 + 0 + 6
-    assert page.locator("#vm-edit-run .vu-redrawn").all_inner_texts()[-1] == "3 of 9 drawn anew"
+    assert page.locator("#vm-edit-run .vu-redrawn").all_inner_texts()[-1] == "3 of 9 new"
     after = np.array(pixels(page.locator("#vm-edit-result [data-figure=after]").get_attribute("src")))[::28, ::28]
     assert np.array_equal(after, np.frombuffer(base64.b64decode(run["scales"][-1]["image"]), np.uint8).reshape(12, 12, 3))
     page.locator("#vm-edit-run .vu-map[data-map]").last.click()
@@ -275,16 +314,14 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
 def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
     open_tab(page)
-    page.locator("#vm-edit").get_by_role("button", name=EN["edit_draw"]).press("Enter")
-    page.locator("#vm-edit .ve[data-start='plain']").wait_for()
     page.locator("#vm-edit [data-preset=clear]").press("Enter")
     page.locator("#vm-edit .ve-board").focus()
     for key in ("ArrowRight", "ArrowDown", " ", "End", "ArrowDown", " "):
         page.keyboard.press(key)
     wait_for_mask(page, "000010001")
     assert "Marked: 2 of 9." in page.locator("#vm-edit .ve-board").get_attribute("aria-label")
-    page.locator("#vm-edit .ve-redraw").press("Enter")
-    check(shown_run(page), edit_tab.start_drawn(record(tiny))["ids"], "000010001", tiny, 0)
+    page.locator("#vm-edit-redraw").press("Enter")
+    check(shown_run(page), drawn(tiny)["ids"], "000010001", tiny, nearest(checkpoints.load(tiny), 0))
     board = page.locator("#vm-edit .ve-board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()
@@ -296,13 +333,13 @@ def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
 @pytest.mark.slow
 def test_the_run_of_another_tab_is_edited(visit, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
-    drawn = draw(page, 6)
+    first = draw(page, 6)
     open_tab(page)
     press(page, "edit_from_picture")
     page.get_by_text(EN["edit_none"]).wait_for()
     press(page, "edit_from_run")
     page.locator("#vm-edit .ve[data-start='plain']").wait_for()
     press(page, "edit_invert")
-    wait_for_mask(page, "111101111")  # the middle was marked at first
-    press(page, "edit_redraw")
-    check(shown_run(page), [scale["ids"] for scale in drawn["scales"]], "111101111", tiny, 0)
+    wait_for_mask(page, "011011011")  # the left side was marked at first
+    redraw_of(page, 0)
+    check(shown_run(page), [scale["ids"] for scale in first["scales"]], "011011011", tiny, 0)

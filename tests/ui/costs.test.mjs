@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { answerAt, curveOf, headDims, sidesOf } from '../../var_mini/ui/lib/costs.js';
+import { answerAt, curveOf, headDims, methodsOf, rasterAt, sidesOf } from '../../var_mini/ui/lib/costs.js';
 
 const { rows } = JSON.parse(readFileSync(new URL('../../assets/results/scaling.json', import.meta.url)));
 const data = { rows };
@@ -36,4 +36,15 @@ test('sides, head dimensions and curves are in order', () => {
   const mixed = { rows: [...rows].reverse() };
   assert.deepEqual([sidesOf(mixed), headDims(mixed)], [[8, 16, 24, 32, 48, 64, 96], [8, 16]]);
   assert.deepEqual(curveOf(mixed, 'attention', 16, 'exact').map(([side]) => side), sidesOf(mixed));
+});
+
+test('token by token against scale by scale is the ratio of the stored times with a cache, at the nearest side', () => {
+  const { rows: stored } = JSON.parse(readFileSync(new URL('../../assets/results/raster.json', import.meta.url)));
+  const both = { rows: [...rows, ...stored.filter(({ seconds }) => seconds !== null).map(({ side, method, seconds }) => ({ what: 'raster', head_dim: 8, side, tokens: side * side, method, median_s: seconds }))] };
+  const seconds = (side, method) => stored.find((row) => row.side === side && row.method === method).seconds;
+  for (const [n, side] of [[4, 4], [17, 16], [96, 32]]) {
+    assert.deepEqual(rasterAt(both, n), { side, ratio: seconds(side, 'raster-cached') / seconds(side, 'var-cached') });
+  }
+  assert.deepEqual(answerAt(both, 16, 30), answerAt(data, 16, 30)); // who wins is asked of attention alone
+  assert.deepEqual([headDims(both), methodsOf(both, 'raster').length], [[8, 16], 6]);
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { enlarged, shrunk } from '../../var_mini/ui/lib/pixels.js';
+import { enlarged, recoloured, rgbAt, shrunk } from '../../var_mini/ui/lib/pixels.js';
 import { createRace, SHOWN_MS, STEP_MS, steps, TICK_MS, timesOf } from '../../var_mini/ui/lib/race.js';
 import { lowRank, lowRanks } from '../../var_mini/ui/lib/settings.js';
 import { nextOf, numberOf, STORY } from '../../var_mini/ui/lib/story.js';
@@ -54,6 +54,12 @@ test('a picture is shrunk to means, and enlarged between the middles of its cell
   assert.deepEqual([...shrunk(grey(0, 10, 20, 30, 40, 50, 60, 70, 0, 0, 8, 8, 0, 0, 8, 8), 4, 2)].filter((_, i) => i % 3 === 0), [25, 45, 0, 8]);
   assert.deepEqual([...enlarged(grey(0, 100, 0, 100), 2, 4)].filter((_, i) => i % 3 === 0), [0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100]);
   assert.deepEqual([...enlarged(grey(7), 1, 3)], Array(27).fill(7));
+});
+
+test('one square of a map takes another colour, and the map that was there keeps its own', () => {
+  const map = Uint8Array.from({ length: 12 }, (_, i) => i), other = recoloured(map, 2, [200, 201, 202]);
+  assert.deepEqual([...other], [0, 1, 2, 3, 4, 5, 200, 201, 202, 9, 10, 11]);
+  assert.deepEqual([[...rgbAt(map, 2)], [...rgbAt(other, 2)]], [[6, 7, 8], [200, 201, 202]]);
 });
 
 test('chapters are numbered in their order, and a page that lacks some skips them', () => {

@@ -230,6 +230,7 @@ def test_a_code_and_the_others_in_its_place_are_those_of_python(folder):
     assert np.abs(np.reshape(code["patch"], (4, 4, 3)) - to_uint8((full[:, 4:8, 4:8] + 1) / 2).astype(int)).max() <= 1
     order, _ = neighbouring_codes(codebook, own)
     assert others["codes"] == [own, *order[:8].tolist(), *order[-4:].tolist()]
+    assert np.array_equal(np.reshape(others["colours"], (-1, 3)), code_colours(codebook)[others["codes"]])
     for number, image in zip(others["codes"], others["images"], strict=True):
         changed = [one.clone() for one in ids]
         changed[1][2] = number

@@ -144,6 +144,11 @@ def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_re
     page.locator("#edit canvas").nth(1).wait_for()
     drawn, count = map(int, re.findall(r"\d+", page.inner_text("#edit [role=status]"))[:2])
     assert 0 < drawn < count == ends[-1]
+    before, after = page.locator("#edit figcaption").all_inner_texts()
+    assert before.split(": ")[1].split(",")[0] not in after  # another thing: the same one would show next to nothing
+    edge = "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width / 2, canvas.height).data]"
+    left = [page.locator("#edit canvas").nth(i).evaluate(edge) for i in (0, 1)]
+    assert sum(abs(a - b) for a, b in zip(*left, strict=True)) / len(left[0]) > 5  # of 255, on average
     assert not page.complaints
 
 

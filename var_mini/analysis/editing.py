@@ -95,6 +95,26 @@ def neighbouring_codes(codebook: torch.Tensor, code: int) -> tuple[torch.Tensor,
     return order, distances[order]
 
 
+def nearest_class(model: Model, label: int) -> int:
+    """The class that the model itself holds most like `label`: of those in its group (of all where there are none) the one
+    whose embedding makes the smallest angle with its own, both measured from the mean of all. `label` where there is no other.
+    """
+    label = validate.integer("class", label, 0, model.config.transformer.num_classes - 1)
+    return nearest_classes(model.transformer.class_emb.weight, model.config.class_groups, [label])[0]
+
+
+def nearest_classes(embedded: torch.Tensor, groups: tuple[str, ...], labels: list[int]) -> list[int]:
+    """`nearest_class` of each label, from the embeddings (classes + 1, C), whose last row is that of no class."""
+    embedded = embedded.detach()[:-1].double().cpu()
+    unit = F.normalize(embedded - embedded.mean(0), dim=1)
+    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    group = torch.tensor([number[name] for name in groups] or [0] * len(unit))
+    asked = torch.tensor(labels)
+    likeness = (unit[asked] @ unit.T).masked_fill(group[asked, None] != group, -torch.inf)
+    likeness[torch.arange(len(asked)), asked] = -2.0  # less than any other of its group
+    return likeness.argmax(1).tolist()
+
+
 def edit(
     model: Model,
     original: list[torch.Tensor],

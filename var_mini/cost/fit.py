@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+LEAST = 4  # sides from which on the exponent of a few repeated measurements can be told
+WIDEST = 1.0  # of its interval: n^2 and n^3 apart
 
 
 def fit_exponent(sides: Sequence[float], seconds: Sequence[float]) -> dict:
@@ -26,12 +29,34 @@ def fit_exponent(sides: Sequence[float], seconds: Sequence[float]) -> dict:
     return {"exponent": float(slope), "low": float(slope - half), "high": float(slope + half)}
 
 
-def fit_upper(sides: Sequence[float], seconds: Sequence[float]) -> dict:
-    """`fit_exponent` over the upper half of the sides, but at least three, and `sides`, those that it used.
+def fit_upper(sides: Sequence[float], seconds: Sequence[float], least: int = 3) -> dict:
+    """`fit_exponent` over the upper half of the sides, but at least `least`, and `sides`, those that it used.
 
     Small sides are overhead, not growth. Raises ValueError as `fit_exponent` does.
     """
     pairs = sorted(zip(sides, seconds, strict=True))
-    upper = pairs[min(len(pairs) // 2, max(len(pairs) - 3, 0)) :]
+    upper = pairs[min(len(pairs) // 2, max(len(pairs) - least, 0)) :]
     x, y = [side for side, _ in upper], [time for _, time in upper]
     return {"sides": x, **fit_exponent(x, y)}
+
+
+def fit_repeated(sides: Sequence[float], rounds: Sequence[Sequence[float]]) -> dict:
+    """`fit_upper` of the medians of times that were measured again and again: rounds[i] are the seconds of sides[i].
+
+    A few noisy points may happen to lie on a line, so the interval also takes in the exponents of single rounds (the first of
+    every side, the second, ...). `determined` says whether it is at most WIDEST wide. Sides measured only once do not count;
+    with fewer than LEAST others nothing is fitted, and there is no exponent.
+    """
+    repeated = sorted((side, list(times)) for side, times in zip(sides, rounds, strict=True) if len(times) > 1)
+    if len(repeated) < LEAST:
+        return {"sides": [side for side, _ in repeated], "determined": False}
+    fit = fit_upper([side for side, _ in repeated], [statistics.median(times) for _, times in repeated], LEAST)
+    used = [times for side, times in repeated if side in fit["sides"]]
+    single = [fit_exponent(fit["sides"], once)["exponent"] for once in zip(*used)]
+    low, high = min(fit["low"], *single), max(fit["high"], *single)
+    return fit | {"low": low, "high": high, "determined": determined(low, high)}
+
+
+def determined(low: float, high: float) -> bool:
+    """Whether an exponent between these two says something."""
+    return high - low <= WIDEST

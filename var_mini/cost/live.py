@@ -57,7 +57,7 @@ class Sweep:
 
 @dataclass
 class Progress:
-    """The state of a sweep: `rows` have the keys of the rows of `bench scaling`, as far as they are measured here."""
+    """The state of a sweep: `rows` have the keys of the rows of `bench scaling`, as far as measured here, and `times_s`."""
 
     total: int  # points asked for
     rows: list[dict] = field(default_factory=list)
@@ -97,7 +97,7 @@ def sweep(request: Sweep, seconds: float, stopped: Callable[[], bool] = bool, de
 
     def settle(row: dict, spent: list[float]) -> None:
         low, _, high = statistics.quantiles(spent, n=4, method="inclusive") if len(spent) > 1 else spent * 3
-        row.update(median_s=statistics.median(spent), spread_s=high - low, rounds=len(spent))
+        row.update(median_s=statistics.median(spent), spread_s=high - low, rounds=len(spent), times_s=list(spent))
 
     try:
         for side in request.sides:

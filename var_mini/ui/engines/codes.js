@@ -1,5 +1,5 @@
 // What a code means: its vector, what it looks like, and what becomes of a picture in which another one stands in its place.
-import { pixels } from './generate.js';
+import { colours, pixels } from './generate.js';
 
 const NEAR = 8, FAR = 4; // other codes that are offered: the nearest of the code book and the farthest
 const last = (list) => list[list.length - 1];
@@ -28,12 +28,12 @@ export function neighbours({ codes, V, z }, code) {
 }
 
 /**
- * Codes for one token, its own first, and the whole picture with each of them as bytes. Pictures are decoded from sums, so only
+ * Codes for one token, its own first, the colour of each, and the whole picture with each of them as bytes. Pictures are decoded from sums, so only
  * what the token's own scale adds is computed anew.
  * @param {number[][]} ids  of every scale
  */
-export function othersFor({ quantizer, decoder, config }, ids, { scale, index }) {
-  const side = last(config.pyramid.sides), own = ids[scale][index], order = neighbours(quantizer, own);
+export function othersFor(model, ids, { scale, index }) {
+  const { quantizer, decoder, config } = model, side = last(config.pyramid.sides), own = ids[scale][index], order = neighbours(quantizer, own);
   const codes = [own, ...order.slice(0, NEAR), ...order.slice(Math.max(NEAR, order.length - FAR))];
   const rest = new Float32Array(side * side * quantizer.z);
   ids.forEach((map, k) => { if (k !== scale) quantizer.add(rest, map, k); });
@@ -43,5 +43,5 @@ export function othersFor({ quantizer, decoder, config }, ids, { scale, index })
     quantizer.add(fHat, map, scale);
     return pixels(decoder.decode(fHat, side), config.tokenizer.image_channels);
   });
-  return { codes, images };
+  return { codes, colours: colours(model, codes), images };
 }

@@ -10,6 +10,7 @@
  * @property {string[]} style_names  empty for a model without styles
  * @property {string[]} attentions  names of the kinds of attention that it can draw with
  * @property {number} size  side of its pictures in pixels
+ * @property {number[]} near  of every class a like one of its group
  * @property {number} download_kb
  * @property {boolean} [stored]  whether it is here already, so that nothing need be downloaded
  */
@@ -57,6 +58,7 @@
  * @property {number} layers
  * @property {number} heads
  * @property {number} tokens
+ * @property {{threads?: number, device?: string}} [timed]  on what; for `conditionOf`
  * @property {Scale[]} scales
  */
 
@@ -80,7 +82,8 @@
  */
 
 /** @typedef {{vector: number[], side: number, patch: Uint8Array}} Code  a code: its vector, and one cell (side, side, 3) of it */
-/** @typedef {{codes: number[], images: Uint8Array[]}} Candidates  codes for a token, its own first; the picture of each */
+/** @typedef {{codes: number[], colours: Uint8Array, images: Uint8Array[]}} Candidates  codes for a token, its
+ * own first, with RGB of each and the picture that each makes */
 /** @typedef {{scale: number, index: number}} Token */
 
 /** @typedef {{onScale?: (scale: Scale, index: number, run: Run) => void, signal?: AbortSignal}} DrawOptions  `run` so far */

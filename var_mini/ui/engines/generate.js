@@ -86,6 +86,7 @@ export function runHead({ config }, settings, subject) {
     layers: f.depth,
     heads: f.heads,
     tokens: pyramid.tokens,
+    timed: { threads: 1 },
     scales: [],
   };
 }
@@ -192,7 +193,8 @@ function scaleRecord(model, k, drawn, picture) {
   return record;
 }
 
-function colours({ colours: table }, ids) {
+/** RGB of codes, one after the other, as token maps show them. */
+export function colours({ colours: table }, ids) {
   const bytes = new Uint8Array(3 * ids.length);
   ids.forEach((id, i) => bytes.set(table.subarray(3 * id, 3 * id + 3), 3 * i));
   return bytes;

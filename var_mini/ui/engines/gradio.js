@@ -67,11 +67,11 @@ export function gradioEngine(base) {
     },
     blocks: (run) => ask('blocks', about(run)),
     code: async (run, token) => codeOf(await ask('code', { model: run.settings.model, code: run.scales[token.scale].ids[token.index] })),
-    // other codes for a token, with the whole picture that each of them makes
+    // other codes for a token, with the colour of each and the whole picture that it makes
     async candidates(run, token) {
       const query = { model: run.settings.model, ids: run.scales.map((scale) => scale.ids), scale: token.scale, token: token.index };
-      const { codes, images } = await ask('candidates', query);
-      return { codes: codes.slice(0, images.length), images: images.map(bytes) };
+      const { codes, colours, images } = await ask('candidates', query);
+      return { codes: codes.slice(0, images.length), colours: bytes(colours), images: images.map(bytes) };
     },
     close() {},
   };

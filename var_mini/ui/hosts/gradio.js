@@ -2,6 +2,7 @@
 
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { title, wordsOf } from '../lib/format.js';
+import { reveal as revealed } from '../lib/reveal.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
 import { mountExplorer } from '../views/Explorer.js';
@@ -129,6 +130,9 @@ export async function explore(element, props, watch) {
   show();
 }
 
+// a result that was just asked for, further down
+export const reveal = (id) => revealed(document.getElementById(id), calm);
+
 // charts in what the server writes into a component
 export { drawCharts as charts };
 
@@ -138,10 +142,12 @@ export async function numbers(element) {
   mountNumbers(element.querySelector('.vu-run'), first, { engine, all: first.all, language });
 }
 
-// what it costs: recorded curves; `tell(side)` hears of the side that is chosen
-export async function cost(element, tell) {
+// what it costs: recorded curves, and points measured here, the component's value {rows}; `tell` hears of what is chosen
+export async function cost(element, props, watch, tell) {
   const [{ first }, data] = await Promise.all([made, engine.data('cost')]);
-  mountCost(element.querySelector('.vu'), { data, all: first.all, language, tell });
+  const show = () => mountCost(element.querySelector('.vu'), { data, here: props.value?.rows ?? [], all: first.all, language, tell });
+  watch('value', show);
+  show();
 }
 
 // the chapter on limits

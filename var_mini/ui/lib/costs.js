@@ -3,11 +3,13 @@
 import { nearest } from './chart.js';
 
 export const LOW_RANK = ['poly-2', 'landmark-32', 'landmark-64'], POOLED = ['pool-2', 'pool-4'];
-// of a chart: method -> colour and shape, the same as elsewhere in the chapter
-export const STYLES = { exact: 6, 'poly-2': 1, 'landmark-32': 5, 'landmark-64': 0, 'pool-2': 2, 'pool-4': 4 };
+export const KINDS = ['attention', 'transformer', 'raster']; // what is timed
 
-export const sidesOf = ({ rows }) => [...new Set(rows.map((row) => row.side))].sort((a, b) => a - b);
-export const headDims = ({ rows }) => [...new Set(rows.map((row) => row.head_dim))].sort((a, b) => a - b);
+const sorted = (values) => [...new Set(values)].sort((a, b) => a - b);
+const timed = ({ rows }, what) => rows.filter((row) => row.what === what);
+export const sidesOf = (data, what = 'attention') => sorted(timed(data, what).map((row) => row.side));
+export const headDims = (data, what = 'attention') => sorted(timed(data, what).map((row) => row.head_dim));
+export const methodsOf = (data, what) => [...new Set(timed(data, what).map((row) => row.method))];
 
 // [side, seconds] of one method, from the smallest side on
 export function curveOf({ rows }, what, headDim, method) {
@@ -28,6 +30,13 @@ export function answerAt(data, headDim, n) {
   const best = (methods) => methods.reduce((a, b) => (gain('attention', side, b) > gain('attention', side, a) ? b : a));
   const method = best(LOW_RANK), pooled = best(POOLED), ratio = gain('attention', side, method), most = gain('attention', side, pooled);
   const behind = sides.filter((at) => gain('attention', at, method) <= 1).at(-1) ?? 0;
-  return { side, tokens: data.rows.find((row) => row.side === side).tokens, method, ratio, whole: gain('transformer', side, method),
+  return { side, tokens: timed(data, 'attention').find((row) => row.side === side).tokens, method, ratio, whole: gain('transformer', side, method),
     ahead: sides.find((at) => at > behind) ?? null, pooled: most > ratio ? { method: pooled, ratio: most } : null };
+}
+
+// How many times as fast scale by scale is as token by token, both with a cache, at the recorded side that is nearest to `n`.
+export function rasterAt(data, n) {
+  const side = nearest(sidesOf(data, 'raster'), n, true), [headDim] = headDims(data, 'raster');
+  const seconds = (method) => curveOf(data, 'raster', headDim, method).find(([place]) => place === side)[1];
+  return { side, ratio: seconds('raster-cached') / seconds('var-cached') };
 }

@@ -1,4 +1,14 @@
-// Square pictures of RGB bytes made smaller and larger.
+// Square pictures of RGB bytes made smaller and larger, and one square of a map in another colour.
+
+// the colour of number `index`, three bytes
+export const rgbAt = (rgb, index) => rgb.slice(3 * index, 3 * index + 3);
+
+// the same map with another colour in one place
+export function recoloured(rgb, index, colour) {
+  const out = rgb.slice();
+  out.set(colour, 3 * index);
+  return out;
+}
 
 // means over the area of each cell of a grid of `side`
 export function shrunk(rgb, size, side) {

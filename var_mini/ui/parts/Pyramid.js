@@ -51,7 +51,7 @@ export function Pyramid({ state, word, acts, heading = word('class'), thing, thu
           ${scale?.image ? html`<${Canvas} side=${size} rgb=${pixelsOf(scale).image} label="" kind="vu-appear" />` : html`<i class="vu-nothing"></i>`}
           ${scale && token && token.scale >= k && html`<${Place} side=${finest} index=${token.index} kind="vu-within" />`}
         </button></div>
-        <p class="vu-time">${scale?.given && html`<span class="vu-redrawn">${word('redrawn', { drawn: scale.given.filter((given) => !given).length, count: scale.given.length })}</span><br />`}${seconds > 0 ? html`<b>${word('milliseconds', { value: milliseconds(seconds) })}</b>` : '\u00a0'}
+        <p class="vu-time">${scale?.given && html`<span class="vu-redrawn">${word('redrawn', { drawn: scale.given.filter((given) => !given).length, count: scale.given.length })}</span>`}${seconds > 0 ? html`<b>${word('milliseconds', { value: milliseconds(seconds) })}</b>` : '\u00a0'}
           ${scale?.entropy ? html`<span title=${word('entropy_note', { codes: run.codes, most: Math.log(run.codes).toFixed(1) })}>${word('entropy', { value: mean(scale.entropy).toFixed(1) })}</span>` : ''}</p>
       </div>`;
     })}

@@ -3,13 +3,13 @@
 import { html } from '../vendor/preact-htm.js';
 import { bytes, locate, masses, strongest } from '../lib/run.js';
 import { percent, signed } from '../lib/format.js';
+import { rgbAt } from '../lib/pixels.js';
 import { Canvas } from './Canvas.js';
 import { Choice } from './Settings.js';
 
 const KEYS = 4; // keys whose share of the sum is written out
 
-const Swatch = ({ rgb }) => html`<i class="vu-swatch" style=${`background:rgb(${Array.from(rgb).join()})`} aria-hidden="true"></i>`;
-const rgbAt = (text, i) => bytes(text).slice(3 * i, 3 * i + 3);
+export const Swatch = ({ rgb }) => html`<i class="vu-swatch" style=${`background:rgb(${Array.from(rgb).join()})`} aria-hidden="true"></i>`;
 const place = (word, sides, key) => {
   const { scale, index } = locate(sides, key), side = sides[scale];
   return word('place', { row: Math.floor(index / side) + 1, column: (index % side) + 1, side });
@@ -27,7 +27,7 @@ function Code({ state, word }) {
   const { run, token, code } = state, scale = run.scales[token.scale], side = scale.side, id = scale.ids[token.index];
   const given = scale.given?.[token.index];
   return html`<section class="vu-code"><h3>${word('token', { row: Math.floor(token.index / side) + 1, column: (token.index % side) + 1, side })}</h3>
-    <p><${Swatch} rgb=${rgbAt(scale.colours, token.index)} />${word('code', { code: id, codes: run.codes })}</p>
+    <p><${Swatch} rgb=${rgbAt(bytes(scale.colours), token.index)} />${word('code', { code: id, codes: run.codes })}</p>
     ${code && html`<div class="vu-meaning"><${Vector} values=${code.vector} label=${word('vector')} /><span aria-hidden="true">\u2192</span>
       <${Canvas} side=${code.side} rgb=${code.patch} label=${word('patch')} kind="vu-patch" /></div><p class="vu-hint">${word('vector_note', { dim: code.vector.length })}</p>`}
     ${scale.probability && html`<p>${word(given ? 'chosen_given' : 'chosen', { probability: percent(scale.probability[token.index]) })}</p>`}</section>`;

@@ -12,9 +12,8 @@ import { pixelsOf } from '../parts/Pyramid.js';
 import { attentionName } from '../parts/Settings.js';
 import { Chapter } from './Story.js';
 
-// the tokens in the middle of the last map, from a quarter to three quarters of its side
-export const middle = (side) => Array.from({ length: side * side }, (_, i) => [i % side, Math.floor(i / side)]
-  .every((at) => at >= Math.floor(side / 4) && at < side - Math.floor(side / 4)));
+// the tokens in the left half of the last map
+const leftHalf = (side) => Array.from({ length: side * side }, (_, i) => i % side < Math.floor(side / 2));
 
 // how many tokens of two runs are the same
 export const same = (one, other) => one.scales.reduce((sum, scale, k) => sum + scale.ids.filter((id, i) => id === other.scales[k].ids[i]).length, 0);
@@ -51,13 +50,14 @@ function LowRank({ first, engine, word, measured }) {
 }
 
 function Edit({ first, engine, word, named }) {
-  const { run, settings } = useStore(first.store);
+  const { run, models } = useStore(first.store);
   if (!whole(run)) return '';
   const compute = async () => {
-    const forced = forcedOutside(run, middle(run.sides.at(-1))), seed = (run.settings.seed + 1) % 2 ** 32;
-    const edited = await engine.edit({ ...run.settings, model: run.model, attention: 'exact', seed, forced });
+    const forced = forcedOutside(run, leftHalf(run.sides.at(-1))), seed = (run.settings.seed + 1) % 2 ** 32;
+    const label = models.find(({ name }) => name === run.model).near[run.settings.label];
+    const edited = await engine.edit({ ...run.settings, label, model: run.model, attention: 'exact', seed, forced });
     const drawn = forced.reduce((sum, { where }) => sum + where.filter((given) => !given).length, 0);
-    return { runs: [run, edited], captions: [named(run.subject), word('edit_alone_after', { seed })], told: word('edit_alone_told', { drawn, all: run.tokens }) };
+    return { runs: [run, edited], captions: [word('edit_alone_before', { thing: named(run.subject), seed: run.settings.seed }), word('edit_alone_after', { thing: named(edited.subject), seed })], told: word('edit_alone_told', { drawn, all: run.tokens }) };
   };
   return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
 }

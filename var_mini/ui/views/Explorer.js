@@ -9,8 +9,9 @@
 
 import { html, render, useState } from '../vendor/preact-htm.js';
 import { caption } from '../lib/caption.js';
+import { conditionOf } from '../lib/condition.js';
 import { fill, title, wordsOf } from '../lib/format.js';
-import { equal } from '../lib/run.js';
+import { equal, totalSeconds } from '../lib/run.js';
 import { createStore } from '../lib/store.js';
 import { useStore } from '../lib/use.js';
 import { DICE, icon, PAUSE, PLAY, STOP } from '../parts/icons.js';
@@ -24,9 +25,11 @@ import { Numbers } from './Numbers.js';
 const NOTHING = { run: null, settings: {}, shown: 0, playing: false, computing: false, problem: '', token: null, pinned: false, attention: null,
   attentionError: '', code: null, layer: 0, head: 0 };
 
-function factsOf({ model, settings, size, sides, tokens, codes }, word) {
+function factsOf(run, word) {
+  const { model, settings, size, sides, tokens, codes } = run;
   const { seed, attention } = settings, drawn = seed === undefined ? [] : [word('seed_of', { seed }), attentionName(word, attention ?? 'exact')];
-  return [...drawn, word('run_facts', { model, size, scales: sides.length, tokens, codes })].join(' \u00b7 ');
+  const timed = totalSeconds(run) > 0 ? word('times_of', { condition: conditionOf(run, word) }) : '';
+  return `${[...drawn, word('run_facts', { model, size, scales: sides.length, tokens, codes })].join(' \u00b7 ')}${timed}`;
 }
 
 function More({ run, word, engine }) {

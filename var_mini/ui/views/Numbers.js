@@ -1,6 +1,7 @@
 // The run of the first screen in numbers: times and memory by scale, what each scale changed, attention from scale to scale.
 
 import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
+import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { added, bytes, mean, totalSeconds, whole } from '../lib/run.js';
 import { useStore } from '../lib/use.js';
@@ -51,7 +52,7 @@ function Blocks({ run, word, engine }) {
 
 export function Numbers({ run, word, engine }) {
   if (!run?.scales.length) return '';
-  return html`${totalSeconds(run) > 0 && html`<h3>${word('numbers_lead')}</h3><${Times} ...${{ run, word }} />`}
+  return html`${totalSeconds(run) > 0 && html`<h3>${word('numbers_lead')}</h3><p class="vu-hint">${conditionOf(run, word)}</p><${Times} ...${{ run, word }} />`}
     <h3>${word('added_title')}</h3><${Added} ...${{ run, word }} />
     ${engine.blocks && html`<h3>${word('blocks')}</h3><${Blocks} ...${{ run, word, engine }} />`}`;
 }

@@ -1,8 +1,9 @@
 // The first three chapters: text beside a live view of the same run as the first screen. Others follow below them, see lib/story.js.
 
 import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
+import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
-import { enlarged, shrunk } from '../lib/pixels.js';
+import { enlarged, recoloured, rgbAt, shrunk } from '../lib/pixels.js';
 import { createRace, steps, timesOf } from '../lib/race.js';
 import { added, whole } from '../lib/run.js';
 import { nextOf, numberOf } from '../lib/story.js';
@@ -10,6 +11,7 @@ import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { Place, placeOf } from '../parts/Map.js';
 import { pixelsOf } from '../parts/Pyramid.js';
+import { Swatch } from '../parts/Token.js';
 
 const GREY = 128;
 const STAGES = ['before', 'rest', 'code', 'enlarge', 'phi', 'add'];
@@ -47,10 +49,10 @@ function Race({ run, word, calm, measured }) {
       <figure><${Canvas} side=${run.size} rgb=${uncovered} label=${word('idea_raster')} /><figcaption><b>${word('idea_raster')}</b> ${word('idea_step', { step: at.raster, steps: tokens })}
         ${times && html`<br />${time(times.raster)} ${word('idea_estimated')}`}</figcaption></figure>
       <figure><${Canvas} side=${run.size} rgb=${k < 0 ? null : pixelsOf(run.scales[k]).image} label=${word('idea_scales')} />
-        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: scales })}${times && html`<br />${time(times.scales)} ${word(run.recorded ? 'idea_recorded' : 'idea_measured')}`}</figcaption></figure></div>
+        <figcaption><b>${word('idea_scales')}</b> ${word('idea_step', { step: at.scales, steps: scales })}${times && html`<br />${time(times.scales)} ${word('idea_timed_run')}`}</figcaption></figure></div>
     <div class="vu-say"><p>${word('idea_text', { tokens, scales })}</p>
       <button type="button" class="vu-button vu-primary" onclick=${() => (at.running ? race.stop() : race.start(calm))}>${word(at.running ? 'stop' : 'idea_start')}</button>
-      <p class="vu-hint">${word(times ? 'idea_timed' : 'idea_even', { step: milliseconds(times?.step ?? 0) })} ${word('idea_note', { all: run.tokens, tokens })}
+      <p class="vu-hint">${word(times ? 'idea_timed' : 'idea_even', { step: milliseconds(times?.step ?? 0), condition: conditionOf(run, word) })} ${word('idea_note', { all: run.tokens, tokens })}
         ${known && html` ${word('idea_reference', { side: known, ratio: measured[known].toFixed(1) })}`}</p></div>`;
 }
 
@@ -66,7 +68,7 @@ export function uncover(rgb, size, side, count) {
   return shown;
 }
 
-// 2: other codes in one token's place, each with the whole picture that comes of it
+// 2: other codes in one token's place, each with its colour in the map and the whole picture that comes of it
 function Swap({ run, word, engine }) {
   const [scale, setScale] = useState(Math.min(2, run.sides.length - 1)), side = run.sides[scale];
   const middle = (count) => Math.floor(count / 2) * (count + 1), [token, setToken] = useState(middle(side)), [offer, setOffer] = useState(null), [chosen, setChosen] = useState(0), [problem, setProblem] = useState('');
@@ -77,18 +79,21 @@ function Swap({ run, word, engine }) {
     try { setOffer({ scale: level, token: at, ...await engine.candidates(run, { scale: level, index: at }) }); } catch (error) { setProblem(String(error.message || error)); }
   };
   const mine = offer && offer.scale === scale && offer.token === index ? offer : null;
-  const picture = mine && chosen > 0 ? mine.images[chosen] : pixelsOf(run.scales.at(-1)).image;
+  const swapped = mine && chosen > 0, own = pixelsOf(run.scales[scale]).colours, picture = swapped ? mine.images[chosen] : pixelsOf(run.scales.at(-1)).image;
+  const colours = useMemo(() => (swapped ? recoloured(own, index, rgbAt(mine.colours, chosen)) : own), [own, index, mine, chosen]);
+  const named = (rgb, code) => html`<${Swatch} rgb=${rgb} />${word('word_code', { code })}`;
   return html`<div class="vu-pair">
-      <figure><div class="vu-map" style=${`--side:${side}`} onclick=${(event) => ask(scale, placeOf(event, side))}><${Canvas} side=${side} rgb=${pixelsOf(run.scales[scale]).colours} label=${word('word_map', { side })} />
-        <${Place} side=${side} index=${index} kind="vu-own" /></div><figcaption><b>${word('word_map', { side })}</b> ${word('word_code', { code: run.scales[scale].ids[index] })}${mine && chosen > 0 ? ` \u2192 ${mine.codes[chosen]}` : ''}</figcaption></figure>
+      <figure><div class="vu-map" style=${`--side:${side}`} onclick=${(event) => ask(scale, placeOf(event, side))}><${Canvas} side=${side} rgb=${colours} label=${word('word_map', { side })} />
+        <${Place} side=${side} index=${index} kind="vu-own" /></div><figcaption><b>${word('word_map', { side })}</b> ${named(rgbAt(own, index), run.scales[scale].ids[index])}
+        ${swapped && html` \u2192 ${named(rgbAt(mine.colours, chosen), mine.codes[chosen])}`}</figcaption></figure>
       <figure><div class="vu-frame"><${Canvas} side=${run.size} rgb=${picture} label=${word('word_picture')} /><${Place} side=${side} index=${index} kind="vu-within" /></div>
-        <figcaption><b>${word('word_picture')}</b> ${mine && chosen > 0 ? word('word_swapped', { code: mine.codes[chosen] }) : ''}</figcaption></figure></div>
+        <figcaption><b>${word('word_picture')}</b> ${swapped ? word('word_swapped', { code: mine.codes[chosen] }) : ''}</figcaption></figure></div>
     <div class="vu-say"><p>${word('word_text', { codes: run.codes })}</p>
       <label class="vu-field"><span>${word('word_scale', { side })}</span><input type="range" min="0" max=${run.sides.length - 1} step="1" value=${scale}
         oninput=${(event) => { const level = Number(event.currentTarget.value); setScale(level); setToken(middle(run.sides[level])); setOffer(null); setChosen(0); }} /></label>
       ${mine ? html`<div class="vu-offers" role="group" aria-label=${word('word_offers')}>${mine.codes.map((code, i) => html`<button key=${code} type="button" class="vu-offer"
           aria-pressed=${String(i === chosen)} onclick=${() => setChosen(i)} onpointerenter=${() => setChosen(i)}><${Canvas} side=${run.size} rgb=${mine.images[i]} label="" />
-          <span>${i === 0 ? word('word_own') : code}</span></button>`)}</div><p class="vu-hint">${word('word_note')}</p>`
+          <span><${Swatch} rgb=${rgbAt(mine.colours, i)} />${i === 0 ? word('word_own') : code}</span></button>`)}</div><p class="vu-hint">${word('word_note')}</p>`
       : html`<button type="button" class="vu-button vu-primary" onclick=${() => ask(scale, index)}>${word('word_start')}</button>`}
       <p class="vu-problem" role="status">${problem}</p></div>`;
 }
