@@ -284,6 +284,7 @@ def build_tab(default_model: str) -> None:
         elem_id="vm-tokenize",
     )
     gr.Markdown(t("tokenize_explain"))
+    chapter.foot("tokenize")
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     picker.sample(take_sample, head, tokens, trigger_mode="multiple", **options)
     picker.drawing(take_drawing, head, tokens, trigger_mode="multiple", **options)
