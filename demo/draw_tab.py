@@ -20,7 +20,7 @@ def compared(record, versus, request: gr.Request = None) -> tuple:
 
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built."""
+    """Adds the chapter to the Blocks being built."""
     t = wording.shown
     chapter.head("numbers", default_model)
     gr.HTML(html_template='<div class="vu vu-run"></div>', js_on_load=NUMBERS, apply_default_css=False, elem_id="vm-run")

@@ -69,7 +69,7 @@ export function mount(root, host) {
     const begun = state.step > 0 || answered() > 0;
     const about = begun ? place() : fill(words.about, { steps: steps.length });
     return make('div', { class: 'vt-bar' }, make('h2', {}, words.name), make('p', {}, about),
-      make('div', { class: 'vt-row' }, button(begun ? 'resume' : 'start', () => { state.open = true; go(state.step); })));
+      make('div', { class: 'vt-row' }, button(begun ? 'resume' : 'start', () => { state.open = true; go(state.step); }, 'vt-primary')));
   }
 
   function card(step) {

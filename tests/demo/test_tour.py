@@ -8,6 +8,7 @@ import re
 import pytest
 
 from demo import app, tour, wording
+from tests.demo.visits import AT
 from var_mini.checkpoints import OFFICIAL, load_config
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -40,10 +41,10 @@ def overflow(page) -> int:
 # -- texts and steps -------------------------------------------------------------------------------------------------
 
 
-def test_the_steps_cover_every_topic_and_every_tab():
+def test_the_steps_cover_every_topic_and_every_chapter():
     names = [step.name for step in tour.STEPS]
     assert set(TOPICS) <= set(names) and len(names) == len(set(names))
-    assert {step.tab for step in tour.STEPS} == {"first", *app.TABS}
+    assert {step.chapter for step in tour.STEPS} == {"first", *app.TABS}
     assert len({step.right for step in tour.STEPS}) == 3  # the right answer is not always in the same place
 
 
@@ -101,7 +102,7 @@ def test_a_visitor_answers_reads_why_looks_and_comes_back(visit, server):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
+def test_show_me_leads_to_the_chapter_and_outlines_what_to_look_at(visit, width):
     page = visit(viewport={"width": width, "height": 844})
     start(page)
     before = page.evaluate("document.querySelector('.vu-caption').textContent")
@@ -110,7 +111,7 @@ def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
         page.wait_for_selector(".vt-dock")
         shown = page.locator("[data-vt-shown]")
         assert shown.count() == 1
-        panel = page.locator("#vm-first" if step.tab == "first" else f"#vm-tab-{step.tab}")
+        panel = page.locator("#vm-first" if step.chapter == "first" else f"#vm-tab-{step.chapter}")
         assert panel.is_visible() and panel.locator(step.target).first.get_attribute("data-vt-shown") is not None, step.name
         assert page.evaluate("document.activeElement.hasAttribute('data-vt-shown')")
         page.wait_for_function(
@@ -186,11 +187,16 @@ def test_it_works_where_the_browser_keeps_nothing(visit):
 @pytest.mark.slow
 def test_it_works_by_keyboard_alone(visit):
     page = visit(viewport={"width": 1280, "height": 900})
+    act(page, "start").wait_for()
     focused = "document.activeElement.dataset.act ?? document.activeElement.className ?? ''"
     for _ in range(40):
         page.keyboard.press("Tab")
-        if page.evaluate(focused) == "start":
+        if page.evaluate("document.activeElement.hash") == "#tour":
             break
+    page.keyboard.press("Enter")
+    page.wait_for_function(AT, arg="tour")
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "start"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.className") == "vt-title"  # the new heading is read out
     for wanted in ("leave", "show"):
