@@ -31,6 +31,7 @@ def theme() -> gr.themes.ThemeClass:
     readable = {
         "body_text_color_subdued": "*neutral_500",
         "block_info_text_color": "*neutral_500",
+        "checkbox_border_color_dark": "*neutral_500",
         "color_accent": "#5b5ef0",  # between indigo 500 and 600; as text on white, and under white text
         "button_primary_background_fill": "*primary_600",
         "button_primary_background_fill_hover": "*primary_700",
