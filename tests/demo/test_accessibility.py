@@ -306,7 +306,7 @@ def test_screenshots_of_every_tab(visit):
     page.locator("#vm-story").screenshot(path=folder / "story.png")
     page.locator("#limits").screenshot(path=folder / "limits.png")
     page.locator("#vm-tour [data-act=start]").click()
-    page.get_by_role("radio").first.check()
+    page.locator("#vm-tour").get_by_role("radio").first.check()
     page.locator("#vm-tour [data-act=check]").click()
     page.locator("#vm-tour").screenshot(path=folder / "tour.png")
     for name, size in VIEWPORTS.items():
