@@ -10,5 +10,7 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 
 DEFAULT_MODEL = "things-64"  # the model that the page opens with unless another is asked for
-# The tabs below the first screen, in the order of a lesson; demo/NAME_tab.py builds each, and nothing in one knows of another.
-CHAPTERS = ("draw", "tokenize", "masks", "lowrank", "cost", "edit")
+# What Gradio makes of the page, below the first screen and the chapters that var_mini/ui has alone: chapters of the story, which
+# ends with limits.py, and what stands beside it. NAME_tab.py builds each, and nothing in one knows of another.
+STORY, BESIDE = ("masks", "lowrank", "cost", "edit"), ("tokenize", "draw")
+CHAPTERS = STORY + BESIDE

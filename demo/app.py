@@ -1,9 +1,8 @@
-"""Assembles the page from its tabs and serves it. Looks live here, words in words/, behaviour in the tabs."""
+"""Assembles the page from its chapters and serves it. Looks live here, words in words/, behaviour in the chapters."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import socket
 from dataclasses import replace
@@ -14,7 +13,7 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import CHAPTERS, api, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
+from . import BESIDE, CHAPTERS, STORY, api, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
@@ -26,15 +25,13 @@ UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and
 STYLE = Path(__file__).with_name("style.css")
 TABS = {name: importlib.import_module(f".{name}_tab", __package__) for name in CHAPTERS}
 
-# the address names the tab that is open
-OPENED = "() => { window.varMini?.opened(%s); }"
-
 
 def theme() -> gr.themes.ThemeClass:
     """System fonts only: nothing is fetched from anywhere. Colours that Gradio has too pale are darker, for 4.5 to 1 as text."""
     readable = {
         "body_text_color_subdued": "*neutral_500",
         "block_info_text_color": "*neutral_500",
+        "checkbox_border_color_dark": "*neutral_500",
         "color_accent": "#5b5ef0",  # between indigo 500 and 600; as text on white, and under white text
         "button_primary_background_fill": "*primary_600",
         "button_primary_background_fill_hover": "*primary_700",
@@ -51,16 +48,20 @@ def build(default_model: str) -> gr.Blocks:
     """The page, not yet served. Raises ValueError where `default_model` is neither a model's name nor a checkpoint folder."""
     models.offer(default_model)
     with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
-        api.build()  # first, or a tab's listener of the same name would take an endpoint's
-        tour.build()
-        with gr.Tabs(elem_id="vm-tabs"):
-            for name, tab in TABS.items():
-                with gr.Tab(wording.shown(f"tab_{name}"), id=name, elem_id=f"vm-tab-{name}") as chapter:
-                    tab.build_tab(default_model)
-                chapter.select(None, js=OPENED % json.dumps(name), queue=False, show_progress="hidden", api_visibility="private")
-        limits.build()
+        api.build()  # first, or a chapter's listener of the same name would take an endpoint's
+        with gr.Column(elem_id="vm-tabs"):
+            _chapters(STORY, default_model)
+            limits.build()
+            tour.build()
+            _chapters(BESIDE, default_model)
         waiting.build()
     return page
+
+
+def _chapters(names: tuple[str, ...], default_model: str) -> None:
+    for name in names:
+        with gr.Column(elem_id=f"vm-tab-{name}"):
+            TABS[name].build_tab(default_model)
 
 
 def launch(

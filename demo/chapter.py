@@ -1,8 +1,8 @@
-"""What begins and ends a chapter that is a tab: its number and question, and the settings of the first screen, which it works on.
+"""What begins and ends a chapter that Gradio makes: its number and question, the settings of the first screen, the ways on.
 
 Those settings are kept in the browser alone (var_mini/ui): the value of `head` is always their record, as runs.from_record takes
 it, so a listener that has the head among its inputs is given what the first screen says. Its event `follow` comes when the
-chapter is seen and one of the settings in `follows` has changed since, so also when it is first seen.
+chapter is in sight and one of the settings in `follows` has changed since, so also when it first comes in sight.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def head(name: str, default_model: str, wants: tuple[str, ...] = (), follows: tu
 
 
 def foot(name: str) -> None:
-    """Adds the way to the next chapter."""
+    """Adds the ways back and on."""
     gr.HTML(
         html_template=PLACE,
         js_on_load=FOOT,

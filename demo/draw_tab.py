@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import bridge, compare, gallery, runs, scripts, stale, wording
+from . import bridge, chapter, compare, gallery, runs, scripts, stale, wording
 from .errors import readable
 
 NUMBERS = scripts.MODULE + ".then((host) => host.numbers(element));"
@@ -20,8 +20,9 @@ def compared(record, versus, request: gr.Request = None) -> tuple:
 
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built."""
+    """Adds the chapter to the Blocks being built."""
     t = wording.shown
+    chapter.head("numbers", default_model)
     gr.HTML(html_template='<div class="vu vu-run"></div>', js_on_load=NUMBERS, apply_default_css=False, elem_id="vm-run")
     link = bridge.build()
     with gr.Row(elem_classes="vm-controls"):
@@ -43,6 +44,7 @@ def build_tab(default_model: str) -> None:
     )
     stale.follow([versus], [area[1]])
     gallery.build(link)
+    chapter.foot("numbers")
     # the choices of a list are put into the visitor's language by the server alone
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     gr.context.Context.root_block.load(compare.translated, None, versus, **quiet)

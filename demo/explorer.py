@@ -23,7 +23,7 @@ def inline(path: Path, name: str = "mount") -> str:
 
 
 def component(value: dict | None, elem_id: str) -> gr.HTML:
-    """An explorer that shows a payload of var_mini.view.payload; it asks through the bridge, built with the first tab."""
+    """An explorer that shows a payload of var_mini.view.payload; it asks through the bridge, which draw_tab.py builds."""
     return gr.HTML(value, html_template='<div class="vx"></div>', js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id)
 
 

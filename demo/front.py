@@ -21,7 +21,7 @@ from var_mini import checkpoints, validate
 from var_mini.ui import modules as scripts
 from var_mini.ui.export import outline
 
-from . import CHAPTERS, backend, cost_data, credits, links, models, preview, thumbnails, wording
+from . import backend, cost_data, credits, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
 from .scripts import HOST
 
@@ -82,7 +82,8 @@ def body(language: str = "en") -> str:
     """What stands first in the page's body; the title is there before any script has run."""
     title, sentence = escape(preview.TITLE), escape(wording.text("sentence", language))
     head = f'<header class="vu-head"><h1>{title}</h1><p>{sentence}</p></header>'
-    return f'<section id="vm-first" class="vu" aria-label="{title}">{head}</section><div id="vm-story" class="vu"></div>'
+    first = f'<section id="vm-first" class="vu" aria-label="{title}">{head}</section>'
+    return f'{first}<nav id="vm-contents" class="vu"></nav><div id="vm-story" class="vu"></div>'
 
 
 def added(language: str) -> tuple[str, str]:
@@ -125,7 +126,7 @@ def _data(name: str, query: dict[str, str]) -> Response:
     if name == "limits.json":
         return Response(LIMITS.read_text(encoding="utf-8"), media_type="application/json", headers=FRESH)
     if name == "start.json":
-        told = {"model": models.default(), "models": [describe(one) for one in models.offered()], "chapters": CHAPTERS}
+        told = {"model": models.default(), "models": [describe(one) for one in models.offered()]}
         return _json(told | {"raster": _raster()})
     model = validate.one_of("model", query.get("model"), models.offered())
     if name == "run.json":

@@ -11,4 +11,6 @@ SCRIPT = scripts.MODULE + ".then((host) => host.limits(element));"
 
 def build() -> None:
     """Adds the chapter to the Blocks being built."""
-    gr.HTML(html_template=chapter.PLACE, js_on_load=SCRIPT, apply_default_css=False, elem_id="vm-limits")
+    gr.HTML(
+        html_template=chapter.PLACE, js_on_load=SCRIPT, apply_default_css=False, elem_id="vm-limits", elem_classes="vm-chapter"
+    )

@@ -122,7 +122,7 @@ def _foil(vectors: limits.Vectors, bound: float, degree: int, fit: bool) -> limi
 
 
 def _texts(language: str):
-    """The texts of this tab in one language, by the rest of their names."""
+    """The texts of this chapter in one language, by the rest of their names."""
 
     def t(text: str, /, **values) -> str:
         return wording.text(f"lowrank_{text}", language, **values)

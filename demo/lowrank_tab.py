@@ -1,4 +1,4 @@
-"""The tab that switches attention from exact to low-rank and shows what changes and where it breaks."""
+"""The chapter that switches attention from exact to low-rank and shows what changes and where it breaks."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def breaks(language: str = "en") -> str:
 
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
     with gr.Column(elem_id="vm-lowrank"):
         wants = ("model", "class", "style", "seed", "low_rank")

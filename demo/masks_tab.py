@@ -1,4 +1,4 @@
-"""The tab that shows the training mask, the growing cache and the low-rank state in true proportion."""
+"""The chapter that shows the training mask, the growing cache and the low-rank state in true proportion."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def component(value: dict) -> gr.HTML:
 
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t = wording.shown
     with gr.Column(elem_id="vm-masks"):
         head = chapter.head("masks", default_model, ("model", "low_rank"), follows=("model", "attention"))

@@ -1,4 +1,4 @@
-"""The tab that takes a picture apart into scales and puts it together again, and lets a visitor change its codes.
+"""The chapter that takes a picture apart into scales and puts it together again, and lets a visitor change its codes.
 
 The server keeps nothing of a picture: the browser holds its pixels and codes, and sends them along with what it asks for.
 """
@@ -255,7 +255,7 @@ def original_image(config: ModelConfig, code: object) -> torch.Tensor:
 
 
 def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+    """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
     head = chapter.head("tokenize", default_model, ("model",), follows=("model",))
     with gr.Row(elem_classes="vm-controls"):
@@ -284,6 +284,7 @@ def build_tab(default_model: str) -> None:
         elem_id="vm-tokenize",
     )
     gr.Markdown(t("tokenize_explain"))
+    chapter.foot("tokenize")
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     picker.sample(take_sample, head, tokens, trigger_mode="multiple", **options)
     picker.drawing(take_drawing, head, tokens, trigger_mode="multiple", **options)

@@ -2,13 +2,14 @@
 //
 //   mount(element, { words, steps, values })
 //
-// `steps` are { name, tab, target, right }: the texts of a step are words[name + '_title'], '_look', '_question', '_a', '_b',
-// '_c', '_why' and '_try'; `target` is the selector of what to look at, in the tab of that name, or on the first screen.
+// `steps` are { name, chapter, target, right }: the texts of a step are words[name + '_title'], '_look', '_question', '_a', '_b',
+// '_c', '_why' and '_try'; `target` is the selector of what to look at, in the chapter of that name, or on the first screen.
 // `values` fill the braces of the texts. What the visitor has answered stays in the browser alone (localStorage).
 
 const KEY = 'var-mini-tour';
 const ANSWERS = ['a', 'b', 'c'];
-const PATIENCE_MS = 5000; // a tab's content is made when the tab is first opened
+const PATIENCE_MS = 5000; // a chapter may still be made
+const FAR = 2; // windows: from here on the page does not scroll there but is there at once
 
 export function mount(root, host) {
   const { words, steps, values } = host;
@@ -52,7 +53,7 @@ export function mount(root, host) {
     fill(words[name]));
   const answered = () => Object.keys(state.answers).length;
   const right = () => steps.filter((s) => state.answers[s.name] === s.right).length;
-  const look = (step) => (step.tab === 'first' ? words.look_first : fill(words.look, { tab: values[`tab_${step.tab}`] }));
+  const look = (step) => (step.chapter === 'first' ? words.look_first : fill(words.look, { chapter: values[`chapter_${step.chapter}`] }));
   const place = () => fill(words.progress, { step: Math.min(state.step + 1, steps.length), steps: steps.length });
 
   // -- the three looks: closed (one line), open (a card in the page), docked (a bar at the foot while the visitor looks)
@@ -67,8 +68,8 @@ export function mount(root, host) {
   function bar() {
     const begun = state.step > 0 || answered() > 0;
     const about = begun ? place() : fill(words.about, { steps: steps.length });
-    return make('div', { class: 'vt-bar' }, make('p', {}, make('b', {}, words.name), make('span', {}, about)),
-      make('div', { class: 'vt-row' }, button(begun ? 'resume' : 'start', () => { state.open = true; go(state.step); })));
+    return make('div', { class: 'vt-bar' }, make('h2', {}, words.name), make('p', {}, about),
+      make('div', { class: 'vt-row' }, button(begun ? 'resume' : 'start', () => { state.open = true; go(state.step); }, 'vt-primary')));
   }
 
   function card(step) {
@@ -140,7 +141,7 @@ export function mount(root, host) {
   // -- the place to look at
 
   async function find(step) {
-    const panel = step.tab === 'first' ? '#vm-first' : `#vm-tab-${step.tab}`, until = Date.now() + PATIENCE_MS;
+    const panel = step.chapter === 'first' ? '#vm-first' : `#vm-tab-${step.chapter}`, until = Date.now() + PATIENCE_MS;
     const visible = (selector) => { const e = document.querySelector(selector); return e && e.getClientRects().length ? e : null; };
     while (Date.now() < until) {
       const found = visible(`${panel} ${step.target}`);
@@ -151,7 +152,6 @@ export function mount(root, host) {
   }
 
   async function show(step) {
-    if (step.tab !== 'first') window.varMini.open(step.tab);
     const found = await find(step);
     if (!found || !state.open || steps[state.step] !== step) return;
     dock(step);
@@ -163,9 +163,9 @@ export function mount(root, host) {
     found.setAttribute('data-vt-shown', '');
     if (!found.matches('a, button, input, select, [tabindex]')) { found.tabIndex = -1; found.dataset.vtMadeFocusable = ''; }
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    const tall = found.getBoundingClientRect().height > innerHeight - 200;
+    const { top, height } = found.getBoundingClientRect(), tall = height > innerHeight - 200, far = Math.abs(top) > FAR * innerHeight;
     found.focus({ preventScroll: true });
-    found.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: tall ? 'start' : 'center' });
+    found.scrollIntoView({ behavior: calm || far ? 'auto' : 'smooth', block: tall ? 'start' : 'center' });
   }
 
   function unmark() {

@@ -1,4 +1,4 @@
-"""The guided tour: about ten steps through the tabs, each with a question to answer before anything moves.
+"""The guided tour: about ten steps through the page, each with a question to answer before anything moves.
 
 The steps stand here, their words in words/tour.json (`tour_<name>_...`), what happens in the browser in tour.js. The server
 learns nothing of the answers: they stay in the visitor's browser.
@@ -13,7 +13,7 @@ import gradio as gr
 
 from var_mini.config import TokenizerConfig
 
-from . import explorer, wording
+from . import chapter, explorer, wording
 
 SCRIPT = Path(__file__).with_name("tour.js")
 TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every step
@@ -28,8 +28,8 @@ mount(element.querySelector('section'), {{ words: words[language], values: value
 @dataclass(frozen=True)
 class Step:
     name: str
-    tab: str  # or "first", the first screen
-    target: str  # selector, inside the tab, of what to look at
+    chapter: str  # of demo.CHAPTERS, or "first", the first screen
+    target: str  # selector, inside of it, of what to look at
     right: int  # index of the right answer
 
 
@@ -63,14 +63,18 @@ def values(language: str) -> dict[str, str]:
         "added": word["added_title"][language],
         "blocks": word["blocks"][language],
         "both": wording.text("lowrank_run", language),
-        **{f"tab_{name}": wording.text(f"tab_{name}", language) for name in {step.tab for step in STEPS} - {"first"}},
+        **{f"chapter_{name}": _title(name, language) for name in {step.chapter for step in STEPS} - {"first"}},
     }
+
+
+def _title(chapter: str, language: str) -> str:
+    return wording.WORDS["numbers_title" if chapter == "draw" else f"{chapter}_title"][language]
 
 
 def build() -> None:
     """Adds the tour to the Blocks being built."""
     gr.HTML(
-        html_template="<section></section>",
+        html_template='<section id="tour"></section>',
         js_on_load=GLUE.format(module=explorer.inline(SCRIPT)),
         words=wording.part("tour_"),
         values={language: values(language) for language in wording.LANGUAGES},
@@ -78,3 +82,4 @@ def build() -> None:
         apply_default_css=False,
         elem_id="vm-tour",
     )
+    chapter.foot("tour")

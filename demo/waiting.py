@@ -1,4 +1,4 @@
-"""Tells visitors their place in the queue, whichever tab they wait in.
+"""Tells visitors their place in the queue, wherever on the page they wait.
 
 Gradio sends every waiting page its place and writes it, in English and hidden, into the output that waits. A line at the foot
 of the page says it in the visitor's language, for eyes and screen readers alike.

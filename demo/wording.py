@@ -1,6 +1,6 @@
 """The words of the page, in English and in Simplified Chinese, and how a visitor's language is found.
 
-They stand in words/*.json, one file a tab or theme, each text under its name in both languages: name -> {en, zh}. Components
+They stand in words/*.json, one file a chapter or theme, each text under its name in both languages: name -> {en, zh}. Components
 show a text through gr.I18n (the browser chooses); HTML that Python writes asks `language(request)`; scripts get all texts and
 choose as the browser does. Braces are filled in where a text is used. Texts of one part share a prefix: `tour_` goes to the tour.
 The views of var_mini/ui have their own words.json beside them, which notebooks show, too.

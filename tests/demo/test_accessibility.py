@@ -1,4 +1,4 @@
-"""Every tab in a real browser with the shipped model: axe-core's checks, narrow windows, and the pictures of the README.
+"""Every chapter in a real browser with the shipped model: axe-core's checks, narrow windows, and the pictures of the README.
 
 `VAR_SCREENSHOTS=assets/screenshots python -m pytest tests/demo/test_accessibility.py -k screenshots` writes the pictures.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from demo import DEFAULT_MODEL, app, measure, models, wording
-from tests.demo.visits import DRAWN, SHOWN, overflow
+from tests.demo.visits import AT, DRAWN, SHOWN, open_chapter, overflow
 from var_mini import checkpoints
 from var_mini.view.images import code_colours
 
@@ -20,7 +20,7 @@ MODEL = DEFAULT_MODEL if "VAR_SCREENSHOTS" in os.environ else "fashion-28"  # th
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 SEVERE = ("serious", "critical")
 VIEWPORTS = {"": (1280, 800), "-1440": (1440, 900), "-1920": (1920, 1080), "-phone": (390, 844)}
-# A tab is ready when its panel holds something and nothing in it is still on its way.
+# A chapter of Gradio's is ready when its panel holds something and nothing in it is still on its way.
 READY = """(id) => {
   const panel = document.getElementById(`vm-tab-${id}`);
   return panel && panel.getClientRects().length && ![...panel.querySelectorAll('[data-testid=status-tracker]')]
@@ -30,7 +30,9 @@ READY = """(id) => {
 PAINTED = "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
 # the middle square of chapter 2's map, 3 x 3, as it is painted
 SQUARE = "[...document.querySelector('#word .vu-map canvas').getContext('2d').getImageData(1, 1, 1, 1).data.slice(0, 3)]"
-TABS_ROW = "#vm-tabs > .tab-wrapper"  # which of them is open shows in their row
+BAR = "#vm-contents"  # where one is shows in it
+PLACES = ("idea", "word", "sum", "masks", "lowrank", "cost", "edit", "limits", "tour", "tokenize", "numbers")
+HERE = "(name) => document.querySelector('#vm-contents [aria-current]').hash === `#${name}`"
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +52,8 @@ def axe_script() -> str:
 
 
 def open_tab(page, name: str) -> None:
-    """Opens a tab; in a narrow window those that do not fit are behind a menu."""
-    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
-    button = page.locator(f"#vm-tab-{name}-button")
-    if button.count():
-        button.click()
-    else:
-        page.locator("#vm-tabs > .tab-wrapper .overflow-menu > button").click()
-        page.locator("#vm-tabs > .tab-wrapper .overflow-dropdown button", has_text=EN[f"tab_{name}"]).click()
+    """Goes to a chapter of Gradio's and waits until it is ready."""
+    open_chapter(page, "numbers" if name == "draw" else name)
     page.wait_for_function(READY, arg=name)
     page.evaluate(PAINTED)
 
@@ -78,12 +74,12 @@ def severe(page, axe_script: str, *places: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_any_tab(visit, axe_script, scheme):
+def test_axe_finds_nothing_serious_in_any_chapter(visit, axe_script, scheme):
     page = visit(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     found = {}
     for name in app.TABS:
         open_tab(page, name)
-        found[name] = severe(page, axe_script, TABS_ROW, f"#vm-tab-{name}")
+        found[name] = severe(page, axe_script, BAR, f"#vm-tab-{name}")
     page.locator("#vm-tour [data-act=start]").click()
     found["page"] = severe(page, axe_script)
     page.locator("#vm-first [data-map]").last.click(position={"x": 5, "y": 5})
@@ -97,12 +93,12 @@ def test_axe_finds_nothing_serious_in_any_tab(visit, axe_script, scheme):
 
 
 @pytest.mark.slow
-def test_on_a_phone_axe_finds_nothing_serious_and_no_tab_scrolls_sideways(visit, axe_script):
+def test_on_a_phone_axe_finds_nothing_serious_and_no_chapter_scrolls_sideways(visit, axe_script):
     page = visit(viewport={"width": 390, "height": 844})
     found, too_wide = {}, {}
     for name in app.TABS:
         open_tab(page, name)
-        found[name] = severe(page, axe_script, TABS_ROW, f"#vm-tab-{name}")
+        found[name] = severe(page, axe_script, BAR, f"#vm-tab-{name}")
         too_wide[name] = overflow(page)
     found["page"] = severe(page, axe_script)
     assert {name: lines for name, lines in found.items() if lines} == {}
@@ -122,42 +118,61 @@ def test_axe_sees_what_is_wrong(browser, axe_script):
 
 
 @pytest.mark.slow
-def test_no_tab_scrolls_sideways_on_a_phone_in_chinese(visit):
+def test_no_chapter_scrolls_sideways_on_a_phone_in_chinese(visit):
     page = visit(viewport={"width": 390, "height": 844}, locale="zh-CN")
     too_wide = {}
     for name in app.TABS:
-        page.evaluate(OPEN_BY_PLACE, list(app.TABS).index(name))
-        page.wait_for_function(READY, arg=name)
+        open_tab(page, name)
         too_wide[name] = overflow(page)
     assert {name: by for name, by in too_wide.items() if by > 0} == {}
     assert page.complaints == []
 
 
-# clicks the tab at a place, whatever its language, whether it stands in the row or in the menu
-OPEN_BY_PLACE = """(place) => {
-  const wrapper = document.querySelector('#vm-tabs > .tab-wrapper');
-  const title = wrapper.querySelectorAll(':scope > [aria-hidden] > button')[place].textContent;
-  [...wrapper.querySelectorAll('[role=tablist] button, .overflow-dropdown button')].find((b) => b.textContent === title).click();
-}"""
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_bar_names_all_that_is_on_the_page_in_its_order_and_marks_where_one_is(visit, width):
+    page = visit(viewport={"width": width, "height": 844}, reduced_motion="reduce")
+    page.locator("#numbers h2").wait_for()
+    assert page.locator(f"{BAR} a").evaluate_all("(links) => links.map((link) => link.hash.slice(1))") == ["top", *PLACES]
+    assert page.evaluate(HERE, "top")
+    tops = page.evaluate("(names) => names.map((name) => document.getElementById(name).getBoundingClientRect().top)", PLACES)
+    assert tops == sorted(set(tops))
+    for name in reversed(PLACES):
+        open_chapter(page, name)
+        page.wait_for_function(HERE, arg=name)
+        box = page.locator(f"{BAR} [aria-current]").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width, name  # however narrow the window is
+    page.locator(f"{BAR} a[href='#top']").click()
+    page.wait_for_function("scrollY === 0")
+    page.wait_for_function(HERE, arg="top")
+    assert page.complaints == []
 
 
 @pytest.mark.slow
-def test_every_tab_is_reached_by_keyboard(visit):
-    page = visit(viewport={"width": 1280, "height": 900})
-    for name in app.TABS:
-        button = page.locator(f"#vm-tab-{name}-button")
-        button.focus()
-        page.keyboard.press("Enter")
-        page.wait_for_function(READY, arg=name)
-        assert button.get_attribute("aria-selected") == "true"
-        inside = f"document.getElementById('vm-tab-{name}').contains(document.activeElement)"
-        for _ in range(12):  # past the other tabs' buttons
+def test_the_whole_story_is_passed_by_keyboard_alone(visit):
+    """By the bar to chapter 1, through what is in it to the way on at its end, and so to the last place, and one back."""
+    page = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    page.locator("#numbers h2").wait_for()
+    ways = ["#vm-contents a", *[".vu-after"] * (len(PLACES) - 1), ".vu-before"]
+    for name, way in zip((*PLACES, PLACES[-2]), ways, strict=True):
+        reached = f"(e => e.matches('{way}') && e.hash === '#{name}')(document.activeElement)"
+        for _ in range(120):
             page.keyboard.press("Tab")
-            if page.evaluate(inside):
+            if page.evaluate(reached):
                 break
-        assert page.evaluate(inside), name
+        assert page.evaluate(reached), name
+        page.keyboard.press("Enter")
+        page.wait_for_function(AT, arg=name)
+        page.wait_for_function(HERE, arg=name)
+    assert page.complaints == []
 
 
+# a link to the first chapter can be pressed without scrolling: nothing covers it
+STORY_IN_SIGHT = """() => [...document.querySelectorAll('a[href="#idea"]')].some((link) => {
+  const { left, right, top, bottom, width } = link.getBoundingClientRect();
+  return width > 0 && left >= 0 && right <= innerWidth && bottom <= innerHeight
+    && link.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2));
+})"""
 LINK = "?model=fashion-28&label=3&seed=9&guidance=3&temperature=1&top_k=0&top_p=1&attention=exact"
 
 
@@ -174,7 +189,7 @@ def test_a_plain_visit_takes_no_place_in_the_queue_and_a_link_is_drawn(visit):
 
 
 @pytest.mark.slow
-def test_the_picture_is_seen_without_scrolling_once_the_recorded_run_has_played(visit):
+def test_the_picture_and_that_a_story_follows_are_seen_without_scrolling_once_the_recorded_run_has_played(visit):
     """In windows of every size; `demo.measure`, whose test asks for it too, opens the page anew in each."""
     page = visit(reduced_motion="reduce")
     page.wait_for_function(SHOWN)
@@ -182,6 +197,7 @@ def test_the_picture_is_seen_without_scrolling_once_the_recorded_run_has_played(
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate(PAINTED)
         assert page.evaluate(measure.IN_SIGHT), (width, height)
+        assert page.evaluate(STORY_IN_SIGHT), (width, height)
         assert page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#vm-first'))") <= 0
 
 
@@ -205,12 +221,15 @@ def test_the_recorded_run_plays_when_the_page_opens(visit):
 @pytest.mark.slow
 def test_every_chapter_has_an_address_and_back_leads_from_one_to_the_other(visit):
     page = visit(path="#masks", viewport={"width": 1280, "height": 800})
+    page.wait_for_function(AT, arg="masks")  # and it stays there while what is above is still made
     page.wait_for_function(READY, arg="masks")
-    page.locator("#vm-tab-edit-button").click()
-    page.wait_for_function("location.hash === '#edit'")
+    open_chapter(page, "edit")
+    assert page.evaluate("location.hash") == "#edit"
     page.go_back()
-    page.wait_for_function("document.querySelector('#vm-tab-masks-button').getAttribute('aria-selected') === 'true'")
-    assert page.evaluate("location.hash") == "#masks"
+    page.wait_for_function(AT, arg="masks")
+    assert page.evaluate("location.hash") == "#masks" and page.evaluate(HERE, "masks")
+    page.goto(page.url.partition("#")[0] + "#draw")  # an address that has another name now
+    page.wait_for_function(AT, arg="numbers")
 
 
 @pytest.mark.slow
@@ -258,7 +277,6 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     assert page.locator(".vu-stages .vu-later").count() == 0 and page.locator("#sum .vu-primary").count() == 0  # no motion
     page.locator("#sum .vu-button").click()  # the first picture of the first scale
     assert page.locator(".vu-stages .vu-later").count() == 5 and "Scale 1 of 5" in page.locator("#sum").inner_text()
-    assert page.locator(".vu-contents a").count() == 8
 
 
 @pytest.mark.slow
@@ -283,8 +301,8 @@ def test_what_is_set_in_a_chapter_is_set_on_the_first_screen_and_older_results_s
     assert shared.locator("input[type=number]").input_value() == str(before + 1)
     page.evaluate("(seed) => varMini.acts.change({ seed })", before)
     page.locator("#vm-lowrank-compare:not([data-stale])").wait_for()
-    page.locator("#vm-foot-lowrank a").click()  # the next chapter, which is a tab, too
-    page.wait_for_function(READY, arg="cost")
+    page.locator("#vm-foot-lowrank .vu-after").click()
+    page.wait_for_function(AT, arg="cost")
     assert page.evaluate("location.hash") == "#cost" and page.complaints == []
 
 
@@ -297,11 +315,11 @@ def test_screenshots_of_every_tab(visit):
     for name in app.TABS:
         open_tab(page, name)
         page.wait_for_timeout(1000)
-        page.locator("#vm-tabs").screenshot(path=folder / f"{name}.png")
+        page.locator(f"#vm-tab-{name}").screenshot(path=folder / f"{name}.png")
     page.locator("#vm-story").screenshot(path=folder / "story.png")
     page.locator("#limits").screenshot(path=folder / "limits.png")
     page.locator("#vm-tour [data-act=start]").click()
-    page.get_by_role("radio").first.check()
+    page.locator("#vm-tour").get_by_role("radio").first.check()
     page.locator("#vm-tour [data-act=check]").click()
     page.locator("#vm-tour").screenshot(path=folder / "tour.png")
     for name, size in VIEWPORTS.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo import cost_tab, wording
-from tests.demo.visits import DRAWN
+from tests.demo.visits import DRAWN, open_chapter
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
@@ -18,15 +18,8 @@ def time_enough(monkeypatch):
     monkeypatch.setattr(cost_tab, "SECONDS", live.LONGEST)
 
 
-def open_tab(page):
-    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
-    button = page.locator("#vm-tab-cost-button")
-    page.wait_for_timeout(300)  # tabs that do not fit move into a menu
-    if button.count() and button.is_visible():
-        button.click()
-    else:
-        page.locator("#vm-tabs .overflow-menu > button").click()
-        page.locator("#vm-tabs .overflow-dropdown button", has_text=EN["tab_cost"]).click()
+def open_cost(page):
+    open_chapter(page, "cost")
     page.wait_for_selector("#vm-cost-answer .vu-figure svg[role=img]")
 
 
@@ -42,7 +35,7 @@ def status_starts(page, text):
 @pytest.mark.slow
 def test_visit_measures_two_sides_by_keyboard(visit, server):
     page = visit(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    open_tab(page)
+    open_cost(page)
     for side in (16, 24, 32):
         box = page.locator("#vm-cost-sides").get_by_label(str(side), exact=True)
         box.focus()
@@ -93,7 +86,7 @@ def test_visit_measures_two_sides_by_keyboard(visit, server):
 @pytest.mark.slow
 def test_stop_frees_the_worker(visit):
     page = visit(viewport={"width": 1280, "height": 800})
-    open_tab(page)
+    open_cost(page)
     choose(page, "raster")
     page.get_by_label(EN["cost_raster_cached"], exact=True).wait_for()
     for side in (8, 12, 16, 24):
@@ -111,7 +104,7 @@ def test_stop_frees_the_worker(visit):
 @pytest.mark.slow
 def test_a_phone_needs_no_sideways_scrolling(visit):
     page = visit(viewport={"width": 390, "height": 844})
-    open_tab(page)
+    open_cost(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     wide = "(e) => [...e.querySelectorAll('svg, p, h4')].every((x) => x.getBoundingClientRect().right <= innerWidth + 1)"
     assert page.locator("#vm-cost").evaluate(wide)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from demo import bridge, edit_tab, models, runs, wording
-from tests.demo.visits import draw, record
+from tests.demo.visits import draw, open_chapter, record
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
 from var_mini.analysis.inspection import attention_row
@@ -226,13 +226,7 @@ def test_checked_ids_are_tensors_of_every_scale(tiny):
 
 
 def open_tab(page) -> None:
-    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
-    name = EN["tab_edit"]
-    if not page.get_by_role("tab", name=name).is_visible():  # on a phone, behind three dots
-        page.locator("#vm-tabs .overflow-menu > button").first.click()
-        page.locator("#vm-tabs .overflow-dropdown button", has_text=name).click()
-    else:
-        page.get_by_role("tab", name=name).click()
+    open_chapter(page, "edit")
     page.locator("#vm-edit .ve[data-start='plain']").wait_for()  # the picture of the first screen
 
 

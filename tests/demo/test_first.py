@@ -28,13 +28,13 @@ def overflow(page) -> int:
 @pytest.mark.slow
 def test_visit_draws_what_the_library_draws(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 800})
-    assert page.locator(".vu-later").count() == 3  # not blank before the first click
+    assert page.locator("#vm-first .vu-later").count() == 3  # not blank before the first click
     before = page.locator("#vm-first").bounding_box()
     draw(page, 5)
     page.wait_for_function(SHOWN)
-    assert page.locator(".vu-later").count() == 0
+    assert page.locator("#vm-first .vu-later").count() == 0
     assert page.locator("#vm-first").bounding_box() == before  # the layout does not jump
-    shown = np.array(page.locator(".vu-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
+    shown = np.array(page.locator("#vm-first .vu-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
     assert np.array_equal(shown[..., :3], expected(tiny, 0, 5, checkpoints.load_config(tiny).sampling))
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == []
     assert page.complaints == []
@@ -48,18 +48,18 @@ def test_a_token_is_reached_by_keyboard_alone(visit, tiny):
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
     code = checkpoints.load(tiny).trace(0, 0, checkpoints.load_config(tiny).sampling).steps[2].token_ids[0, 8].item()
-    assert page.locator(".vu-code h3").inner_text() == "Row 3, column 3 of 3 \u00d7 3"
-    assert f"code {code} of 24" in page.locator(".vu-code").inner_text()
-    assert page.locator(".vu-likely li").count() == 5
-    assert page.locator(".vu-pyramid .vu-within").count() == 2 + 3  # its place in both coarser maps and in every sum
+    assert page.locator("#vm-first .vu-code h3").inner_text() == "Row 3, column 3 of 3 \u00d7 3"
+    assert f"code {code} of 24" in page.locator("#vm-first .vu-code").inner_text()
+    assert page.locator("#vm-first .vu-likely li").count() == 5
+    assert page.locator("#vm-first .vu-pyramid .vu-within").count() == 2 + 3  # its place in both coarser maps and in every sum
     page.keyboard.press("Enter")
     page.wait_for_selector("#vm-first[data-attention='shown']")
-    assert page.locator(".vu-lines g").count() == 14 and page.locator(".vu-formula math").count() == 1
-    told = page.locator(".vu-attention tbody td:nth-child(3)").all_inner_texts()
+    assert page.locator("#vm-first .vu-lines g").count() == 14 and page.locator("#vm-first .vu-formula math").count() == 1
+    told = page.locator("#vm-first .vu-attention tbody td:nth-child(3)").all_inner_texts()
     shares = [text.removeprefix("< ").removesuffix(" %") for text in told]
     assert sum(map(float, shares[:-1])) == pytest.approx(100, abs=1.5) and shares[-1] == "100"
     page.keyboard.press("Escape")
-    assert page.locator(".vu-lines g").count() == 0 and page.locator(".vu-empty").count() == 1
+    assert page.locator("#vm-first .vu-lines g").count() == 0 and page.locator("#vm-first .vu-empty").count() == 1
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_a_link_restores_the_run(visit, server, tiny):
     assert query["seed"] == ["9"] and query["model"] == [tiny]
     other = visit(path=link.removeprefix(server))
     other.wait_for_function(SHOWN)
-    shown = np.array(other.locator(".vu-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
+    shown = np.array(other.locator("#vm-first .vu-big").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)
     assert np.array_equal(shown[..., :3], expected(tiny, 0, 9, checkpoints.load_config(tiny).sampling))
 
 
@@ -93,7 +93,7 @@ def test_a_link_restores_the_run(visit, server, tiny):
 def test_a_spoilt_link_says_why_and_the_page_works(visit, query):
     page = visit(path=query)
     if "model=" in query:
-        page.locator(".vu-caption", has_text="must be").wait_for()
+        page.locator("#vm-first .vu-caption", has_text="must be").wait_for()
     draw(page, 3)
 
 
@@ -111,11 +111,11 @@ def test_a_run_is_saved_and_opened_again(visit, tiny, tmp_path):
         to_uint8(trace.image[0]), expected(tiny, 0, 4, checkpoints.load_config(tiny).sampling)
     )
     other = visit()
-    other.locator("input[type=file]").first.set_input_files(tmp_path / "run.trace")
+    other.locator("#vm-tab-draw input[type=file]").set_input_files(tmp_path / "run.trace")
     other.wait_for_function(DRAWN)
-    assert "out of a file" in other.locator(".vu-facts").inner_text()
+    assert "out of a file" in other.locator("#vm-first .vu-facts").inner_text()
     (tmp_path / "bad.trace").write_bytes(b"\x80\x04nonsense")
-    other.locator("input[type=file]").first.set_input_files(tmp_path / "bad.trace")
+    other.locator("#vm-tab-draw input[type=file]").set_input_files(tmp_path / "bad.trace")
     other.get_by_text("trace is not a file saved by this project").wait_for()
 
 
@@ -134,9 +134,9 @@ def test_visit_with_a_bad_seed_is_told_why_and_keeps_the_picture(visit):
     page.locator("#vm-settings").click()
     page.locator(".vu-settings input[type=number]").fill("-3")
     assert page.locator("#vm-first[data-earlier]").count() == 1  # the picture is not of these settings
-    assert "seed 2" in page.locator(".vu-facts").inner_text()
+    assert "seed 2" in page.locator("#vm-first .vu-facts").inner_text()
     page.locator(".vu-settings .vu-primary").click()
-    page.locator(".vu-caption", has_text="must be a whole number from 0 to 4294967295").wait_for()
+    page.locator("#vm-first .vu-caption", has_text="must be a whole number from 0 to 4294967295").wait_for()
     assert page.evaluate("varMini.run().settings.seed") == 2
 
 
@@ -168,11 +168,11 @@ def test_things_are_found_by_name_and_drawn_by_a_click(visit):
 @pytest.mark.slow
 def test_a_chinese_visitor_reads_chinese_and_may_choose_english(visit):
     page = visit(locale="zh-CN")
-    assert page.get_by_role("tab", name=wording.TEXTS["tab_draw"][1]).is_visible()
+    page.locator("#masks h2", has_text=wording.WORDS["masks_title"]["zh"]).wait_for()
     assert page.locator("#vm-new").inner_text() == wording.WORDS["new"]["zh"]
     with page.expect_navigation():
         page.locator(".vu-link").click()
-    page.get_by_role("tab", name=EN["tab_draw"]).wait_for()
+    page.locator("#masks h2", has_text=wording.WORDS["masks_title"]["en"]).wait_for()
     assert page.locator("#vm-new").inner_text() == wording.WORDS["new"]["en"]
 
 
@@ -189,7 +189,7 @@ def test_visit_stops_a_run_and_starts_another(visit, tiny, monkeypatch):
     monkeypatch.setattr(loaded.model, "generate", halting)
     page.locator("#vm-new").click()
     page.wait_for_selector("#vm-first[data-drawn='1']")
-    page.get_by_role("button", name=wording.WORDS["stop"]["en"], exact=True).click()
+    page.locator("#vm-first").get_by_role("button", name=wording.WORDS["stop"]["en"], exact=True).click()
     page.get_by_text(EN["stopped"]).wait_for()
     go_on.set()
     monkeypatch.undo()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from demo import lowrank_limits, lowrank_tab, wording
-from tests.demo.visits import charts_of, open_tab, overflow, record
+from tests.demo.visits import charts_of, open_chapter, overflow, record
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.training.qkv import collect_qkv
@@ -216,7 +216,7 @@ def unfold(page, summary: str) -> None:
 @pytest.mark.slow
 def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page, EN["tab_lowrank"])
+    open_chapter(page, "lowrank")
     unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
@@ -244,7 +244,7 @@ def test_visit_toggles_the_back_end_and_moves_the_sliders(visit, server):
 @pytest.mark.slow
 def test_a_phone_needs_no_sideways_scrolling(visit):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    open_tab(page, EN["tab_lowrank"])
+    open_chapter(page, "lowrank")
     unfold(page, EN["lowrank_breaks"])
     page.locator(".vm-limits svg[role=img]").nth(3).wait_for()
     page.get_by_role("button", name=EN["lowrank_run"]).click()
@@ -259,7 +259,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit):
 @pytest.mark.slow
 def test_a_chinese_visitor_reads_chinese(visit):
     page = visit(locale="zh-CN", viewport={"width": 1280, "height": 900})
-    open_tab(page, wording.TEXTS["tab_lowrank"][1])
+    open_chapter(page, "lowrank")
     unfold(page, wording.TEXTS["lowrank_breaks"][1])
     page.get_by_text(wording.TEXTS["lowrank_bound_title"][1], exact=True).first.wait_for()
     assert page.get_by_label(wording.TEXTS["lowrank_source_model"][1]).is_visible()

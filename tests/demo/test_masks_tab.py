@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from demo import masks_tab, wording
-from tests.demo.visits import open_tab, overflow, record, turns_dark
+from tests.demo.visits import open_chapter, overflow, record, turns_dark
 from var_mini import checkpoints
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -103,7 +103,7 @@ def test_both_languages_have_every_word_the_script_uses():
 @pytest.mark.slow
 def test_visit_scrubs_by_keyboard_sees_areas_in_true_proportion_and_reads_the_blocks(visit, server):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page, EN["tab_masks"])
+    open_chapter(page, "masks")
     page.wait_for_selector(".vb[data-scale='2']")
     scrubber = page.get_by_label(EN["masks_scrubber"])
     scrubber.focus()
@@ -136,7 +136,7 @@ def test_visit_scrubs_by_keyboard_sees_areas_in_true_proportion_and_reads_the_bl
 @pytest.mark.slow
 def test_visit_switches_pyramid_back_end_and_the_comparison(visit):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page, EN["tab_masks"])
+    open_chapter(page, "masks")
     page.get_by_label(EN["masks_switch"]).check()
     page.wait_for_selector(".vb[data-same='computed']")
     assert page.locator(".vb-same tbody tr").count() == 3
@@ -155,7 +155,7 @@ def test_visit_switches_pyramid_back_end_and_the_comparison(visit):
 @pytest.mark.slow
 def test_a_phone_needs_no_sideways_scrolling(visit):
     page = visit(viewport={"width": 390, "height": 844}, color_scheme="light")
-    open_tab(page, EN["tab_masks"])
+    open_chapter(page, "masks")
     page.wait_for_selector(".vb[data-scale]")
     page.get_by_label(EN["masks_switch"]).check()
     page.wait_for_selector(".vb[data-same='computed']")
@@ -166,7 +166,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit):
 @pytest.mark.slow
 def test_a_chinese_visitor_reads_chinese(visit):
     page = visit(locale="zh-CN", viewport={"width": 1280, "height": 900})
-    open_tab(page, wording.TEXTS["tab_masks"][1])
+    open_chapter(page, "masks")
     page.wait_for_selector(".vb[data-scale]")
     assert page.get_by_text(wording.TEXTS["masks_title_mask"][1]).is_visible()
     assert wording.WORDS["masks_ask"]["zh"] in page.locator("#vm-masks").inner_text()

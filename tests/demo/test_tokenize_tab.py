@@ -15,7 +15,7 @@ from PIL import Image
 
 from demo import app, tokenize_tab, wording
 from tests.demo.conftest import PATIENCE_MS
-from tests.demo.visits import record
+from tests.demo.visits import open_chapter, record
 from var_mini import checkpoints
 from var_mini.data import pictures, samples
 from var_mini.view.images import to_uint8
@@ -232,14 +232,7 @@ def test_bad_uploads_get_a_sentence(tiny, change, message):
 
 
 def open_tab(page) -> None:
-    name = EN["tab_tokenize"]
-    page.locator("#vm-first[data-scales]").wait_for()
-    page.locator("#vm-tabs [role=tab]").first.wait_for()  # Gradio starts after the first screen
-    if not page.get_by_role("tab", name=name).is_visible():  # on a phone, behind three dots
-        page.locator("#vm-tabs .overflow-menu > button").first.click()
-        page.locator("#vm-tabs .overflow-dropdown button", has_text=name).click()
-    else:
-        page.get_by_role("tab", name=name).click()
+    open_chapter(page, "tokenize")
     page.locator("#vm-tokenize .vk").wait_for()
 
 

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from demo import app, tour, wording
+from tests.demo.visits import AT
 from var_mini.checkpoints import OFFICIAL, load_config
 
 EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
@@ -40,10 +41,10 @@ def overflow(page) -> int:
 # -- texts and steps -------------------------------------------------------------------------------------------------
 
 
-def test_the_steps_cover_every_topic_and_every_tab():
+def test_the_steps_cover_every_topic_and_every_chapter():
     names = [step.name for step in tour.STEPS]
     assert set(TOPICS) <= set(names) and len(names) == len(set(names))
-    assert {step.tab for step in tour.STEPS} == {"first", *app.TABS}
+    assert {step.chapter for step in tour.STEPS} == {"first", *app.TABS}
     assert len({step.right for step in tour.STEPS}) == 3  # the right answer is not always in the same place
 
 
@@ -84,15 +85,15 @@ def test_a_visitor_answers_reads_why_looks_and_comes_back(visit, server):
     reveal = page.locator(".vt-reveal")
     act(page, "check").click()
     assert reveal.inner_text() == EN["tour_choose"]
-    page.get_by_role("radio", name=EN["tour_input_a"]).check()
+    page.locator("#vm-tour").get_by_role("radio", name=EN["tour_input_a"]).check()
     assert EN["tour_input_why"] not in page.locator("#vm-tour").inner_text()  # predict first
     act(page, "check").click()
     assert EN["tour_wrong"] in reveal.inner_text() and EN["tour_input_why"] in reveal.inner_text()
     assert page.locator("[data-mark=right]").inner_text().startswith(EN["tour_input_b"])
     assert page.locator("[data-mark=wrong]").inner_text().startswith(EN["tour_input_a"])
-    assert page.get_by_role("radio").first.is_disabled()
+    assert page.locator("#vm-tour").get_by_role("radio").first.is_disabled()
     act(page, "next").click()
-    page.get_by_role("radio", name=EN["tour_together_a"]).check()
+    page.locator("#vm-tour").get_by_role("radio", name=EN["tour_together_a"]).check()
     act(page, "check").click()
     assert EN["tour_right"] in reveal.inner_text()
     assert page.complaints == []
@@ -101,7 +102,7 @@ def test_a_visitor_answers_reads_why_looks_and_comes_back(visit, server):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
+def test_show_me_leads_to_the_chapter_and_outlines_what_to_look_at(visit, width):
     page = visit(viewport={"width": width, "height": 844})
     start(page)
     before = page.evaluate("document.querySelector('.vu-caption').textContent")
@@ -110,7 +111,7 @@ def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
         page.wait_for_selector(".vt-dock")
         shown = page.locator("[data-vt-shown]")
         assert shown.count() == 1
-        panel = page.locator("#vm-first" if step.tab == "first" else f"#vm-tab-{step.tab}")
+        panel = page.locator("#vm-first" if step.chapter == "first" else f"#vm-tab-{step.chapter}")
         assert panel.is_visible() and panel.locator(step.target).first.get_attribute("data-vt-shown") is not None, step.name
         assert page.evaluate("document.activeElement.hasAttribute('data-vt-shown')")
         page.wait_for_function(
@@ -130,7 +131,7 @@ def test_show_me_opens_the_tab_and_outlines_what_to_look_at(visit, width):
 def test_it_can_be_left_and_resumed_after_a_reload(visit):
     page = visit()
     start(page, 2)
-    page.get_by_role("radio").nth(1).check()
+    page.locator("#vm-tour").get_by_role("radio").nth(1).check()
     act(page, "check").click()
     assert saved(page) == {"open": True, "step": 2, "answers": {"mask": 1}}
     page.reload()
@@ -170,7 +171,9 @@ def test_a_spoilt_memory_starts_afresh(visit):
         page.wait_for_selector(".vt-bar, .vt-card")
         if page.locator(".vt-bar").count():
             act(page, "start").click()
-        assert title(page) == EN["tour_input_title"] and page.get_by_role("radio", checked=True).count() == 0, spoilt
+        assert (
+            title(page) == EN["tour_input_title"] and page.locator("#vm-tour").get_by_role("radio", checked=True).count() == 0
+        ), spoilt
 
 
 @pytest.mark.slow
@@ -186,11 +189,16 @@ def test_it_works_where_the_browser_keeps_nothing(visit):
 @pytest.mark.slow
 def test_it_works_by_keyboard_alone(visit):
     page = visit(viewport={"width": 1280, "height": 900})
+    act(page, "start").wait_for()
     focused = "document.activeElement.dataset.act ?? document.activeElement.className ?? ''"
     for _ in range(40):
         page.keyboard.press("Tab")
-        if page.evaluate(focused) == "start":
+        if page.evaluate("document.activeElement.hash") == "#tour":
             break
+    page.keyboard.press("Enter")
+    page.wait_for_function(AT, arg="tour")
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "start"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.className") == "vt-title"  # the new heading is read out
     for wanted in ("leave", "show"):
@@ -199,7 +207,7 @@ def test_it_works_by_keyboard_alone(visit):
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     page.keyboard.press("ArrowDown")
-    assert page.get_by_role("radio", checked=True).get_attribute("value") == "1"
+    assert page.locator("#vm-tour").get_by_role("radio", checked=True).get_attribute("value") == "1"
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "check"
     page.keyboard.press("Enter")
@@ -212,7 +220,7 @@ def test_it_works_by_keyboard_alone(visit):
     assert EN["tour_try"] in page.locator(".vt-dock").inner_text()
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "vt-title"
-    assert page.locator("fieldset legend").inner_text() == EN["tour_input_question"]
+    assert page.locator("#vm-tour legend").inner_text() == EN["tour_input_question"]
 
 
 @pytest.mark.slow
@@ -222,7 +230,7 @@ def test_a_phone_shows_every_step_in_chinese_without_sideways_scrolling(visit):
     start(page)
     for i, step in enumerate(tour.STEPS):
         assert title(page) == wording.TEXTS[f"tour_{step.name}_title"][1]
-        page.get_by_role("radio").nth(step.right).check()
+        page.locator("#vm-tour").get_by_role("radio").nth(step.right).check()
         act(page, "check").click()
         assert wording.TEXTS["tour_right"][1] in page.locator(".vt-reveal").inner_text() and overflow(page) <= 0
         act(page, "next" if i + 1 < len(tour.STEPS) else "finish").click()

@@ -43,15 +43,18 @@ def draw(page, seed: int) -> dict:
     return page.evaluate(RUN)
 
 
-def open_tab(page, name: str) -> None:
-    """Opens a tab by its name, out of the menu of further tabs where the row has no room for it."""
-    row = page.locator("#vm-tabs > .tab-wrapper")
-    tab = row.get_by_role("tab", name=name, exact=True)
-    if tab.count():
-        tab.click()
-        return
-    row.locator(".overflow-menu > button").click()
-    row.locator(".overflow-dropdown").get_by_text(name, exact=True).click()
+# a place of the page stands at the top of the window, below the bar of chapters
+AT = """(name) => {
+  const top = document.getElementById(name)?.getBoundingClientRect().top;
+  return top > -2 && top < 60;
+}"""
+
+
+def open_chapter(page, name: str) -> None:
+    """Goes to a chapter, as a visitor does, by the bar of chapters."""
+    page.locator(f"#{name} h2").first.wait_for(state="attached")  # Gradio starts after the first screen
+    page.locator(f"#vm-contents a[href='#{name}']").click()
+    page.wait_for_function(AT, arg=name)
 
 
 def turns_dark(page, place: str) -> bool:

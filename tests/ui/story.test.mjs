@@ -5,7 +5,8 @@ import test from 'node:test';
 import { enlarged, recoloured, rgbAt, shrunk } from '../../var_mini/ui/lib/pixels.js';
 import { createRace, SHOWN_MS, STEP_MS, steps, TICK_MS, timesOf } from '../../var_mini/ui/lib/race.js';
 import { lowRank, lowRanks } from '../../var_mini/ui/lib/settings.js';
-import { nextOf, numberOf, STORY } from '../../var_mini/ui/lib/story.js';
+import { placeOf } from '../../var_mini/ui/lib/address.js';
+import { around, numberOf, placeAt, STORY } from '../../var_mini/ui/lib/story.js';
 
 const run = (seconds) => ({ sides: [1, 2, 3], scales: seconds.map(([attention, rest, decoder]) => ({ seconds: [attention, rest, decoder] })) });
 
@@ -65,10 +66,21 @@ test('one square of a map takes another colour, and the map that was there keeps
 test('chapters are numbered in their order, and a page that lacks some skips them', () => {
   assert.deepEqual(STORY.map(numberOf), [1, 2, 3, 4, 5, 6, 7, 8]);
   assert.equal(numberOf('tokenize'), 0);
-  assert.equal(nextOf('idea'), 'word');
-  assert.equal(nextOf('idea', ['idea', 'sum']), 'sum');
-  assert.equal(nextOf('limits'), undefined);
-  assert.equal(nextOf('tokenize'), undefined);
+  assert.deepEqual(around('word'), { before: 'idea', after: 'sum' });
+  assert.deepEqual(around('idea', ['idea', 'sum']), { before: undefined, after: 'sum' });
+  assert.deepEqual(around('limits'), { before: 'edit', after: undefined });
+  assert.deepEqual(around('limits', [...STORY, 'tour']), { before: 'edit', after: 'tour' });
+  assert.deepEqual(around('tokenize'), {});
+});
+
+test('what is read is the last place whose top has come up to the line; one that is not made yet is passed over', () => {
+  const tops = [['idea', -900], ['word', -20], ['sum', 100], ['masks', undefined], ['lowrank', 700]];
+  assert.deepEqual([-1000, -900, 99, 100, 699, 1e6].map((line) => placeAt(tops, line)), ['', 'idea', 'word', 'sum', 'sum', 'lowrank']);
+  assert.equal(placeAt([], 0), '');
+});
+
+test('an address names a place, also one that had another name before, and nothing else', () => {
+  assert.deepEqual(['#masks', '#draw', '', '#', '#a b', '#%E0%A4%A', '#<b>', '#Masks'].map(placeOf), ['masks', 'numbers', '', '', '', '', '', '']);
 });
 
 test('beside exact attention stands the low-rank one that is chosen, or the first that the model has', () => {

@@ -234,6 +234,22 @@ def test_it_draws_without_webassembly_and_without_storage(visit):
 
 
 @pytest.mark.slow
+def test_a_link_to_a_chapter_opens_the_page_there_and_the_bar_says_where_one_is(visit):
+    here = "(name) => document.querySelector('#vm-contents [aria-current]')?.hash === `#${name}`"
+    page = visit("#limits", reduced_motion="reduce")
+    page.wait_for_function(here, arg="limits")
+    places = page.locator("#vm-contents a").evaluate_all("(links) => links.map((link) => link.hash.slice(1))")
+    assert places == ["top", "idea", "word", "sum", "masks", "lowrank", "cost", "edit", "limits", "apart", "numbers"]
+    tops = page.evaluate("(names) => names.map((name) => document.getElementById(name).getBoundingClientRect().top)", places[1:])
+    assert tops == sorted(set(tops)) and -2 < tops[7] < 60  # in the bar's order, the one that was asked for below the bar
+    page.click("#limits .vu-before")
+    page.wait_for_function(here, arg="edit")
+    page.go_back()
+    page.wait_for_function(here, arg="limits")
+    assert not page.complaints
+
+
+@pytest.mark.slow
 def test_a_phone_in_chinese_has_no_sideways_scrolling(visit):
     page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     page.click(".vu-link")

@@ -167,7 +167,8 @@ def test_what_floats_over_the_page_lies_above_gradio_s_own_layers():
     sheets = (Path(gradio.__file__).parent / "templates/frontend").rglob("*.css")
     highest = max(int(layer) for sheet in sheets for layer in re.findall(r"--layer-5:\s*(\d+)", sheet.read_text()))
     own = (Path(demo.__file__).parent / "style.css").read_text() + (front.FOLDER / "style.css").read_text()
-    floating = re.findall(r"([^{}]*)\{([^}]*position: (?:fixed|sticky; bottom)[^}]*)\}", own)
-    assert {selector.split()[-1] for selector, _ in floating} == {".vt-dock", "#vm-waiting", ".vu-bar", ".vu-panel"}
+    floating = re.findall(r"([^{}]*)\{([^}]*position: (?:fixed|sticky; (?:bottom|top): 0)[^}]*)\}", own)
+    known = {".vt-dock", "#vm-waiting", "#vm-contents", ".vu-bar", ".vu-panel"}
+    assert {selector.split()[-1] for selector, _ in floating} == known
     for selector, rules in floating:
         assert int(re.search(r"z-index: (\d+)", rules)[1]) > highest, selector

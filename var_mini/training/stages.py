@@ -188,8 +188,8 @@ def train_transformer(
 
     Leaves `transformer/` (log and resumable state) and `model/`, the finished checkpoint, in `out`. `compiled` passes the model
     through torch.compile, which needs a C++ compiler, takes a minute to start and saves a fifth of each step on a CPU. `start`
-    names a model (or folder) whose transformer the run starts from, instead of random weights (see starting.py). `finish` makes it
-    a last run: whole pictures as they are, at a low rate. The rest as in `train_tokenizer`.
+    names a model (or folder) whose transformer the run starts from, instead of random weights (see starting.py). `finish` makes
+    it a last run: whole pictures as they are, at a low rate. The rest as in `train_tokenizer`.
     """
     reuse_memory()
     recipe = recipe_for(preset, folder, start, None, grey)

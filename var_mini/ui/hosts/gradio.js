@@ -3,8 +3,10 @@
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { title, wordsOf } from '../lib/format.js';
 import { reveal as revealed } from '../lib/reveal.js';
+import { followAddress } from '../lib/address.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
+import { mountContents } from '../views/Contents.js';
 import { mountExplorer } from '../views/Explorer.js';
 import { mount } from '../views/First.js';
 import { mountCost } from '../views/Cost.js';
@@ -12,7 +14,6 @@ import { mountHead } from '../views/Head.js';
 import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
 import { mountFoot, mountStory } from '../views/Story.js';
-import * as chapters from './chapters.js';
 import { drawCharts } from './charts.js';
 
 const base = new URL('../', import.meta.url);
@@ -21,6 +22,8 @@ const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'
 const LINKS = { paper: 'https://arxiv.org/abs/2404.02905', lowrank: 'https://arxiv.org/abs/2501.04377', licences: new URL('data/licences.txt', base).href };
 // where results stand that say, as demo/stale.py writes it, which settings they are of; those of low rank are of the kind set beside the exact one
 const RESULTS = ['vm-compare', 'vm-gallery', 'vm-lowrank-compare', 'vm-lowrank-heat', 'vm-lowrank-limits', 'vm-edit-result'];
+const PLACES = [...STORY, 'tour', 'tokenize', 'numbers']; // what demo/app.py builds, in its order
+const NEAR = '50%'; // of the window's height: so far above and below it a chapter counts as seen
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
 
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
@@ -70,14 +73,15 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, chapters: names, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
+  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
-  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: STORY, measured });
+  mountContents(document.getElementById('vm-contents'), { all, language, there: PLACES });
+  mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: PLACES, measured });
   let asked = null, problem = '';
   try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
-  window.varMini = { open: chapters.open, opened: chapters.opened, run: first.run, record: () => recordOf(first.store.get()), named: (name) => title(name, all.names, language), store: first.store, acts: first.acts,
+  window.varMini = { run: first.run, record: () => recordOf(first.store.get()), named: (name) => title(name, all.names, language), store: first.store, acts: first.acts,
     renewed: createJudge(first.store, wordsOf(all, language)('stale_result')), failed: () => engine.failed(wordsOf(all, language)('failed')) };
-  chapters.begin(names);
+  followAddress();
   return { first, asked, problem };
 })();
 const ready = made.then(async ({ first, asked, problem }) => {
@@ -91,29 +95,29 @@ export async function connect(component) {
   engine.connect(component, async (run) => (await ready).acts.put(run));
 }
 
-// A chapter that is a tab: its head. The component's value is always the record of the settings that the chapter works on, so that
-// a listener with this component among its inputs is given them. `tell` is called when the chapter is seen and one of the
+// A chapter that Gradio makes: its head. The component's value is always the record of the settings that the chapter works on, so that
+// a listener with this component among its inputs is given them. `tell` is called when the chapter is in sight, or nearly, and one of the
 // settings that it `follows` is another than when it was last called.
 export async function chapter(element, props, tell) {
   const { store, acts, all } = (await made).first, { name, wants, follows } = props;
-  let last = null, told = null;
+  let last = null, told = null, seen = false;
   mountHead(element.querySelector('.vu'), { store, acts }, { name, wants, all, language });
   const look = () => {
     const state = store.get();
     if (state.settings !== last) props.value = recordOf(state, wants.includes('low_rank'));
     last = state.settings;
     const followed = JSON.stringify(follows.map((one) => props.value[one]));
-    if (followed === told || !element.getClientRects().length) return;
+    if (followed === told || !seen) return;
     told = followed;
     tell();
   };
   store.subscribe(look);
-  new ResizeObserver(look).observe(element); // a tab that is opened
+  new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; look(); }, { rootMargin: NEAR }).observe(element.closest('[id^=vm-tab-]'));
 }
 
-// the way on at a chapter's end
+// the ways on at a chapter's end
 export async function foot(element, name) {
-  mountFoot(element.querySelector('.vu'), { id: name, all: (await made).first.all, language });
+  mountFoot(element.querySelector('.vu'), { id: name, there: PLACES, all: (await made).first.all, language });
 }
 
 // what makes an explorer, for a chapter's own script
@@ -153,5 +157,5 @@ export async function cost(element, props, watch, tell) {
 // the chapter on limits
 export async function limits(element) {
   const [{ first }, data] = await Promise.all([made, engine.data('limits')]);
-  mountLimits(element.querySelector('.vu'), { data, all: first.all, language });
+  mountLimits(element.querySelector('.vu'), { data, there: PLACES, all: first.all, language });
 }

@@ -5,18 +5,21 @@ import { browserEngine } from '../engines/browser.js';
 import { siteEngine } from '../engines/site.js';
 import { createDownloads } from '../lib/downloads.js';
 import { megabytes, wordsOf } from '../lib/format.js';
+import { followAddress } from '../lib/address.js';
 import { fromQuery } from '../lib/settings.js';
 import { createStore } from '../lib/store.js';
 import { STORY } from '../lib/story.js';
 import { mountAlone } from '../views/Alone.js';
 import { mountApart } from '../views/Apart.js';
+import { mountContents } from '../views/Contents.js';
 import { mountDownload } from '../views/Download.js';
 import { mount } from '../views/First.js';
 import { mountLimits } from '../views/Limits.js';
 import { mountNumbers } from '../views/Numbers.js';
-import { mountStory } from '../views/Story.js';
+import { mountFoot, mountStory } from '../views/Story.js';
 
 const SITE = new URL('../../', import.meta.url), LANGUAGE = 'vm_language';
+const PLACES = [...STORY, 'apart', 'numbers']; // of demo/live/page/index.html, in its order
 const LINKS = { paper: 'https://arxiv.org/abs/2404.02905', lowrank: 'https://arxiv.org/abs/2501.04377', licences: new URL('licences.txt', SITE).href };
 const at = (id) => document.getElementById(id);
 
@@ -53,13 +56,15 @@ async function begin() {
 
   function rest() { // again whenever the language changes
     document.documentElement.lang = { en: 'en', zh: 'zh-CN' }[language];
-    const host = { engine, models, downloads, store, all, language, calm, there: STORY };
+    const host = { engine, models, downloads, store, all, language, calm, there: PLACES };
+    mountContents(at('vm-contents'), host);
     mountStory(at('vm-story'), first, { ...host, measured: raster });
     mountAlone(at('vm-alone'), first, { ...host, measured });
     mountLimits(at('vm-limits'), { ...host, data: limits });
     mountApart(at('vm-apart'), first, host);
     at('vm-numbers').textContent = wordsOf(all, language)('numbers_title');
     mountNumbers(at('vm-run'), first, host);
+    mountFoot(at('vm-end'), { ...host, id: 'numbers' });
     mountDownload(at('vm-foot'), host);
   }
 
@@ -71,6 +76,7 @@ async function begin() {
   }
 
   rest();
+  followAddress();
   first.store.subscribe((state) => { if (![undefined, state.model.name].includes(downloads.about())) downloads.answer(null); }); // another model now
   window.varMini = { store: first.store, acts: first.acts, run: first.run, engine };
   let asked = null, problem = '';

@@ -34,8 +34,8 @@ export function Pyramid({ state, word, acts, heading = word('class'), thing, thu
   return html`<div class="vu-pyramid" ref=${frame} tabindex=${shown ? undefined : 0} style=${`--scales:${sides.length};--ratio:${ratio.toFixed(3)};grid-template-columns:${
     parts.map((part) => `minmax(0,${part.toFixed(2)}fr)`).join(' ')}`}>
     <div class="vu-column vu-class">
-      <h3>${heading}<span>${thing}</span></h3>
-      <div class="vu-cell"><div class="vu-map vu-thing">${thumbnail}</div></div>
+      <h3>${heading}</h3>
+      <div class="vu-cell"><p class="vu-name">${thing}</p><div class="vu-map vu-thing">${thumbnail}</div></div>
       <p class="vu-sum-label">${word('sum')}</p>
     </div>
     ${sides.map((side, k) => {

@@ -6,9 +6,11 @@ import { MAX_SEED } from '../lib/settings.js';
 
 const Field = ({ label, hint, children }) => html`<label class="vu-field"><span>${label}</span>${children}${hint && html`<small>${hint}</small>`}</label>`;
 
+// `options` are [text, value], or [group, options]
 export function Choice({ label, hint, value, options, onChoose }) {
-  return html`<${Field} label=${label} hint=${hint}><select value=${value} onchange=${(event) => onChoose(event.currentTarget.value)}>
-    ${options.map(([text, one]) => html`<option key=${one} value=${one} selected=${one === value}>${text}</option>`)}</select><//>`;
+  const option = ([text, one]) => (Array.isArray(one) ? html`<optgroup key=${text} label=${text}>${one.map(option)}</optgroup>`
+    : html`<option key=${one} value=${one} selected=${one === value}>${text}</option>`);
+  return html`<${Field} label=${label} hint=${hint}><select value=${value} onchange=${(event) => onChoose(event.currentTarget.value)}>${options.map(option)}</select><//>`;
 }
 
 // `shown` is read instead of the value, where that only counts places

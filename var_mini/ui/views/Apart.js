@@ -26,7 +26,7 @@ async function read(file, size, word) {
 
 const NOTHING = { run: null, square: null, name: '', shown: 0, token: null };
 
-function Apart({ first, word, engine }) {
+function Apart({ first, there, word, engine }) {
   const { model } = useStore(first.store), [mine, setMine] = useState(NOTHING), [problem, setProblem] = useState(''), [busy, setBusy] = useState(false);
   useEffect(() => { setMine(NOTHING); setProblem(''); }, [model]);
   const take = async ({ currentTarget }) => {
@@ -44,13 +44,13 @@ function Apart({ first, word, engine }) {
   const change = (some) => setMine((now) => ({ ...now, ...some }));
   const state = { ...mine, model, pinned: false, attention: null };
   const acts = { hover: (token) => change({ token }), pin: (token) => change({ token }), leave: () => change({ token: null }), go: (shown) => change({ shown }) };
-  return html`<${Chapter} id="apart" word=${word}><div class="vu-say"><p>${word('apart_text', { size: model.size, scales: model.patch_nums.length, tokens: model.tokens })}</p>
+  return html`<${Chapter} id="apart" ...${{ there, word }}><div class="vu-say"><p>${word('apart_text', { size: model.size, scales: model.patch_nums.length, tokens: model.tokens })}</p>
       <label class="vu-button vu-primary vu-file" aria-disabled=${String(busy)}>${word('apart_choose')}<input type="file" accept="image/*" disabled=${busy} onchange=${take} /></label>
       <p class="vu-hint">${word('apart_note')}</p><p class="vu-problem" role="status">${problem}</p></div>
     ${mine.run && html`<${Picture} ...${{ state, word, acts, subject: mine.name }} />
       <${Pyramid} ...${{ state, word, acts }} heading=${word('apart_yours')} thing=${mine.name} thumbnail=${html`<${Canvas} side=${model.size} rgb=${mine.square} label=${mine.name} />`} />`}<//>`;
 }
 
-export function mountApart(root, first, { engine, all, language }) {
-  render(html`<${Apart} first=${first} engine=${engine} word=${wordsOf(all, language)} />`, root);
+export function mountApart(root, first, { engine, there, all, language }) {
+  render(html`<${Apart} ...${{ first, there, engine }} word=${wordsOf(all, language)} />`, root);
 }

@@ -37,6 +37,7 @@ function Bar({ state, word, acts }) {
       : html`<button type="button" class="vu-button vu-primary" id="vm-new" onclick=${acts.dice} title=${word('new_hint')}>${icon(DICE)}${word('new')}</button>`}
     <button type="button" class="vu-button" onclick=${acts.play}>${icon(playing ? PAUSE : PLAY)}${word(playing ? 'pause' : 'play')}</button>
     <button type="button" class="vu-button" id="vm-settings" aria-expanded=${String(panel === 'settings')} onclick=${() => acts.panel('settings')}>${icon(TUNE)}${word('settings')}</button>
+    <a class="vu-button vu-down-here" href="#idea">${word('contents')} <span aria-hidden="true">\u2193</span></a>
   </div>`;
 }
 
@@ -76,11 +77,11 @@ function First({ store, acts, host }) {
     <div class="vu-stage">
       <div class="vu-left">
         <p class=${`vu-caption ${state.problem ? 'vu-problem' : ''}`} role="status">${caption(state, word, word('preparing', { model: model.shown }))}</p>
+        <p class="vu-facts" role="status">${stale ? word('stale', { facts: facts.join(' \u00b7 ') }) : facts.join(' \u00b7 ') || '\u00a0'}</p>
         <${Pyramid} ...${{ state, word, acts }} thing=${named(shownLabel)} thumbnail=${html`<${Thumbnail} model=${model} label=${shownLabel} style=${run?.settings.style ?? settings.style} sheets=${sheets} />`} />
       </div>
       <div class="vu-right">
         <${Picture} ...${{ state, word, acts, subject: named(shownLabel) }} />
-        <p class="vu-facts" role="status">${stale ? word('stale', { facts: facts.join(' \u00b7 ') }) : facts.join(' \u00b7 ') || '\u00a0'}</p>
       </div>
       <${Token} ...${{ state, word, acts }} />
     </div>`;

@@ -21,10 +21,20 @@ function useSettings(store) {
 // a model of the same classes whose logits are bounded, so that low rank can follow it
 const boundedLike = (model, models) => models.find((one) => one.bounded && one.class_names.join() === model.class_names.join());
 
+// the classes of a model for a choice, under their groups where it has any
+function classesOf({ class_names: names, class_groups: groups }, named) {
+  const found = new Map();
+  names.forEach((name, i) => {
+    const group = groups[i] ?? '';
+    if (!found.has(group)) found.set(group, []);
+    found.get(group).push([named(name), String(i)]);
+  });
+  return [...found].flatMap(([group, options]) => (group ? [[named(group), options]] : options));
+}
+
 function Shared({ store, acts, wants, word, all, language }) {
   const { model, models, settings } = useSettings(store);
-  const classes = useMemo(() => model.class_names.map((name, i) => [[model.class_groups[i], name].filter(Boolean)
-    .map((part) => title(part, all.names, language)).join(' \u00b7 '), String(i)]), [model, language]);
+  const classes = useMemo(() => classesOf(model, (name) => title(name, all.names, language)), [model, language]);
   const drawn = wants.includes('low_rank') && wants.includes('class'); // a chapter that only counts breaks nothing
   const attention = lowRank(model, settings), breaks = attention.startsWith('poly') && !model.bounded, better = breaks && boundedLike(model, models);
   const number = (name) => (event) => acts.change({ [name]: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) });

@@ -25,11 +25,11 @@ function Experiment({ name, data, all, word }) {
     <p class="vu-soft"><b>${word('limits_not')}</b> ${word(`limits_${name}_not`, told)}</p></article>`;
 }
 
-function Limits({ data, all, word }) {
-  return html`<${Chapter} id="limits" word=${word}><div class="vu-lead"><p>${word('limits_text')}</p><p class="vu-hint">${word('limits_hint')}</p></div>
+function Limits({ data, there, all, word }) {
+  return html`<${Chapter} id="limits" ...${{ there, word }}><div class="vu-lead"><p>${word('limits_text')}</p><p class="vu-hint">${word('limits_hint')}</p></div>
     ${Object.keys(KINDS).map((name) => html`<${Experiment} key=${name} ...${{ name, all, word }} data=${data[name]} />`)}<//>`;
 }
 
-export function mountLimits(root, { data, all, language }) {
-  render(html`<${Limits} data=${data} all=${all} word=${wordsOf(all, language)} />`, root);
+export function mountLimits(root, { data, there, all, language }) {
+  render(html`<${Limits} ...${{ data, there, all }} word=${wordsOf(all, language)} />`, root);
 }

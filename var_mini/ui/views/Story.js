@@ -1,12 +1,12 @@
 // The first three chapters: text beside a live view of the same run as the first screen. Others follow below them, see lib/story.js.
 
-import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
+import { html, render, useEffect, useMemo, useRef, useState } from '../vendor/preact-htm.js';
 import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { enlarged, recoloured, rgbAt, shrunk } from '../lib/pixels.js';
 import { createRace, steps, timesOf } from '../lib/race.js';
 import { added, whole } from '../lib/run.js';
-import { nextOf, numberOf } from '../lib/story.js';
+import { around, numberOf } from '../lib/story.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { Place, placeOf } from '../parts/Map.js';
@@ -17,22 +17,19 @@ const GREY = 128;
 const STAGES = ['before', 'rest', 'code', 'enlarge', 'phi', 'add'];
 const STAGE_MS = 900;
 
-const Name = ({ id, word }) => html`<b>${numberOf(id)}</b> ${word(`${id}_title`)}`;
-
-export function Next({ id, there, word }) {
-  const next = nextOf(id, there);
-  return next ? html`<p class="vu-next"><a href=${`#${next}`}>${word('next')} <${Name} id=${next} word=${word} /> <span aria-hidden="true">\u2192</span></a></p>` : '';
+// the end of a place: the ways back and on
+export function Ways({ id, there, word }) {
+  const { before, after } = around(id, there);
+  const name = (one) => html`${numberOf(one) > 0 && html`<b>${numberOf(one)}</b> `}${word(`${one}_title`)}`;
+  return html`<p class="vu-ways">${before && html`<a class="vu-before" href=${`#${before}`}><span aria-hidden="true">\u2190</span> ${name(before)}</a>`}
+    ${after && html`<a class="vu-after" href=${`#${after}`}>${word('next')} ${name(after)} <span aria-hidden="true">\u2192</span></a>`}</p>`;
 }
 
-// one that stands `apart`, in a tab, is found by the tab's name, and ends below
+// of one that stands `apart` this is only the head; it ends further down
 export function Chapter({ id, there, word, apart = false, children }) {
   const number = numberOf(id);
-  return html`<section class="vu-chapter" id=${apart ? undefined : id} aria-label=${word(`${id}_title`)}><h2>${number > 0 && html`<span>${number}</span>`}${word(`${id}_title`)}</h2>
-    <div class="vu-chapter-body">${children}</div>${!apart && html`<${Next} ...${{ id, there, word }} />`}</section>`;
-}
-
-function Contents({ there, word }) {
-  return html`<nav class="vu-contents" aria-label=${word('contents')}><ol>${there.map((id) => html`<li key=${id}><a href=${`#${id}`}><${Name} id=${id} word=${word} /></a></li>`)}</ol></nav>`;
+  return html`<section class="vu-chapter" id=${id} aria-label=${word(`${id}_title`)}><h2>${number > 0 && html`<span>${number}</span>`}${word(`${id}_title`)}</h2>
+    <div class="vu-chapter-body">${children}</div>${!apart && html`<${Ways} ...${{ id, there, word }} />`}</section>`;
 }
 
 // 1: the finished picture uncovered token by token, beside the same picture scale by scale: by their seconds where the run has any
@@ -129,20 +126,22 @@ function Sum({ run, word, calm }) {
 }
 
 function Story({ first, word, engine, calm, there, measured }) {
-  const { run } = useStore(first.store), own = (engine.candidates ? there : there.filter((id) => id !== 'word'));
-  const ready = whole(run) && run.scales.every((scale) => scale.image), part = { there: own, word };
-  return html`<${Contents} there=${own} word=${word} />${ready && html`<${Chapter} id="idea" ...${part}><${Race} ...${{ run, word, calm, measured }} /><//>
-    ${engine.candidates && html`<${Chapter} id="word" ...${part}><${Swap} ...${{ run, word, engine }} /><//>`}
-    <${Chapter} id="sum" ...${part}><${Sum} ...${{ run, word, calm }} /><//>`}`;
+  const state = useStore(first.store), kept = useRef(null), part = { there, word };
+  const ready = whole(state.run) && state.run.scales.every((scale) => scale.image);
+  if (ready || !state.computing) kept.current = ready ? state.run : null; // while the next one is drawn, the page keeps its height
+  const run = kept.current;
+  return run && html`<${Chapter} id="idea" ...${part}><${Race} ...${{ run, word, calm, measured }} /><//>
+    <${Chapter} id="word" ...${part}><${Swap} ...${{ run, word, engine }} /><//>
+    <${Chapter} id="sum" ...${part}><${Sum} ...${{ run, word, calm }} /><//>`;
 }
 
-// `there`: the chapters that the page has, with those that others mount; `measured`: side -> how many times as long raster order took,
+// `there`: what the page has, with what others mount; `measured`: side -> how many times as long raster order took,
 // as recorded apart, where the page knows it
 export function mountStory(root, first, { engine, all, language, calm, there, measured }) {
   render(html`<${Story} ...${{ first, engine, calm, there, measured }} word=${wordsOf(all, language)} />`, root);
 }
 
-// the end of a chapter that stands apart
-export function mountFoot(root, { id, all, language }) {
-  render(html`<${Next} id=${id} word=${wordsOf(all, language)} />`, root);
+// the end of a place that stands apart
+export function mountFoot(root, { id, there, all, language }) {
+  render(html`<${Ways} ...${{ id, there }} word=${wordsOf(all, language)} />`, root);
 }
