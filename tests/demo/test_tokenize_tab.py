@@ -338,7 +338,7 @@ def test_a_sample_is_shown_at_once_and_another_on_a_click(browser, tiny, monkeyp
         page.locator("#vm-tokenize [data-figure=original]").wait_for()
         assert np.array_equal(figure(page, "original")[..., 0], noise(1))
         page.locator("#vm-picker .vp-samples button").last.click()
-        page.locator("#vm-tokenize .vu-class h3", has_text="2").wait_for()
+        page.locator("#vm-tokenize .vu-class .vu-name", has_text="2").wait_for()
         assert np.array_equal(figure(page, "original")[..., 0], noise(2))
     finally:
         page.close()
