@@ -79,18 +79,23 @@ export class Transformer {
     });
   }
 
-  /** What class and style (null: none, or any) do to every block. @returns {Conditioning} */
+  /** What class and style (null: none, or any) do to every block; in the space until the caller releases it. @returns {Conditioning} */
   condition(label, style) {
-    const { space, C } = this, { num_classes: classes, num_styles: styles } = this.config, mark = space.top;
-    const start = this.classes.slice((label ?? classes) * C, ((label ?? classes) + 1) * C);
-    if (styles) for (let i = 0; i < C; i++) start[i] += this.styles[(style ?? styles) * C + i];
-    const silu = space.rows(1, C);
-    for (let i = 0; i < C; i++) silu[i] = start[i] / (1 + Math.exp(-start[i]));
-    const cut = (values) => Array.from({ length: values.length / C }, (_, i) => values.slice(i * C, (i + 1) * C));
-    const shared = space.product(silu, 1, this.sharedAda).slice(0, 6 * C);
-    const head = space.product(silu, 1, this.headAda).slice(0, 2 * C);
+    const { space, C } = this, { num_classes: classes, num_styles: styles } = this.config;
+    const take = (count) => Array.from({ length: count }, () => space.take(C));
+    const [start] = take(1), blocks = this.blocks.map(() => take(6)), head = take(2), mark = space.top, silu = space.rows(1, C);
+    const classRow = (label ?? classes) * C, styleRow = (style ?? styles) * C;
+    for (let i = 0; i < C; i++) {
+      start[i] = this.classes[classRow + i] + (styles ? this.styles[styleRow + i] : 0);
+      silu[i] = start[i] / (1 + Math.exp(-start[i]));
+    }
+    const shared = space.product(silu, 1, this.sharedAda), last = space.product(silu, 1, this.headAda);
+    blocks.forEach((parts, layer) => parts.forEach((part, which) => {
+      for (let i = 0; i < C; i++) part[i] = shared[which * C + i] + this.blocks[layer].offset[which * C + i];
+    }));
+    head.forEach((part, which) => part.set(last.subarray(which * C, (which + 1) * C)));
     space.release(mark);
-    return { start, blocks: this.blocks.map((block) => cut(shared.map((value, i) => value + block.offset[i]))), head: cut(head) };
+    return { start, blocks, head };
   }
 
   /**
