@@ -89,7 +89,8 @@ export class ExactState {
       const row = t * width;
       let most = -Infinity, sum = 0;
       for (let u = row; u < row + T; u++) if (weights[u] > most) most = weights[u];
-      for (let u = row; u < row + T; u++) sum += weights[u] = Math.exp(weights[u] - most);
+      space.exponentials(weights, row, width, most);
+      for (let u = row; u < row + T; u++) sum += weights[u];
       weights.fill(0, row + T, row + width);
       sums[t] = sum;
     }

@@ -127,7 +127,7 @@ export class Transformer {
       addGated(x, space.product(attended, rows, block.proj, grown), n, C, gamma1);
       modulate(x, n, C, scale2, shift2, h);
       const hidden = space.product(h, rows, block.fc1);
-      gelu(hidden, rows * block.fc1.width);
+      space.gelu(hidden, rows * block.fc1.width);
       addGated(x, space.product(hidden, rows, block.fc2, grown), n, C, gamma2);
       space.release(mark);
     });
@@ -186,14 +186,5 @@ function addGated(x, y, n, C, gammas) {
   for (let row = 0; row < gammas.length * n; row++) {
     const gamma = gammas[(row / n) | 0];
     for (let i = 0; i < C; i++) x[row * C + i] += y[row * C + i] * gamma[i];
-  }
-}
-
-/** GELU by its tanh formula, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), in place: x times a logistic function. */
-function gelu(x, count) {
-  const twice = 2 * Math.sqrt(2 / Math.PI);
-  for (let i = 0; i < count; i++) {
-    const v = x[i];
-    x[i] = v / (1 + Math.exp(-twice * (v + 0.044715 * v * v * v)));
   }
 }
