@@ -34,6 +34,14 @@ const others = {
     const y = space.product(rows, n, packed);
     return { fast: Boolean(space.fast), y: Array.from({ length: n }, (_, i) => [...y.subarray(i * packed.width, i * packed.width + m)]) };
   },
+  async curves(values, most) {
+    const space = await Space.create(1 << 20, wasm), [x, y] = [0, 1].map(() => space.take(values.length));
+    x.set(values);
+    y.set(values);
+    space.exponentials(x, 0, values.length, most);
+    space.gelu(y, values.length);
+    return { fast: Boolean(space.fast), exponentials: [...x], gelu: [...y] };
+  },
   forcedOutside: (run, mask) => forcedOutside(run, mask),
   /** Stops a run after its second scale, and says how far it came. */
   async stopped(settings) {

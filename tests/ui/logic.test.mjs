@@ -64,6 +64,7 @@ test('settings go to a link and to a record and back', () => {
 
 for (const [query, message] of [['model=x', /model = x: must be one of m/], ['model=m&label=3', /class = 3: must be a whole number from 0 to 2/],
   ['model=m&seed=-1', /seed = -1/], ['model=m&seed=1e99', /seed = 1e99/], ['model=m&style=3', /style = 3/], ['model=m&top_p=x', /top_p = x: must be a number/],
+  ['model=m&top_p=5', /top_p = 5: must be a number from 0 to 1/], ['model=m&top_k=1.5', /top_k = 1.5: must be a whole number/],
   ['model=m&seed=', /seed = /]]) {
   test(`a spoilt link names what is wrong: ${query}`, () => assert.throws(() => fromQuery(query, [MODEL]), message));
 }

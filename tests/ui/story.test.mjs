@@ -7,6 +7,7 @@ import { createRace, SHOWN_MS, STEP_MS, steps, TICK_MS, timesOf } from '../../va
 import { lowRank, lowRanks } from '../../var_mini/ui/lib/settings.js';
 import { placeOf } from '../../var_mini/ui/lib/address.js';
 import { around, numberOf, placeAt, STORY } from '../../var_mini/ui/lib/story.js';
+import { changeOf } from '../../var_mini/ui/views/Numbers.js';
 
 const run = (seconds) => ({ sides: [1, 2, 3], scales: seconds.map(([attention, rest, decoder]) => ({ seconds: [attention, rest, decoder] })) });
 
@@ -87,4 +88,10 @@ test('beside exact attention stands the low-rank one that is chosen, or the firs
   const model = { attentions: ['exact', 'poly-2', 'landmark-64', 'auto'] };
   assert.deepEqual(lowRanks(model), ['poly-2', 'landmark-64']);
   assert.deepEqual(['exact', 'auto', 'landmark-64', 'pool-2'].map((attention) => lowRank(model, { attention })), ['poly-2', 'poly-2', 'landmark-64', 'poly-2']);
+});
+
+test('what a scale changed is computed once, so that its canvas is not painted whenever something else changes', () => {
+  const scale = (value) => ({ colours: '', image: btoa(String.fromCharCode(value, value, value)) }), first = { scales: [scale(10), scale(30)] };
+  assert.deepEqual([[...changeOf(first, 0)], [...changeOf(first, 1)]], [[10, 10, 10], [148, 148, 148]]);
+  assert.equal(changeOf({ scales: [...first.scales, scale(40)] }, 1), changeOf(first, 1)); // the same array
 });

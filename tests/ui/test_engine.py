@@ -117,6 +117,21 @@ def test_every_finite_float16_is_widened_exactly(folder, product):
     assert np.array_equal(np.array(found["y"][0]), bits.view(np.float16).astype(np.float64))
 
 
+@pytest.mark.parametrize("product", ["wasm", "plain"])
+def test_exponentials_and_gelu_are_their_formulas_to_the_last_digits_of_float32(folder, product):
+    x = np.linspace(-80, 20, 4000, dtype=np.float32)
+    (found,) = run(folder, ["curves", x.tolist(), 0], product=product)
+    assert found["fast"] == (product == "wasm")
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(found["exponentials"], np.exp(exact), rtol=3e-7)
+    gelu = 0.5 * exact * (1 + np.tanh(np.sqrt(2 / np.pi) * (exact + 0.044715 * exact**3)))
+    np.testing.assert_allclose(found["gelu"], gelu, rtol=1e-6, atol=1e-6)
+    far = [-1000.0, -100.0, 3.0, 4.0]  # two of them where e^x is no float32 any more
+    (found,) = run(folder, ["curves", far, 4], product=product)
+    np.testing.assert_allclose(found["exponentials"], np.exp(np.array(far) - 4), rtol=3e-7, atol=1e-37)
+    np.testing.assert_allclose(found["gelu"][:2], [0, 0], atol=1e-30)
+
+
 @pytest.mark.skipif(shutil.which("wat2wasm") is None, reason="wat2wasm of the package wabt is not installed")
 def test_the_binary_product_is_what_its_source_says(tmp_path):
     subprocess.run(["wat2wasm", str(ENGINES / "product.wat"), "-o", str(tmp_path / "product.wasm")], check=True)

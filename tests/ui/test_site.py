@@ -160,6 +160,8 @@ def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_re
         ("?model=<b>x</b>&label=1", "link: model = <b>x</b>: must be"),
         ("?model=things-16&label=9999999999", "link: class = 9999999999: must be"),
         ("?model=things-16&label=1&temperature=NaN", "link: temperature = NaN: must be"),
+        ("?model=things-16&label=1&top_p=5", "link: top_p = 5: must be a number from 0 to 1"),
+        ("?model=things-16&label=1&attention=exactly", "link: attention = exactly: must be one of exact, poly-2, landmark-16"),
     ],
 )
 def test_a_spoilt_link_leaves_a_sentence_and_the_recorded_run(visit, query, sentence):

@@ -82,14 +82,15 @@ export class ExactState {
   attendHead(h, q, n, out) {
     const { heads, dim, scale } = this.shape, { space } = this, mark = space.top, rows = paddedRows(n);
     const T = this.length, width = paddedColumns(T);
-    const scaled = space.rows(n, dim), weights = space.rows(n, width), sums = new Float64Array(n), mixed = space.rows(n, dim);
+    const scaled = space.rows(n, dim), weights = space.rows(n, width), sums = space.doubles(n), mixed = space.rows(n, dim);
     for (let i = 0; i < n * dim; i++) scaled[i] = q[h * rows * dim + i] * scale[h];
     space.multiply(scaled, this.keys[h], this.noBias, weights, rows, dim, width, dim * PANEL); // the logits
     for (let t = 0; t < n; t++) {
       const row = t * width;
       let most = -Infinity, sum = 0;
       for (let u = row; u < row + T; u++) if (weights[u] > most) most = weights[u];
-      for (let u = row; u < row + T; u++) sum += weights[u] = Math.exp(weights[u] - most);
+      space.exponentials(weights, row, width, most);
+      for (let u = row; u < row + T; u++) sum += weights[u];
       weights.fill(0, row + T, row + width);
       sums[t] = sum;
     }

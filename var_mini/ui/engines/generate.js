@@ -10,7 +10,7 @@ export const AT_ONCE = 32; // tokens whose logits are in memory together
 /** Lets waiting messages through, a request to stop among them. */
 const breath = () => new Promise((resolve) => {
   const { port1, port2 } = new MessageChannel();
-  port1.onmessage = () => { port1.close(); resolve(); };
+  port1.onmessage = () => { port1.close(); port2.close(); resolve(); };
   port2.postMessage(null);
 });
 
@@ -211,7 +211,7 @@ export function pixels(picture, channels) {
 
 function base64(bytes) {
   let text = '';
-  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode.apply(null, bytes.subarray(i, i + 8192));
   return btoa(text);
 }
 

@@ -1,6 +1,6 @@
 // y = W x + b, for many rows x at once. Linear layers, convolutions and attention all come down to this one product, which takes
-// nearly all of the time: so it is written in WebAssembly with SIMD (product.wat), and once more in plain JavaScript for browsers
-// that have no SIMD or compute it wrongly.
+// most of the time, and the exponentials of softmax and GELU much of the rest: so these are written in WebAssembly with SIMD
+// (product.wat), and once more in plain JavaScript for browsers that have no SIMD or compute it wrongly.
 //
 // All numbers lie in one memory that both can see. Views into it are Float32Arrays: what a function allocates it gives back by
 // `release(mark)`, like a stack.
@@ -54,7 +54,7 @@ export class Space {
       const memory = new WebAssembly.Memory({ initial: Math.ceil((this.size * 4) / PAGE) });
       const { instance } = await WebAssembly.instantiate(wasm, { engine: { memory } });
       this.numbers = new Float32Array(memory.buffer);
-      this.fast = instance.exports.product;
+      this.fast = instance.exports;
       if (!selfTest(this)) this.fast = null;
     } catch {
       this.fast = null; // no WebAssembly, no SIMD, or no memory for it
@@ -121,11 +121,31 @@ export class Space {
   multiply(x, panels, bias, out, n, k, m, stride) {
     const mark = this.top, size = panels.BYTES_PER_ELEMENT, room = size === 2 ? this.take(k * PANEL) : null;
     if (this.fast) {
-      this.fast(x.byteOffset, panels.byteOffset, bias.byteOffset, out.byteOffset, n, k, m, stride * size, room?.byteOffset ?? 0);
+      this.fast.product(x.byteOffset, panels.byteOffset, bias.byteOffset, out.byteOffset, n, k, m, stride * size, room?.byteOffset ?? 0);
     } else {
       plainProduct(x, panels, bias, out, n, k, m, stride, room);
     }
     this.release(mark);
+  }
+
+  /** x[i] = exp(x[i] - most) for `n` numbers from number `begin` on; both are multiples of 4. */
+  exponentials(x, begin, n, most) {
+    if (this.fast) this.fast.exponentials(x.byteOffset + 4 * begin, n, most);
+    else for (let i = begin; i < begin + n; i++) x[i] = Math.exp(x[i] - most);
+  }
+
+  /** GELU by its tanh formula, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), in place: x times a logistic function. */
+  gelu(x, n) {
+    if (this.fast) this.fast.gelu(x.byteOffset, n);
+    else plainGelu(x, n);
+  }
+}
+
+function plainGelu(x, n) {
+  const twice = 2 * Math.sqrt(2 / Math.PI);
+  for (let i = 0; i < n; i++) {
+    const v = x[i];
+    x[i] = v / (1 + Math.exp(-twice * (v + 0.044715 * v * v * v)));
   }
 }
 
@@ -150,7 +170,7 @@ export function plainProduct(x, panels, bias, out, n, k, m, stride, room = null)
   }
 }
 
-/** Whether both products agree, exactly, with both kinds of panels: on small whole numbers no sum is rounded. */
+/** Whether what is computed fast is what is computed plainly: products exactly, for on small whole numbers no sum is rounded. */
 function selfTest(space) {
   const n = 8, k = 5, m = 16, stride = k * PANEL, mark = space.top;
   const [x, floats, bias] = [n * k, k * m, m].map((count) => {
@@ -165,6 +185,14 @@ function selfTest(space) {
     space.multiply(x, panels, bias, got.fill(0), n, k, m, stride);
     return got.some((value) => value !== 0) && got.every((value, i) => value === expected[i]);
   });
+  const curved = [(values) => space.exponentials(values, 0, m, 1), (values) => space.gelu(values, m)].every((fast, which) => {
+    const plain = Float32Array.from(bias, (value) => value / 2), values = space.take(m);
+    values.set(plain);
+    if (which) plainGelu(plain, m);
+    else plain.forEach((value, i) => { plain[i] = Math.exp(value - 1); });
+    fast(values);
+    return values.every((value, i) => Math.abs(value - plain[i]) <= 1e-6 * Math.max(1, Math.abs(plain[i])));
+  });
   space.release(mark);
-  return agree;
+  return agree && curved;
 }

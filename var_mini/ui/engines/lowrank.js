@@ -137,7 +137,7 @@ export class LandmarkState extends FeatureState {
 
   /** (r, d + 1), row by row. */
   emptyState() {
-    return new Float64Array(this.rank * (this.shape.dim + 1));
+    return this.space.doubles(this.rank * (this.shape.dim + 1));
   }
 
   features(h, x, n) {

@@ -59,9 +59,10 @@ export class Model {
 /** How many numbers a model holds at most at a time: its weights as in the file, the states of two sequences, one step or picture. */
 function floatsNeeded({ tokenizer: t, transformer: f, pyramid, landmarks }, weights) {
   const n = Math.max(...pyramid.counts), rows = 2 * n, A = f.heads * f.head_dim, T = paddedColumns(pyramid.tokens);
-  const rank = ((f.head_dim + 1) * (f.head_dim + 2)) / 2, columns = paddedColumns(f.head_dim + 1);
-  const tables = f.depth * A * Math.max(0, ...landmarks) * landmarks.length;
-  const states = 2 * f.depth * (2 * T * A + T + f.heads * rank * columns);
+  const rank = ((f.head_dim + 1) * (f.head_dim + 2)) / 2, columns = paddedColumns(f.head_dim + 1), most = Math.max(0, ...landmarks);
+  const tables = f.depth * A * most * landmarks.length;
+  const lowRank = f.heads * Math.max(rank, 2 * most) * columns; // of landmarks as float64, beside exact states
+  const states = 2 * (f.depth * (2 * T * A + T + lowRank + 6 * f.width) + 3 * f.width); // and what the condition does to every block
   const step = rows * (4 * f.width + 7 * A + Math.round(f.width * f.mlp_ratio)), head = 2 * AT_ONCE * (f.width + t.vocab_size);
   const attend = n * (T + 3 * columns + 2 * rank) + 3 * rank * columns;
   const levels = t.channel_mult.length, width = t.channels * Math.max(...t.channel_mult);

@@ -1,4 +1,7 @@
-;; C = A W + bias: the one product that linear layers, convolutions and attention come down to.
+;; What takes nearly all of the time: the one product that linear layers, convolutions and attention come down to, and the
+;; exponential functions of softmax and GELU, four numbers at a time.
+;;
+;; C = A W + bias
 ;;
 ;;   A     n rows of k numbers
 ;;   W     k x m, cut into panels of 8 columns: panel j holds W[0..k, 8j..8j+8] row by row, and begins `stride` bytes after j - 1
@@ -99,4 +102,54 @@
         (v128.store offset=16 (local.get $c) (local.get $r3))
         (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $n))))
       (local.set $W (i32.add (local.get $W) (local.get $stride)))
-      (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $m))))))
+      (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $m)))))
+
+  ;; e^x of four numbers, those beyond -87 and 88 taken as these. x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that
+  ;; e^x = 2^n e^r: the power is n in the exponent's place, and e^r its series, 1 + r + r^2 / 2! + ... + r^7 / 7!
+  (func $exp (param $x v128) (result v128)
+    (local $n v128) (local $r v128)
+    (local.set $x (f32x4.min (f32x4.max (local.get $x) (v128.const f32x4 -87 -87 -87 -87)) (v128.const f32x4 88 88 88 88)))
+    (local.set $n (f32x4.nearest
+      (f32x4.mul (local.get $x) (v128.const f32x4 1.442695041 1.442695041 1.442695041 1.442695041))))
+    ;; ln 2 in two parts: n times the first, 355 / 512, is exact
+    (local.set $r (f32x4.sub
+      (f32x4.sub (local.get $x) (f32x4.mul (local.get $n) (v128.const f32x4 0.693359375 0.693359375 0.693359375 0.693359375)))
+      (f32x4.mul (local.get $n) (v128.const f32x4 -2.12194440e-4 -2.12194440e-4 -2.12194440e-4 -2.12194440e-4))))
+    (local.set $x (v128.const f32x4 1.98412698e-4 1.98412698e-4 1.98412698e-4 1.98412698e-4)) ;; 1 / 7!
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 1.38888889e-3)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 8.33333333e-3)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 4.16666667e-2)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 1.66666667e-1)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 0.5)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 1)))
+    (local.set $x (call $along (local.get $x) (local.get $r) (f32.const 1)))
+    (f32x4.mul (local.get $x)
+      (i32x4.shl
+        (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (v128.const i32x4 127 127 127 127))
+        (i32.const 23))))
+
+  ;; One step along a series (Horner): s r + c.
+  (func $along (param $s v128) (param $r v128) (param $c f32) (result v128)
+    (f32x4.add (f32x4.mul (local.get $s) (local.get $r)) (f32x4.splat (local.get $c))))
+
+  ;; x = e^(x - most), for n numbers; n is a multiple of 4.
+  (func (export "exponentials") (param $x i32) (param $n i32) (param $most f32)
+    (loop $four
+      (v128.store (local.get $x) (call $exp (f32x4.sub (v128.load (local.get $x)) (f32x4.splat (local.get $most)))))
+      (local.set $x (i32.add (local.get $x) (i32.const 16)))
+      (br_if $four (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 4))) (i32.const 0)))))
+
+  ;; x = GELU(x) by its tanh formula, for n numbers; n is a multiple of 4: x / (1 + e^(-2 sqrt(2 / pi) (x + 0.044715 x^3))).
+  (func (export "gelu") (param $x i32) (param $n i32)
+    (local $v v128) (local $u v128)
+    (loop $four
+      (local.set $v (v128.load (local.get $x)))
+      (local.set $u (call $along
+        (f32x4.mul (local.get $v) (v128.const f32x4 0.044715 0.044715 0.044715 0.044715)) (local.get $v) (f32.const 1)))
+      (local.set $u (f32x4.mul (f32x4.mul (local.get $u) (local.get $v))
+        (v128.const f32x4 -1.595769122 -1.595769122 -1.595769122 -1.595769122)))
+      (v128.store (local.get $x)
+        (f32x4.div (local.get $v) (f32x4.add (call $exp (local.get $u)) (v128.const f32x4 1 1 1 1))))
+      (local.set $x (i32.add (local.get $x) (i32.const 16)))
+      (br_if $four (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 4))) (i32.const 0)))))
+)

@@ -31,6 +31,7 @@ export class Sampler {
     this.u = new Float64Array(V); // a uniform random number for each code
     this.order = new Int32Array(V); // codes by falling logit, as far as they have been sorted
     [this.ends, this.next] = [0, 1].map(() => new Int32Array(BINS + 1)); // where each bin's codes lie in `order`
+    this.sorted = 0; // bins that have been
   }
 
   /** `forced`, where it is a number, is taken instead of what would be drawn; the noise is drawn all the same. */
@@ -43,7 +44,8 @@ export class Sampler {
     }
     if (!Number.isFinite(most)) throw new Error('The model computed numbers that are not finite: no image is drawn from them.');
     for (let v = 0; v < V; v++) p[v] = Math.exp(row[v] - most);
-    const { least, ranked } = this.filter(row, most);
+    this.count(row, most);
+    const least = this.filter(row);
     let sum = 0, weighted = 0;
     for (let v = 0; v < V; v++) {
       if (row[v] < least) continue;
@@ -51,48 +53,49 @@ export class Sampler {
       if (p[v] > 0) weighted += p[v] * (row[v] - most);
     }
     const winner = this.greedy ? row.indexOf(most) : this.pick(row, least), id = forced ?? winner;
-    const top = ranked.slice(0, CANDIDATES);
+    const top = Array.from({ length: CANDIDATES }, (_, i) => this.rank(row, i));
     const share = (v) => (row[v] < least ? 0 : p[v] / sum);
     return { id, entropy: Math.log(sum) - weighted / sum, probability: share(id), top, topProbability: top.map(share) };
   }
 
   /**
-   * The least logit that top-k and top-p keep, and the likeliest codes in order, five at least. top-k keeps the k largest, and
-   * what is as large as the last of them. top-p keeps, from the largest down, codes until their probabilities sum to p.
+   * The least logit that top-k and top-p keep. top-k keeps the k largest, and what is as large as the last of them. top-p keeps,
+   * from the largest down, codes until their probabilities sum to p.
    */
-  filter(row, most) {
-    const { V, p, topK, topP } = this, sorted = this.descending(row, most), ranked = [];
-    const rank = (i) => { // the code of rank i, undefined behind the last one
-      if (i === ranked.length && i < V) ranked.push(sorted.next().value);
-      return ranked[i];
-    };
-    let least = -Infinity;
-    if (topK < V) for (let i = 0; i < topK; i++) least = row[rank(i)];
+  filter(row) {
+    const { V, p, topK, topP } = this;
+    let least = topK < V ? row[this.rank(row, topK - 1)] : -Infinity;
     if (topP < 1) {
       const floor = least;
       let total = 0, likelier = 0;
       for (let v = 0; v < V; v++) if (row[v] >= floor) total += p[v];
-      for (let i = 0; i < V && (i === 0 || likelier < topP * total) && row[rank(i)] >= floor; i++) {
-        least = row[ranked[i]];
-        likelier += p[ranked[i]];
+      for (let i = 0; i < V && (i === 0 || likelier < topP * total) && row[this.rank(row, i)] >= floor; i++) {
+        least = row[this.order[i]];
+        likelier += p[this.order[i]];
       }
     }
-    for (let i = 0; i < CANDIDATES; i++) rank(i);
-    return { least, ranked };
+    return least;
   }
 
-  /** The codes by falling logit. Counted into bins first; a bin is sorted when its turn comes, and few bins ever are. */
-  *descending(row, most) {
+  /** Counts the codes into bins by falling logit, so that `rank` can order as many of them as are asked for. */
+  count(row, most) {
     const { V, order, ends, next } = this, bin = (v) => Math.min(BINS - 1, Math.floor((most - row[v]) * PER_NAT));
     ends.fill(0);
     for (let v = 0; v < V; v++) ends[bin(v) + 1]++;
     for (let b = 0; b < BINS; b++) ends[b + 1] += ends[b];
     next.set(ends);
     for (let v = 0; v < V; v++) order[next[bin(v)]++] = v;
-    for (let b = 0; b < BINS; b++) {
-      if (ends[b + 1] - ends[b] > 1) order.subarray(ends[b], ends[b + 1]).sort((v, w) => row[w] - row[v] || v - w);
-      for (let i = ends[b]; i < ends[b + 1]; i++) yield order[i];
+    this.sorted = 0;
+  }
+
+  /** The code of rank i by falling logit. A bin is sorted when its turn comes, and few bins ever are. */
+  rank(row, i) {
+    const { order, ends } = this;
+    for (; ends[this.sorted] <= i; this.sorted++) {
+      const begin = ends[this.sorted], end = ends[this.sorted + 1];
+      if (end - begin > 1) order.subarray(begin, end).sort((v, w) => row[w] - row[v] || v - w);
     }
+    return order[i];
   }
 
   /** argmax of p / e over the kept codes, e exponential noise: distributed exactly as p (the Gumbel-max trick). */

@@ -1,7 +1,7 @@
 // What a caller may ask for, checked: whatever comes from a form or a link ends in sound settings, or in one readable sentence.
 
-const MAX_SEED = 2 ** 32 - 1;
-const RANGES = { // as in var_mini/config.py
+export const MAX_SEED = 2 ** 32 - 1;
+export const RANGES = { // as in var_mini/config.py
   seed: [0, MAX_SEED, true],
   guidance: [0, 100, false],
   temperature: [0.01, 10, false],

@@ -79,18 +79,23 @@ export class Transformer {
     });
   }
 
-  /** What class and style (null: none, or any) do to every block. @returns {Conditioning} */
+  /** What class and style (null: none, or any) do to every block; in the space until the caller releases it. @returns {Conditioning} */
   condition(label, style) {
-    const { space, C } = this, { num_classes: classes, num_styles: styles } = this.config, mark = space.top;
-    const start = this.classes.slice((label ?? classes) * C, ((label ?? classes) + 1) * C);
-    if (styles) for (let i = 0; i < C; i++) start[i] += this.styles[(style ?? styles) * C + i];
-    const silu = space.rows(1, C);
-    for (let i = 0; i < C; i++) silu[i] = start[i] / (1 + Math.exp(-start[i]));
-    const cut = (values) => Array.from({ length: values.length / C }, (_, i) => values.slice(i * C, (i + 1) * C));
-    const shared = space.product(silu, 1, this.sharedAda).slice(0, 6 * C);
-    const head = space.product(silu, 1, this.headAda).slice(0, 2 * C);
+    const { space, C } = this, { num_classes: classes, num_styles: styles } = this.config;
+    const take = (count) => Array.from({ length: count }, () => space.take(C));
+    const [start] = take(1), blocks = this.blocks.map(() => take(6)), head = take(2), mark = space.top, silu = space.rows(1, C);
+    const classRow = (label ?? classes) * C, styleRow = (style ?? styles) * C;
+    for (let i = 0; i < C; i++) {
+      start[i] = this.classes[classRow + i] + (styles ? this.styles[styleRow + i] : 0);
+      silu[i] = start[i] / (1 + Math.exp(-start[i]));
+    }
+    const shared = space.product(silu, 1, this.sharedAda), last = space.product(silu, 1, this.headAda);
+    blocks.forEach((parts, layer) => parts.forEach((part, which) => {
+      for (let i = 0; i < C; i++) part[i] = shared[which * C + i] + this.blocks[layer].offset[which * C + i];
+    }));
+    head.forEach((part, which) => part.set(last.subarray(which * C, (which + 1) * C)));
     space.release(mark);
-    return { start, blocks: this.blocks.map((block) => cut(shared.map((value, i) => value + block.offset[i]))), head: cut(head) };
+    return { start, blocks, head };
   }
 
   /**
@@ -122,7 +127,7 @@ export class Transformer {
       addGated(x, space.product(attended, rows, block.proj, grown), n, C, gamma1);
       modulate(x, n, C, scale2, shift2, h);
       const hidden = space.product(h, rows, block.fc1);
-      gelu(hidden, rows * block.fc1.width);
+      space.gelu(hidden, rows * block.fc1.width);
       addGated(x, space.product(hidden, rows, block.fc2, grown), n, C, gamma2);
       space.release(mark);
     });
@@ -181,14 +186,5 @@ function addGated(x, y, n, C, gammas) {
   for (let row = 0; row < gammas.length * n; row++) {
     const gamma = gammas[(row / n) | 0];
     for (let i = 0; i < C; i++) x[row * C + i] += y[row * C + i] * gamma[i];
-  }
-}
-
-/** GELU by its tanh formula, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), in place: x times a logistic function. */
-function gelu(x, count) {
-  const twice = 2 * Math.sqrt(2 / Math.PI);
-  for (let i = 0; i < count; i++) {
-    const v = x[i];
-    x[i] = v / (1 + Math.exp(-twice * (v + 0.044715 * v * v * v)));
   }
 }

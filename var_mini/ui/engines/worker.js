@@ -2,6 +2,9 @@
 import { DownloadStore } from './download.js';
 import { LocalEngine } from './local.js';
 
+/** The memory of a message's own arrays, which goes over instead of a copy: nothing here reads it again. */
+const owned = (message) => Object.values(message ?? {}).filter(ArrayBuffer.isView).map(({ buffer }) => buffer);
+
 const running = new Map(); // id of a call -> its AbortController
 let engine = null;
 
@@ -12,10 +15,10 @@ self.onmessage = async ({ data: { models, id, method, args, stop } }) => {
   running.set(id, control);
   try {
     let told = false;
-    const onScale = (scale, _, { scales, ...head }) => { told = true; tell({ scale, head }); };
+    const onScale = (scale, _, { scales, ...head }) => { told = true; tell({ scale, head }, owned(scale)); };
     const options = { signal: control.signal, onProgress: (share) => tell({ share }), onScale, raw: args.at(-1)?.raw };
     const result = await engine[method](...args.slice(0, -1), options);
-    tell({ result: told ? { ...result, scales: [] } : result }); // each scale goes to the page once
+    tell({ result: told ? { ...result, scales: [] } : result }, owned(result)); // each scale goes to the page once
   } catch (error) {
     tell({ error: { name: error.name, message: error.message } });
   }

@@ -42,6 +42,13 @@ function told(run) {
   if (!run.recorded) history.replaceState(history.state, '', `?${new URLSearchParams(run.settings)}${location.hash}`);
 }
 
+// what a link asks for, refused before a download where no download would help
+function offered(asked, models) {
+  const known = asked && models.find((one) => one.name === asked.model).attentions;
+  if (!known || known.includes(asked.attention)) return asked;
+  throw new Error(`link: attention = ${asked.attention.slice(0, 40)}: must be one of ${known.join(', ')}`);
+}
+
 async function begin() {
   let language = remembered() ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
   const refusal = (name) => wordsOf(all, language)('download_needed', { model: named(name).shown, mb: megabytes(named(name)) });
@@ -80,7 +87,7 @@ async function begin() {
   first.store.subscribe((state) => { if (![undefined, state.model.name].includes(downloads.about())) downloads.answer(null); }); // another model now
   window.varMini = { store: first.store, acts: first.acts, run: first.run, engine };
   let asked = null, problem = '';
-  try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
+  try { asked = offered(fromQuery(location.search, models), models); } catch (error) { problem = error.message; }
   if (asked) first.store.set({ model: named(asked.model) });
   await first.acts.begin().catch((error) => { problem ||= error.message; });
   if (asked) first.acts.draw(asked); // the recorded run stays until there is more

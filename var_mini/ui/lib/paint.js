@@ -2,7 +2,7 @@
 
 export function paint(canvas, side, rgb) {
   canvas.width = canvas.height = side;
-  const image = new ImageData(side, side);
-  for (let i = 0; i < side * side; i++) image.data.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255], 4 * i);
+  const image = new ImageData(side, side), rgba = image.data.fill(255);
+  for (let i = 0; i < side * side; i++) for (let c = 0; c < 3; c++) rgba[4 * i + c] = rgb[3 * i + c];
   canvas.getContext('2d').putImageData(image, 0, 0);
 }

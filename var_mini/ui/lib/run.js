@@ -1,6 +1,10 @@
 // Geometry and numbers of a run, the JSON that var_mini/view/payload.py makes. Nothing of a browser but atob.
 
-export const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+export function bytes(text) {
+  const letters = atob(text), found = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) found[i] = letters.charCodeAt(i);
+  return found;
+}
 
 // number of the first token of a scale among all tokens of a run
 export const offset = (sides, scale) => sides.slice(0, scale).reduce((n, side) => n + side * side, 0);

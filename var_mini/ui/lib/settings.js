@@ -1,7 +1,9 @@
 // What a run depends on: { model, class, style, seed, guidance, temperature, top_k, top_p, attention }, and how a link says it.
 
-export const NUMBERS = ['seed', 'guidance', 'temperature', 'top_k', 'top_p'];
-export const MAX_SEED = 2 ** 32 - 1;
+import { MAX_SEED, RANGES } from '../engines/settings.js';
+
+export { MAX_SEED };
+export const NUMBERS = Object.keys(RANGES);
 const OWN = ['class', 'style', ...NUMBERS, 'attention'];
 
 // the settings that a model is first shown with: those of its recorded run, by its own sampling
@@ -26,20 +28,16 @@ export function fromQuery(query, models) {
   const model = models.find((one) => one.name === given.get('model'));
   if (!model) throw new Error(`link: model = ${given.get('model').slice(0, 60)}: must be one of ${models.map((one) => one.name).join(', ')}`);
   const settings = defaults(model);
-  const whole = (name, from, to) => {
-    const value = Number(given.get(name));
-    if (!given.get(name) || !Number.isInteger(value) || value < from || value > to) {
-      throw new Error(`link: ${name === 'label' ? 'class' : name} = ${given.get(name).slice(0, 40)}: must be a whole number from ${from} to ${to}`);
+  const read = (name, [from, to, whole]) => {
+    const text = given.get(name), value = Number(text);
+    if (!text || !(value >= from && value <= to) || (whole && !Number.isInteger(value))) {
+      throw new Error(`link: ${name === 'label' ? 'class' : name} = ${text.slice(0, 40)}: must be a ${whole ? 'whole ' : ''}number from ${from} to ${to}`);
     }
     return value;
   };
-  if (given.has('label')) settings.class = whole('label', 0, model.class_names.length - 1);
-  if (given.has('style') && model.style_names.length) settings.style = whole('style', 0, model.style_names.length);
-  for (const name of NUMBERS.filter((one) => given.has(one))) {
-    if (name === 'seed') { settings.seed = whole('seed', 0, MAX_SEED); continue; }
-    settings[name] = Number(given.get(name));
-    if (given.get(name) === '' || !Number.isFinite(settings[name])) throw new Error(`link: ${name} = ${given.get(name).slice(0, 40)}: must be a number`);
-  }
+  if (given.has('label')) settings.class = read('label', [0, model.class_names.length - 1, true]);
+  if (given.has('style') && model.style_names.length) settings.style = read('style', [0, model.style_names.length, true]);
+  for (const name of NUMBERS) if (given.has(name)) settings[name] = read(name, RANGES[name]);
   if (given.has('attention')) settings.attention = given.get('attention');
   return settings;
 }

@@ -1,6 +1,6 @@
 // The run of the first screen in numbers: times and memory by scale, what each scale changed, attention from scale to scale.
 
-import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, render, useEffect, useMemo, useState } from '../vendor/preact-htm.js';
 import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { added, bytes, mean, totalSeconds, whole } from '../lib/run.js';
@@ -26,9 +26,16 @@ function Times({ run, word }) {
     <th scope="row">${s.side}\u2009\u00d7\u2009${s.side}</th><td>${s.side ** 2}</td>${columns.map(([name, of]) => html`<td key=${name}>${of(s)}</td>`)}</tr>`)}</tbody></table></div>`;
 }
 
+const changes = new WeakMap(); // a scale's JSON -> what it changed, so that a canvas is painted once, and not whenever anything else changes
+
+export function changeOf({ scales }, k) {
+  if (!changes.has(scales[k])) changes.set(scales[k], added(pixelsOf(scales[k]).image, k > 0 ? pixelsOf(scales[k - 1]).image : null));
+  return changes.get(scales[k]);
+}
+
 function Added({ run, word }) {
   return html`<div class="vu-added">${run.scales.map((s, k) => s.image && html`<figure key=${k}><${Canvas} side=${run.size} label=${word('added_label', { scale: k + 1 })}
-    rgb=${added(pixelsOf(s).image, k > 0 ? pixelsOf(run.scales[k - 1]).image : null)} /><figcaption>${s.side}\u2009\u00d7\u2009${s.side}</figcaption></figure>`)}</div>
+    rgb=${changeOf(run, k)} /><figcaption>${s.side}\u2009\u00d7\u2009${s.side}</figcaption></figure>`)}</div>
     <p class="vu-hint">${word('added_note')}</p>`;
 }
 
@@ -57,7 +64,10 @@ export function Numbers({ run, word, engine }) {
     ${engine.blocks && html`<h3>${word('blocks')}</h3><${Blocks} ...${{ run, word, engine }} />`}`;
 }
 
-const Followed = ({ store, ...rest }) => html`<${Numbers} run=${useStore(store).run} ...${rest} />`;
+function Followed({ store, engine, word }) {
+  const { run } = useStore(store);
+  return useMemo(() => html`<${Numbers} ...${{ run, engine, word }} />`, [run, engine, word]);
+}
 
 export function mountNumbers(root, first, { engine, all, language }) {
   render(html`<${Followed} store=${first.store} engine=${engine} word=${wordsOf(all, language)} />`, root);
