@@ -1,6 +1,5 @@
 // What happens at the scale shown last, in one sentence.
 
-import { conditionOf } from './condition.js';
 import { milliseconds } from './format.js';
 import { offset, totalSeconds } from './run.js';
 
@@ -9,7 +8,7 @@ export function caption({ run, shown, playing, computing, problem }, word, prepa
   if (problem) return problem;
   if (!run || !shown) return computing ? preparing : word('ready');
   const side = run.sides[shown - 1], values = { scale: shown, count: side * side, before: offset(run.sides, shown - 1), scales: run.sides.length,
-    tokens: run.tokens, time: milliseconds(totalSeconds(run)), condition: conditionOf(run, word) };
+    tokens: run.tokens, time: milliseconds(totalSeconds(run)) };
   if (shown === run.sides.length && !playing) return word(totalSeconds(run) > 0 ? 'caption_end' : 'caption_end_untimed', values);
   return word(shown === 1 ? 'caption_first' : 'caption', values);
 }

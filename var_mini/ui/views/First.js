@@ -8,6 +8,7 @@
 
 import { html, render, useEffect } from '../vendor/preact-htm.js';
 import { caption } from '../lib/caption.js';
+import { conditionOf } from '../lib/condition.js';
 import { title, wordsOf } from '../lib/format.js';
 import { whole } from '../lib/run.js';
 import { defaults } from '../lib/settings.js';
@@ -66,7 +67,7 @@ function First({ store, acts, host }) {
   const shownLabel = run?.settings.label ?? settings.class, subject = run?.subject ?? named(settings.class);
   const sheets = host.sheets, stale = acts.stale();
   const facts = !run ? [] : [named(shownLabel), run.settings.style === undefined ? '' : styled(run.settings.style), word('seed_of', { seed: run.settings.seed }),
-    attentionName(word, run.settings.attention ?? 'exact'), model.shown, run.recorded ? word('recorded') : run.opened ? word('opened') : ''].filter(Boolean);
+    attentionName(word, run.settings.attention ?? 'exact'), conditionOf({ ...run, model: model.shown }, word)].filter(Boolean);
   usePanel(panel, acts);
   return html`<${Header} word=${word} language=${language} links=${host.links} languages=${host.languages} />
     <div class="vu-top"><${Things} ...${{ state, word, named, grouped, acts, sheets }} />
