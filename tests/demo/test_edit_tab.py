@@ -325,11 +325,11 @@ def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
 
 
 @pytest.mark.slow
-def test_the_run_of_another_tab_is_edited(visit, tiny):
+def test_the_run_of_the_first_screen_is_edited(visit, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     first = draw(page, 6)
     open_tab(page)
-    press(page, "edit_from_picture")
+    press(page, "edit_from_result")  # nothing was edited yet
     page.get_by_text(EN["edit_none"]).wait_for()
     press(page, "edit_from_run")
     page.locator("#vm-edit .ve[data-start='plain']").wait_for()
