@@ -1,4 +1,4 @@
-"""A notebook exported as a page by nbconvert: opened from a file, with no kernel and no server, its explorer draws what Python draws."""
+"""A notebook exported by nbconvert: opened from a file, with no kernel and no server, its explorer draws what Python draws."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from var_mini import checkpoints
 from var_mini.view.images import to_uint8
 from var_mini.view.widget import explorer
 
-# what an exported page fetches to show any widget at all: here out of packages of npm, and anywidget's own out of its Python package
+# what an exported page fetches to show any widget at all, here out of packages; anywidget's own comes with its Python package
 PACKAGES = {"requirejs@2.3.7": "require.js", "@jupyter-widgets/html-manager@1.0.14": "dist/embed-amd.js"}
 VIEW, STATE = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("view", "state"))
 CALLS = {"require.min.js": "require.js", "embed-amd.js": "embed-amd.js", "anywidget": "index.js"}
