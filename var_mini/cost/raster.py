@@ -177,7 +177,8 @@ def bench_raster(sides: tuple[int, ...] = SIDES, methods: tuple[str, ...] = METH
     for method in methods:
         measured = [(r["side"], r["seconds"]) for r in rows if r["method"] == method and r["seconds"] is not None]
         if len(measured) >= 3:
-            exponents.append({"method": method, **fit_upper(*map(list, zip(*measured))), "theory": THEORY[method]})
+            timed, seconds_each = zip(*measured)
+            exponents.append({"method": method, **fit_upper(timed, seconds_each), "theory": THEORY[method]})
     seconds = {(r["side"], r["method"]): r["seconds"] for r in rows}
     ratios = {
         str(side): seconds[side, "raster-cached"] / seconds[side, "var-cached"]
