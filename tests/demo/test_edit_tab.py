@@ -329,10 +329,12 @@ def test_the_run_of_the_first_screen_is_edited(visit, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     first = draw(page, 6)
     open_tab(page)
+    seed = page.locator("#vm-edit").get_by_text("seed 6")  # before it the picture is that of another seed
+    seed.wait_for()
     press(page, "edit_from_result")  # nothing was edited yet
     page.get_by_text(EN["edit_none"]).wait_for()
     press(page, "edit_from_run")
-    page.locator("#vm-edit .ve[data-start='plain']").wait_for()
+    seed.wait_for(state="detached")  # what another place shows is told without a seed
     press(page, "edit_invert")
     wait_for_mask(page, "011011011")  # the left side was marked at first
     redraw_of(page, 0)

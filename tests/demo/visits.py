@@ -51,10 +51,12 @@ AT = """(name) => {
 
 
 def open_chapter(page, name: str) -> None:
-    """Goes to a chapter, as a visitor does, by the bar of chapters."""
+    """Goes to a chapter, as a visitor does, by the bar of chapters; the page is not loaded anew."""
+    page.evaluate("window.sameVisit = true")
     page.locator(f"#{name} h2").first.wait_for(state="attached")  # Gradio starts after the first screen
     page.locator(f"#vm-contents a[href='#{name}']").click()
     page.wait_for_function(AT, arg=name)
+    assert page.evaluate("window.sameVisit")
 
 
 def turns_dark(page, place: str) -> bool:

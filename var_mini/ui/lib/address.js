@@ -1,5 +1,6 @@
-// The address of the page names a place, #masks, and a link to it is the browser's own. What the browser cannot do: go to a place that is
-// made only after the page has opened, and stay with it while what stands above grows.
+// The address of the page names a place, #masks. What the browser's own links cannot do: go to a place that is made only after the page
+// has opened, stay with it while what stands above grows, and keep the settings in the address where the page has a <base>, as Gradio's has:
+// against that, #masks is another page.
 
 const HELD_MS = 20000;
 const EARLIER = { draw: 'numbers' }; // a place that had another address
@@ -20,6 +21,13 @@ export function followAddress() {
   };
   TOUCHED.forEach((name) => addEventListener(name, () => { held = ''; }, { capture: true, passive: true }));
   addEventListener('hashchange', go);
+  addEventListener('click', (event) => {
+    const hash = event.target.closest?.('a[href^="#"]')?.getAttribute('href');
+    if (!hash || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (location.hash === hash) go();
+    else location.hash = hash;
+  });
   new ResizeObserver(align).observe(document.body);
   go();
 }
