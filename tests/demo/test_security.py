@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import app, bodies, gallery, guard, lowrank_limits, models, runs, wording
+from demo import app, bodies, cost_tab, gallery, guard, lowrank_limits, models, runs, wording
 from demo.hosting import Hosting
 from tests.demo.wire import API, JSON, ROOT, Wire, forged, readable
 from var_mini import checkpoints
@@ -320,11 +320,14 @@ def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
 
 def test_of_a_visitor_the_choices_are_remembered_and_little_else(wire):
     """What else is timed has other methods: Gradio refuses one that its choices do not have."""
-    named = {one.name: i for i, one in wire.page.fns.items() if len(one.inputs) in (2, 4)}  # others have more or fewer
-    session, asked = uuid.uuid4().hex, ["raster", 8, [8], ["raster-cached"]]
-    assert wire.call(named["prepare"], asked, session_hash=session)["status"] == 500
-    assert wire.call(named["show"], ["raster", 8], session_hash=session)["status"] == 200
-    assert wire.call(named["prepare"], asked, session_hash=session)["status"] == 200
+    prepare, show = (
+        next(i for i, one in wire.page.fns.items() if one.fn is listener) for listener in (cost_tab.prepare, cost_tab.show)
+    )
+    session, asked = uuid.uuid4().hex, [None, None, [8], ["raster-cached"]]  # kind and head dimension are the session's own
+    assert wire.call(prepare, asked, session_hash=session)["status"] == 500
+    kind = {"what": "raster", "head_dim": 8}
+    assert wire.call(show, [None], session_hash=session, event_data=kind)["status"] == 200
+    assert wire.call(prepare, asked, session_hash=session)["status"] == 200
     kept = wire.page.app.state_holder.session_data
     assert session in kept and not any(state.config_values for state in kept.values())
 
