@@ -216,7 +216,8 @@ def live_table(folder: Path | str) -> str:
     stored = _stored(folder, "live")
     for name, model in stored["models"].items():
         for attention, run in model["attention"].items():
-            equal = f"{run['ids_equal']} of {run['runs']}" + (f" and {run['near_ties']} near ties" if run["near_ties"] else "")
+            equal, ties = f"{run['ids_equal']} of {run['runs']}", run["near_ties"]
+            equal += f" and {ties} near tie{'s' * (ties > 1)}" if ties else ""
             cells = [f"`{name}`", f"`{attention}`", equal, _milliseconds(run["seconds"]), _milliseconds(run["torch_seconds"])]
             lines.append("| " + " | ".join([*cells, _milliseconds(model["load_s"]), f"{model['memory_mb']:.0f} MB"]) + " |")
     machine = stored["machine"]
