@@ -95,19 +95,20 @@ export async function connect(component) {
   engine.connect(component, async (run) => (await ready).acts.put(run));
 }
 
-// A chapter that Gradio makes: its head. The component's value is always the record of the settings that the chapter works on, so that
-// a listener with this component among its inputs is given them. `tell` is called when the chapter is in sight, or nearly, and one of the
-// settings that it `follows` is another than when it was last called.
+// A chapter that Gradio makes: its head. While the chapter is in sight, or nearly, the component's value is the record of the settings that
+// the chapter works on, so that a listener with this component among its inputs is given them; out of sight nobody asks, and a draw need not
+// wait until Gradio has passed them to every chapter. `tell` is called when one of the settings that the chapter `follows` has changed.
 export async function chapter(element, props, tell) {
   const { store, acts, all } = (await made).first, { name, wants, follows } = props;
   let last = null, told = null, seen = false;
   mountHead(element.querySelector('.vu'), { store, acts }, { name, wants, all, language });
   const look = () => {
+    if (!seen) return;
     const state = store.get();
     if (state.settings !== last) props.value = recordOf(state, wants.includes('low_rank'));
     last = state.settings;
     const followed = JSON.stringify(follows.map((one) => props.value[one]));
-    if (followed === told || !seen) return;
+    if (followed === told) return;
     told = followed;
     tell();
   };
