@@ -126,8 +126,10 @@ test('what goes wrong is told, and may be tried again', async () => {
 
 test('an arrow key crosses the canvas in 28 steps and stays on it; every colour has a name in words', () => {
   let place = [0, 1];
-  for (let step = 0; step < 28; step++) place = stepped(place, 'ArrowRight');
-  assert.ok(Math.abs(place[0] - 1) < 1e-9 && place[1] === 1);
+  for (let step = 1; step <= 28; step++) {
+    place = stepped(place, 'ArrowRight');
+    assert.ok(Math.abs(place[0] - step / 28) < 1e-9 && place[1] === 1);
+  }
   assert.deepEqual([stepped(place, 'ArrowDown')[1], stepped([0, 0], 'ArrowLeft'), stepped(place, ' '), stepped(place, 'Home')], [1, [0, 0], null, null]);
   for (const channels of [1, 3]) assert.deepEqual(Object.keys(paletteOf(channels).colours).filter((name) => !WORDS[`tokenize_colour_${name}`]), []);
   assert.deepEqual([12, 28, 64, 256, 600].map(resolution), [276, 280, 256, 256, 600]);
