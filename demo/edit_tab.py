@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -30,43 +29,17 @@ from .events import event_field
 from .gallery import data_uri
 from .tokenize_tab import ERRORS, picker_value, sample_image
 
-HERE = Path(__file__).parent
 SHOWN = 336  # pixels of a picture in the result
 STRIPE = 12  # pixels from stripe to stripe over the masked part
 VEIL = np.array([230, 159, 0], np.uint8)  # colour of the stripes, of Okabe and Ito
 
 DEPENDS = ("model", "style", "guidance", "temperature", "top_k", "top_p")  # of the first screen's settings
 
-SCRIPT = """
-{module}
-const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const other = (id) => document.querySelector(`#${{id}} .vx`)?.explorer?.run();
-const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
-const editor = mount(element.querySelector('.ve'), {{
-  words: props.words[language],
-  named: (name) => window.varMini?.named(name) ?? name,
-  plan: async (query) => {{
-    const answer = await server.plan(query);
-    if (answer.error) throw new Error(answer.error);
-    return answer;
-  }},
-  sources: {{
-    sample: (name) => trigger('sample', {{ name }}),
-    run: () => mine(window.varMini?.run()),
-    picture: () => mine(other('vm-tokenize')),
-    result: () => mine(other('vm-edit-run')),
-    take: (run) => trigger('take', {{ model: run.settings.model, subject: run.subject, ids: run.scales.map((s) => s.ids) }}),
-  }},
-  redraw: (query) => {{
-    trigger('redraw', query);
-    {host}.then((host) => host.reveal('vm-edit-result'));
-  }},
-}});
-element.querySelector('.ve').editor = editor;
-watch('value', () => editor.show(props.value));
-editor.show(props.value);
-"""
-REDRAW = "() => { document.querySelector('#vm-edit .ve').editor.redraw(); }"
+# the names of the events must stand here in quotes, or the component does not know them
+SCRIPT = scripts.MODULE + (
+    ".then((host) => host.edit({ element, props, watch, trigger, server, events: ['sample', 'take', 'redraw'] }));"
+)
+REDRAW = "() => { document.querySelector('#vm-edit .vu').editor?.redraw(); }"
 
 
 # -- the start picture -----------------------------------------------------------------------------------------------------
@@ -264,10 +237,9 @@ def build_tab(default_model: str) -> None:
     head = chapter.head("edit", default_model, ("model",), follows=("model", "label", "style", "seed"))
     board = gr.HTML(
         _nothing(default_model, config),
-        html_template='<div class="ve"></div>',
-        js_on_load=SCRIPT.format(module=explorer.inline(HERE / "mask.js"), host=scripts.MODULE),
+        html_template=chapter.PLACE,
+        js_on_load=SCRIPT,
         server_functions=[plan],
-        words=wording.part("edit_"),
         apply_default_css=False,
         elem_id="vm-edit",
     )

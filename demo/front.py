@@ -56,12 +56,12 @@ EARLY = """
 
 @lru_cache(maxsize=1)
 def modules() -> list[str]:
-    """The scripts that the page imports, so that the browser asks for all at once and not for one after the other."""
+    """The scripts of the first screen, to be asked for all at once; some chapters load theirs later by themselves."""
     return scripts.imported(HOST)
 
 
 def bundle() -> int:
-    """Bytes of all that a visitor's browser loads of the front end, unpacked, without pictures and runs."""
+    """Bytes of all that the first screen needs of the front end, unpacked, without pictures and runs."""
     return sum((FOLDER / name).stat().st_size for name in [*modules(), "style.css", "words.json"])
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -24,46 +23,16 @@ from var_mini.view import questions
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, explorer, gate, models, runs, scripts, wording
+from . import chapter, gate, models, runs, scripts, wording
 from .errors import message, readable
 from .events import event_field
 from .gallery import data_uri
 
-HERE = Path(__file__).parent
 NEAR, FAR = 8, 4  # codes offered in place of another
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
-
-PICK_SCRIPT = """
-{module}
-const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const picker = mount(element.querySelector('.vp'), {{
-  words: props.words[language],
-  named: (name) => window.varMini?.named(name) ?? name,
-  sample: (name) => trigger('sample', {{ name }}),
-  drawing: (image) => trigger('drawing', {{ image }}),
-}});
-watch('value', () => picker.show(props.value));
-picker.show(props.value);
-"""
-TOKENS_SCRIPT = """
-{module}
-const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const checked = async (promise) => {{
-  const answer = await promise;
-  if (answer && answer.error) throw new Error(answer.error);
-  return answer;
-}};
-{host}.then(async (host) => {{
-  const tokens = mount(element.querySelector('.vk'), {{
-    mountExplorer: await host.explorers(),
-    words: props.words[language],
-    candidates: (query) => checked(server.candidates(query)),
-    replace: (query) => checked(server.replace(query)),
-  }});
-  watch('value', () => tokens.show(props.value));
-  tokens.show(props.value);
-}});
-"""
+# the names of the events must stand here in quotes, or the component does not know them
+PICKER = scripts.MODULE + ".then((host) => host.picker({ element, props, watch, trigger, events: ['sample', 'drawing'] }));"
+TOKENS = scripts.MODULE + ".then((host) => host.tokens({ element, props, watch, server }));"
 
 
 # -- pictures as the browser shows them ------------------------------------------------------------------------------------
@@ -268,18 +237,16 @@ def build_tab(default_model: str) -> None:
         upload = gr.UploadButton(t("tokenize_open"), type="binary", file_types=["image"], size="md", scale=1, min_width=150)
     picker = gr.HTML(
         picker_value(default_model),
-        html_template='<div class="vp"></div>',
-        js_on_load=PICK_SCRIPT.format(module=explorer.inline(HERE / "picker.js")),
-        words=wording.part("tokenize_"),
+        html_template=chapter.PLACE,
+        js_on_load=PICKER,
         apply_default_css=False,
         elem_id="vm-picker",
     )
     tokens = gr.HTML(
         _empty(default_model, config, "en"),
-        html_template='<div class="vk"></div>',
-        js_on_load=TOKENS_SCRIPT.format(module=explorer.inline(HERE / "tokens.js"), host=scripts.MODULE),
+        html_template=chapter.PLACE,
+        js_on_load=TOKENS,
         server_functions=[gate.served(candidates), gate.served(replace)],
-        words=wording.part("tokenize_"),
         apply_default_css=False,
         elem_id="vm-tokenize",
     )

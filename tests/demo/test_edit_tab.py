@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from demo import bridge, edit_tab, models, runs, wording
-from tests.demo.visits import draw, open_chapter, record
+from tests.demo.visits import EN, draw, open_chapter, record
 from var_mini import checkpoints
 from var_mini.analysis.editing import edit
 from var_mini.analysis.inspection import attention_row
@@ -24,7 +24,6 @@ from var_mini.data import samples
 from var_mini.view import questions
 from var_mini.view.images import to_uint8
 
-EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 LEFT = [1, 0, 0] * 3
 COUNTS = (1, 4, 9)
 IN_VIEW = """() => {
@@ -270,7 +269,7 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     open_tab(page)
     wait_for_mask(page, "100100100")
-    press(page, "edit_clear")
+    press(page, "edit_preset_clear")
     wait_for_mask(page, "000000000")
     redraw_of(page)
     page.get_by_text(EN["edit_no_mask"]).wait_for()
@@ -299,7 +298,7 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     press(page, "edit_from_result")  # the result becomes the next start
     page.wait_for_function("src => document.querySelector('#vm-edit .ve-board img').src !== src", arg=before)
     assert np.array_equal(pixels(page.locator("#vm-edit .ve-board img").get_attribute("src")), after)
-    press(page, "edit_all")
+    press(page, "edit_preset_all")
     wait_for_mask(page, "111111111")
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
 
@@ -335,7 +334,7 @@ def test_the_run_of_the_first_screen_is_edited(visit, tiny):
     page.get_by_text(EN["edit_none"]).wait_for()
     press(page, "edit_from_run")
     seed.wait_for(state="detached")  # what another place shows is told without a seed
-    press(page, "edit_invert")
+    press(page, "edit_preset_invert")
     wait_for_mask(page, "011011011")  # the left side was marked at first
     redraw_of(page, 0)
     check(shown_run(page), [scale["ids"] for scale in first["scales"]], "011011011", tiny, 0)

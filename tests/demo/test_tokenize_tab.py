@@ -13,14 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import app, tokenize_tab, wording
+from demo import app, tokenize_tab
 from tests.demo.conftest import PATIENCE_MS
-from tests.demo.visits import open_chapter, record
+from tests.demo.visits import EN, open_chapter, record
 from var_mini import checkpoints
 from var_mini.data import pictures, samples
 from var_mini.view.images import to_uint8
 
-EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 PIXELS = """(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"""
 
 
@@ -272,6 +271,12 @@ def test_visit_takes_an_upload_apart_and_replaces_a_code(visit, server, tiny, sh
     page.get_by_role("button", name=EN["tokenize_undo"]).click()
     page.locator("#vm-tokenize .vk[data-replaced='0']").wait_for()
     assert np.array_equal(figure(page, "result"), rgb(shown["scales"][-1]["image"]))
+    open_chapter(page, "edit")  # which can begin with it
+    page.get_by_role("button", name=EN["edit_from_picture"]).click()
+    page.locator(f"#vm-edit .ve[data-start='{EN['tokenize_upload']}']").wait_for()
+    board = page.locator("#vm-edit .ve-board img").get_attribute("src").partition(",")[2]
+    started = np.asarray(Image.open(io.BytesIO(base64.b64decode(board))).convert("RGB"))
+    assert np.array_equal(started, rgb(shown["scales"][-1]["image"]))
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == [] and page.complaints == []
 
 

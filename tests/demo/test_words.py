@@ -18,10 +18,8 @@ UI = LIBRARY / "ui"
 # the beginning of a text's name -> the sources of the scripts that are given all such texts, without that beginning
 SCRIPTS = {
     "class_": [PAGE / "waiting.py"],
-    "edit_": [PAGE / "mask.js"],
     "export_": [PAGE / "gallery.py"],
     "masks_": [LIBRARY / "view" / "masks.js"],
-    "tokenize_": [PAGE / "picker.js", PAGE / "tokens.js"],
     "tour_": [PAGE / "tour.js", PAGE / "tour.py"],
 }
 BRACE = r"\$?\{[^{}\"`]+\}"

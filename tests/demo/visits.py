@@ -6,7 +6,13 @@ import json
 import re
 from html import unescape
 
+from demo import wording
 from var_mini import checkpoints
+
+# every text in English: of what Gradio makes, and of the front end
+EN = {name: pair[0] for name, pair in wording.TEXTS.items()} | {
+    name: pair["en"] for name, pair in wording.WORDS.items() if name != "names"
+}
 
 # the whole run of the first screen has arrived; and all of its scales have been shown
 DRAWN = "(e => e && e.dataset.drawn === e.dataset.scales)(document.querySelector('#vm-first'))"

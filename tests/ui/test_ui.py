@@ -80,6 +80,14 @@ def test_the_page_preloads_exactly_what_it_imports():
     assert front.bundle() <= 400_000
 
 
+def test_what_chapters_load_later_is_there_and_no_part_of_the_first_screen():
+    host = front.FOLDER / front.HOST
+    later = re.findall(r"\bimport\('(\.[^']+)'\)", host.read_text())
+    paths = [(host.parent / name).resolve().relative_to(front.FOLDER).as_posix() for name in later]
+    assert paths and all(get(f"/ui/{path}").status == 200 for path in paths)
+    assert not set(paths) & set(front.modules())
+
+
 def get(path: str, query: str = "", method: str = "GET"):
     async def app(scope, receive, send):
         scope |= {"method": method, "query_string": query.encode()}

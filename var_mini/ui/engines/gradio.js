@@ -2,7 +2,7 @@
 // a draw is an event that waits in the page's own queue, its scales come back as the component's value; small questions about a
 // run are server functions.
 
-import { attentionOf, codeOf } from '../lib/answers.js';
+import { answered, attentionOf, codeOf } from '../lib/answers.js';
 import { toRecord } from '../lib/settings.js';
 import { bytes, locate } from '../lib/run.js';
 import { recordedEngine } from './recorded.js';
@@ -17,11 +17,7 @@ export function gradioEngine(base) {
     return answer.json();
   };
   const recorded = recordedEngine((name) => get(`data/run.json?model=${encodeURIComponent(name)}`));
-  const ask = async (name, query) => {
-    const answer = await (await bridge).server[name](query);
-    if (answer.error) throw new Error(answer.error);
-    return answer;
-  };
+  const ask = async (name, query) => answered((await bridge).server[name](query));
   // runs that do not follow from their settings here are sent along
   const about = (run, rest) => ({ settings: run.settings, ids: run.edited || run.opened ? run.scales.map((s) => s.ids) : null, ...rest });
 

@@ -1,8 +1,9 @@
 // The first screen on the Gradio page: it stands there before Gradio does, and is linked to it as soon as its bridge is made.
 
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
+import { answered } from '../lib/answers.js';
 import { title, wordsOf } from '../lib/format.js';
-import { reveal as revealed } from '../lib/reveal.js';
+import { reveal } from '../lib/reveal.js';
 import { followAddress } from '../lib/address.js';
 import { STORY } from '../lib/story.js';
 import { gradioEngine } from '../engines/gradio.js';
@@ -121,22 +122,13 @@ export async function foot(element, name) {
   mountFoot(element.querySelector('.vu'), { id: name, there: PLACES, all: (await made).first.all, language });
 }
 
-// what makes an explorer, for a chapter's own script
-export async function explorers() {
-  const { all } = (await made).first;
-  return (root, options) => mountExplorer(root, { all, language, calm, ...options });
-}
-
 // a component that is an explorer: its value is the run
 export async function explore(element, props, watch) {
-  const mounted = await explorers(), root = element.querySelector('.vx'), show = () => root.explorer.show(props.value);
-  root.explorer = mounted(root, { engine: { attention: engine.attention, code: engine.code, blocks: engine.blocks } });
+  const { all } = (await made).first, { attention, code, blocks } = engine;
+  const explorer = mountExplorer(element.querySelector('.vx'), { engine: { attention, code, blocks }, all, language, calm }), show = () => explorer.show(props.value);
   watch('value', show);
   show();
 }
-
-// a result that was just asked for, further down
-export const reveal = (id) => revealed(document.getElementById(id), calm);
 
 // charts in what the server writes into a component
 export { drawCharts as charts };
@@ -159,4 +151,49 @@ export async function cost(element, props, watch, tell) {
 export async function limits(element) {
   const [{ first }, data] = await Promise.all([made, engine.data('limits')]);
   mountLimits(element.querySelector('.vu'), { data, there: PLACES, all: first.all, language });
+}
+
+// The views of the components below are loaded when Gradio has made them, so that the first screen does not wait for their scripts.
+// A component is { element, props, watch, trigger, server }; `mount` gives what is called whenever its value is another.
+async function later(view, { props, watch }, mount) {
+  const [{ first }, loaded] = await Promise.all([made, view]), { all } = first, word = wordsOf(all, language), named = (name) => title(name, all.names, language);
+  const show = mount(loaded, { first, all, word, named });
+  watch('value', show);
+  show();
+}
+
+// pictures to take apart: samples and a canvas; its value is what it offers
+export function picker(component) {
+  const { element, props, trigger } = component;
+  return later(import('../views/Picker.js'), component, ({ mountPicker }, { word, named }) => () => {
+    mountPicker(element.querySelector('.vu'), { offered: props.value, word, named, onSample: (name) => trigger('sample', { name }), onDrawn: (image) => trigger('drawing', { image }) });
+  });
+}
+
+// a picture that was taken apart, which is its value
+export function tokens(component) {
+  const { element, props, server } = component;
+  return later(import('../views/Tokens.js'), component, ({ mountTokens }, { all, word }) => {
+    const texts = { map: word('tokenize_map'), read_token: word('tokenize_token_hint') };
+    const acts = mountTokens(element.querySelector('.vu'), { word, explorer: (root, options) => mountExplorer(root, { all, language, calm, texts, ...options }),
+      candidates: (query) => answered(server.candidates(query)), replace: (query) => answered(server.replace(query)) });
+    return () => acts.show(props.value);
+  });
+}
+
+// a part of a picture drawn anew: its value is the picture to begin with
+export function edit(component) {
+  const { element, props, trigger, server } = component, root = element.querySelector('.vu');
+  const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
+  const shown = (id) => mine(document.querySelector(`#${id} .vx`)?.explorer?.run());
+  return later(import('../views/Edit.js'), component, ({ mountEdit }, { first, word, named }) => {
+    root.editor = mountEdit(root, { word, named, plan: (query) => answered(server.plan(query)), onSample: (name) => trigger('sample', { name }),
+      places: { run: () => mine(first.run()), picture: () => shown('vm-tokenize'), result: () => shown('vm-edit-run') },
+      take: (run) => trigger('take', { model: run.settings.model, subject: run.subject, ids: run.scales.map((scale) => scale.ids) }),
+      redraw: (query) => {
+        trigger('redraw', query);
+        reveal(document.getElementById('vm-edit-result'), calm);
+      } });
+    return () => root.editor.show(props.value);
+  });
 }

@@ -2,6 +2,13 @@
 
 import { bytes } from './run.js';
 
+// Throws an Error of what the server says instead of an answer.
+export async function answered(asked) {
+  const answer = await asked;
+  if (answer.error) throw new Error(answer.error);
+  return answer;
+}
+
 export const floats = (text) => new Float32Array(bytes(text).buffer);
 
 // one token's attention on scale `level`; beyond the weights there is more only where attention is exact

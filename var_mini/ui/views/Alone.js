@@ -4,6 +4,7 @@
 import { html, render, useEffect, useState } from '../vendor/preact-htm.js';
 import { forcedOutside } from '../engines/engine.js';
 import { title, wordsOf } from '../lib/format.js';
+import { preset } from '../lib/mask.js';
 import { whole } from '../lib/run.js';
 import { lowRank } from '../lib/settings.js';
 import { useStore } from '../lib/use.js';
@@ -11,9 +12,6 @@ import { Canvas } from '../parts/Canvas.js';
 import { pixelsOf } from '../parts/Pyramid.js';
 import { attentionName } from '../parts/Settings.js';
 import { Chapter } from './Story.js';
-
-// the tokens in the left half of the last map
-const leftHalf = (side) => Array.from({ length: side * side }, (_, i) => i % side < Math.floor(side / 2));
 
 // how many tokens of two runs are the same
 export const same = (one, other) => one.scales.reduce((sum, scale, k) => sum + scale.ids.filter((id, i) => id === other.scales[k].ids[i]).length, 0);
@@ -53,7 +51,7 @@ function Edit({ first, engine, word, named }) {
   const { run, models } = useStore(first.store);
   if (!whole(run)) return '';
   const compute = async () => {
-    const forced = forcedOutside(run, leftHalf(run.sides.at(-1))), seed = (run.settings.seed + 1) % 2 ** 32;
+    const forced = forcedOutside(run, preset('left', run.sides.at(-1)).map(Boolean)), seed = (run.settings.seed + 1) % 2 ** 32;
     const label = models.find(({ name }) => name === run.model).near[run.settings.label];
     const edited = await engine.edit({ ...run.settings, label, model: run.model, attention: 'exact', seed, forced });
     const drawn = forced.reduce((sum, { where }) => sum + where.filter((given) => !given).length, 0);

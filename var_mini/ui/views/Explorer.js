@@ -5,7 +5,8 @@
 //   explorer.show(run);   // the JSON of var_mini/view/payload.py; again with more scales while a run goes on
 //
 // Of the engine it takes what is there: `draw` (a new seed), `attention`, `code`, `blocks`. `texts` stand in place of words of the same
-// name; `changed(scale)` hears which scale is shown last, `chosen(token)` that a token was clicked, or Enter pressed on it.
+// name; `changed(scale)` hears which scale is shown last, `chosen(token)` that a token was clicked, or Enter pressed on it. The root's own
+// property `explorer` is what is returned, so that the run can be asked for wherever the page shows one.
 
 import { html, render, useState } from '../vendor/preact-htm.js';
 import { caption } from '../lib/caption.js';
@@ -65,7 +66,7 @@ export function mountExplorer(root, { engine = {}, all, language, calm = false, 
     last = shown;
   });
   render(html`<${Explorer} ...${{ store, acts, engine, word }} named=${(name) => title(name, all.names, language)} />`, root);
-  return {
+  root.explorer = {
     show: (run) => { if (run?.sides && !equal(store.get().run, run)) acts.show(run); },
     choose: (scale, index) => store.set({ token: { scale, index }, pinned: true }),
     run: () => store.get().run,
@@ -75,4 +76,5 @@ export function mountExplorer(root, { engine = {}, all, language, calm = false, 
       render(null, root);
     },
   };
+  return root.explorer;
 }
