@@ -105,7 +105,7 @@ def test_files_are_served_as_they_are(name):
         ("/ui/lib", ""),
         ("/ui/missing.js", ""),
         ("/ui/../view/payload.py", ""),
-        ("/ui/..%2fview%2fmasks.js", ""),
+        ("/ui/..%2f..%2fdemo%2fwords%2fmasks.json", ""),
         ("/ui/vendor/README.md", ""),
         ("/ui//etc/passwd", ""),
         ("/ui/data/", ""),

@@ -26,6 +26,8 @@ const PLACES = [...STORY, 'tour', 'tokenize', 'numbers']; // what demo/app.py bu
 const NEAR = '50%'; // of the window's height: so far above and below it a chapter counts as seen
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
 
+const read = (path) => fetch(new URL(path, base)).then((answer) => answer.json());
+
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
 
 // the address reproduces the run that is shown; a recorded run or a file leaves it alone
@@ -73,7 +75,7 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
+  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), read('words.json')]);
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountContents(document.getElementById('vm-contents'), { all, language, there: PLACES });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: PLACES, measured });
@@ -158,4 +160,21 @@ export async function cost(element, props, watch, tell) {
 export async function limits(element) {
   const [{ first }, data] = await Promise.all([made, engine.data('limits')]);
   mountLimits(element.querySelector('.vu'), { data, there: PLACES, all: first.all, language });
+}
+
+// masks and memory: the component's value is what demo/masks_tab.py counts; `tell` hears where a comparison is wanted, too
+export async function masks(element, props, watch, tell) {
+  const [{ first }, { mountMasks }, words] = await Promise.all([made, import('../views/Masks.js'), read('words/masks.json')]);
+  const show = () => {
+    mountMasks(element.querySelector('.vu'), { data: props.value, all: { ...first.all, ...words }, language });
+    if (props.value.wanted) tell();
+  };
+  watch('value', show);
+  show();
+}
+
+// the guided tour: its words come with it
+export async function tour(element, { words, values, steps }) {
+  const { mountTour } = await import('../views/Tour.js');
+  mountTour(element.querySelector('.vt'), { words: words[language], values: values[language], steps, calm });
 }
