@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 import torch
 
@@ -14,12 +12,6 @@ from . import models, runs, scripts
 from .errors import message
 
 SCRIPT = scripts.MODULE + ".then((host) => host.explore(element, props, watch));"
-
-
-def inline(path: Path, name: str = "mount") -> str:
-    """A script of one exported function `mount`, for use inside a component under another name."""
-    body = path.read_text(encoding="utf-8").replace("export function", "function")
-    return f"const {name} = (() => {{ {body}; return mount; }})();"
 
 
 def component(value: dict | None, elem_id: str) -> gr.HTML:

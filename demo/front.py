@@ -61,7 +61,7 @@ def modules() -> list[str]:
 
 
 def bundle() -> int:
-    """Bytes of all that the first screen needs of the front end, unpacked, without pictures and runs."""
+    """Bytes of what the first screen waits for, unpacked, without pictures and runs; some views come later."""
     return sum((FOLDER / name).stat().st_size for name in [*modules(), "style.css", "words.json"])
 
 

@@ -3,60 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import gradio as gr
 import torch
 
-import var_mini.view
-from var_mini import checkpoints, validate
+from var_mini import validate
 from var_mini.analysis.equivalence import mask_against_loop
 from var_mini.attention import AttentionSpec, has_masked_pass
-from var_mini.config import PATCH_NUMS_256, PATCH_NUMS_512, TransformerConfig
-from var_mini.cost.ladder import PATCH_NUMS_1024
-from var_mini.pyramid import ScalePyramid
-from var_mini.view.memory import memory
+from var_mini.view.memory import PUBLISHED, memory, published
 
-from . import chapter, models, runs, wording
+from . import chapter, models, runs, scripts, wording
 from .errors import readable
 
-VIEW = Path(var_mini.view.__file__).parent
-# pyramids of VAR without weights: pixels -> patch_nums and the published model whose heads they are counted with
-PUBLISHED = {256: (PATCH_NUMS_256, "var_d16"), 512: (PATCH_NUMS_512, "var_d36"), 1024: (PATCH_NUMS_1024, "var_d36")}
 OWN = "own"  # the pyramid of the model that the first screen shows
-
-GLUE = """
-const mountMasks = (() => {{ {module}; return mountMasks; }})();
-const words = props.words[navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'];
-const picture = mountMasks(element.querySelector('.vb-root'), {{ words }});
-watch('value', () => {{
-  picture.show(props.value);
-  if (props.value && props.value.wanted) trigger('same_numbers');
-}});
-picture.show(props.value);
-"""
+SCRIPT = scripts.MODULE + ".then((host) => host.masks({ element, props, watch }, () => trigger('same_numbers')));"
 
 
 def pyramid_choices(language: str = "en") -> list[tuple[str, str]]:
     """(shown name, value): that of the model of the first screen, and VAR's as `var-256`."""
-    published = [(wording.text("masks_published", language, size=size), f"var-{size}") for size in PUBLISHED]
-    return [(wording.text("masks_own", language), OWN), *published]
-
-
-def shape(name) -> tuple[str, ScalePyramid, TransformerConfig]:
-    """Shown name, pyramid and transformer of a model or of one of VAR's sizes. Raises ValueError for anything else."""
-    for size, (numbers, published) in PUBLISHED.items():
-        if name == f"var-{size}":
-            return f"VAR {size} px", ScalePyramid(numbers), checkpoints.load_config(published).transformer
-    config = models.offered_config(name)
-    return config.name, config.pyramid, config.transformer
+    shapes = [(wording.text("masks_published", language, size=name.removeprefix("var-")), name) for name in PUBLISHED]
+    return [(wording.text("masks_own", language), OWN), *shapes]
 
 
 def numbers(record, pyramid) -> dict:
     """What the picture shows of a pyramid and a record's attention. Raises ValueError for what the page does not offer."""
     name, _, spec = runs.model_and_attention(record)
-    shown, maps, transformer = shape(name if pyramid == OWN else pyramid)
-    return memory(maps, transformer, spec) | {"name": shown, "same": None}
+    if isinstance(pyramid, str) and pyramid in PUBLISHED:
+        return published(pyramid, spec) | {"same": None}
+    config = models.offered_config(name if pyramid == OWN else pyramid)
+    return memory(config.pyramid, config.transformer, spec) | {"name": config.name, "same": None}
 
 
 def show(record, pyramid, switch) -> dict:
@@ -120,16 +95,7 @@ def open_page(request: gr.Request = None) -> dict:
 
 def component(value: dict) -> gr.HTML:
     """The three pictures, showing what `numbers` gives."""
-    module = (VIEW / "masks.js").read_text(encoding="utf-8").replace("export function", "function")
-    return gr.HTML(
-        value,
-        html_template='<div class="vb-root"></div>',
-        css_template=(VIEW / "masks.css").read_text(encoding="utf-8"),
-        js_on_load=GLUE.format(module=module),
-        words=wording.part("masks_"),
-        apply_default_css=False,
-        elem_id="vm-masks-view",
-    )
+    return gr.HTML(value, html_template=chapter.PLACE, js_on_load=SCRIPT, apply_default_css=False, elem_id="vm-masks-view")
 
 
 def build_tab(default_model: str) -> None:

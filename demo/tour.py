@@ -1,28 +1,21 @@
 """The guided tour: about ten steps through the page, each with a question to answer before anything moves.
 
-The steps stand here, their words in words/tour.json (`tour_<name>_...`), what happens in the browser in tour.js. The server
-learns nothing of the answers: they stay in the visitor's browser.
+The steps stand here, their words in words/tour.json (`tour_<name>_...`), what happens in the browser in
+var_mini/ui/views/Tour.js. The server learns nothing of the answers: they stay in the visitor's browser.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import gradio as gr
 
 from var_mini.config import TokenizerConfig
 
-from . import chapter, explorer, wording
+from . import chapter, scripts, wording
 
-SCRIPT = Path(__file__).with_name("tour.js")
 TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every step
-GLUE = """
-{module}
-const language = navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en';
-const {{ words, values, steps }} = props;
-mount(element.querySelector('section'), {{ words: words[language], values: values[language], steps }});
-"""
+SCRIPT = scripts.MODULE + ".then((host) => host.tour(element, props));"
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,8 @@ def _title(chapter: str, language: str) -> str:
 def build() -> None:
     """Adds the tour to the Blocks being built."""
     gr.HTML(
-        html_template='<section id="tour"></section>',
-        js_on_load=GLUE.format(module=explorer.inline(SCRIPT)),
+        html_template='<section id="tour" class="vt"></section>',
+        js_on_load=SCRIPT,
         words=wording.part("tour_"),
         values={language: values(language) for language in wording.LANGUAGES},
         steps=[asdict(step) for step in STEPS],

@@ -3,7 +3,8 @@
 They stand in words/*.json, one file a chapter or theme, each text under its name in both languages: name -> {en, zh}. Components
 show a text through gr.I18n (the browser chooses); HTML that Python writes asks `language(request)`; scripts get all texts and
 choose as the browser does. Braces are filled in where a text is used. Texts of one part share a prefix: `tour_` goes to the tour.
-The views of var_mini/ui have their own words.json beside them, which notebooks show, too.
+The views of var_mini/ui have their own beside them: words.json, which notebooks show, too, and words/NAME.json of views that
+come later than the first screen.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ def _pairs(path: Path) -> dict[str, dict[str, str]]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-WORDS = _pairs(Path(var_mini.__file__).parent / "ui" / "words.json")  # of the front end, which reads that file itself
+UI = Path(var_mini.__file__).parent / "ui"
+WORDS: dict[str, dict] = {}  # of the front end, which reads these files itself
+for _path in (UI / "words.json", *sorted((UI / "words").glob("*.json"))):
+    WORDS |= _pairs(_path)
+SHARED = ("sentence", "masks_pyramid", "masks_own", "masks_published")  # those that Python shows as well
 
 # name: (English, Simplified Chinese)
-TEXTS: dict[str, tuple[str, str]] = {"sentence": (WORDS["sentence"]["en"], WORDS["sentence"]["zh"])}
+TEXTS: dict[str, tuple[str, str]] = {name: (WORDS[name]["en"], WORDS[name]["zh"]) for name in SHARED}
 for _path in sorted(FOLDER.glob("*.json")):
     TEXTS |= {name: (pair["en"], pair["zh"]) for name, pair in _pairs(_path).items()}
 

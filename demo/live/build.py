@@ -27,7 +27,8 @@ from . import figures
 PAGE = Path(str(files(__package__))) / "page"
 HOST, WORKER = "hosts/static.js", "engines/worker.js"
 # what no script imports
-BESIDE = ("style.css", "words.json", "engines/product.wasm", "vendor/LICENSE-preact.txt", "vendor/LICENSE-htm.txt")
+LICENCES = ("vendor/LICENSE-preact.txt", "vendor/LICENSE-htm.txt")
+BESIDE = ("style.css", "words.json", "words/masks.json", "engines/product.wasm", *LICENCES)
 PLACE = "<!-- links -->"  # in index.html: what the browser should ask for at once
 MARK = ".var-mini-site"  # stands in a folder that was built here and may be built again
 ICON_MODEL, ICON_SIDES = "fashion-28", (192, 512)
@@ -53,11 +54,13 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
     (out / MARK).touch()
     (out / ".nojekyll").touch()  # GitHub Pages would leave out some names otherwise
     (out / "licences.txt").write_text(credits.licences(), encoding="utf-8")
-    models = sorted((_model(name, out) for name in names), key=lambda model: model["download_kb"])
+    made = {name: _model(name, out) for name in names}
+    models = sorted(made.values(), key=lambda model: model["download_kb"])
     first = next((model for model in models if model["name"] == DEFAULT_MODEL), models[0])
     told = {"measured": figures.measured(), "raster": figures.raster()}
     _write(out / "models" / "index.json", {"model": first["name"], "models": models} | told)
     shutil.copyfile(figures.RESULTS / "limits-curves.json", out / "limits.json")
+    _write(out / "masks.json", figures.counted({name: model["attentions"] for name, model in made.items()}))
     _icons(out)
     _index(out, first)
     _service_worker(out, first)
@@ -66,7 +69,7 @@ def build(out: Path | str, names: list[str] | None = None) -> Path:
 
 def _model(name: str, out: Path) -> dict:
     """Writes a model, its recorded run and its thumbnails; returns what the front end must know of it."""
-    model = export(name, out / "models") | links.beginning(name) | {"counted": figures.counted(checkpoints.load_config(name))}
+    model = export(name, out / "models") | links.beginning(name)
     if model["recorded"]:
         _write(_run(out, model), links.recorded(name))
     model["near"] = _near(name)

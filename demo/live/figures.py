@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from var_mini import checkpoints
-from var_mini.config import ModelConfig
-from var_mini.view.memory import memory
+from var_mini.view.memory import PUBLISHED, memory, published
 
 RESULTS = checkpoints.ASSETS / "results"
 ATTENTION = "poly-2"  # the low-rank attention that is told of
@@ -15,12 +14,18 @@ SIDES = (16, 64)  # of the last map: one where exact attention is quicker, and o
 MODELS = ("fashion-28", "fashion-28-bounded")  # whose errors are recorded: one with large logits, one with small ones
 
 
-def counted(config: ModelConfig) -> dict[str, int]:
-    """Pairs of the mask and of all that it hides and shows, and the bytes of cache and state at the end of a run."""
-    found = memory(config.pyramid, config.transformer, ATTENTION)
-    last = found["scales"][-1]
-    tokens = found["tokens"]
-    return {"pairs": found["pairs"], "full": tokens * tokens, "cache": last["cache_bytes"], "state": last["state_bytes"]}
+def counted(models: dict[str, list[str]]) -> dict[str, dict[str, dict]]:
+    """Masks and memory, name -> low-rank attention -> numbers: of `models`, and as `shapes` of VAR's published pyramids.
+
+    The models are names or folders with the kinds of attention that each one has; shapes are counted with all of these.
+    """
+    kinds = sorted({spec for specs in models.values() for spec in specs} - {"exact"})
+    found = {}
+    for name, specs in models.items():
+        config = checkpoints.load_config(name)
+        numbers = {spec: memory(config.pyramid, config.transformer, spec) for spec in kinds if spec in specs}
+        found[config.name] = {spec: told | {"name": config.name} for spec, told in numbers.items()}
+    return {"models": found, "shapes": {shape: {spec: published(shape, spec) for spec in kinds} for shape in PUBLISHED}}
 
 
 def measured() -> dict:

@@ -19,8 +19,7 @@ UI = LIBRARY / "ui"
 SCRIPTS = {
     "class_": [PAGE / "waiting.py"],
     "export_": [PAGE / "gallery.py"],
-    "masks_": [LIBRARY / "view" / "masks.js"],
-    "tour_": [PAGE / "tour.js", PAGE / "tour.py"],
+    "tour_": [UI / "views" / "Tour.js", PAGE / "tour.py"],
 }
 BRACE = r"\$?\{[^{}\"`]+\}"
 
@@ -59,6 +58,11 @@ def test_every_file_names_a_text_once_and_no_text_lies_in_two_files():
         names += [name for name, _ in entries]
     assert names and [name for name, count in Counter(names).items() if count > 1] == []
     assert set(names) <= set(wording.TEXTS) and "sentence" not in names
+
+
+def test_the_front_end_s_files_name_a_text_once():
+    names = [name for path in (UI / "words.json", *(UI / "words").glob("*.json")) for name in json.loads(path.read_text())]
+    assert len(names) == len(set(names)) == len(wording.WORDS) > 300
 
 
 def test_both_languages_have_every_text_with_the_same_braces():

@@ -19,7 +19,7 @@ from var_mini import checkpoints
 from var_mini.ui.modules import FOLDER
 
 PLACE = "school/var-mini"
-WORDS = json.loads((FOLDER / "words.json").read_text())
+WORDS = json.loads((FOLDER / "words.json").read_text()) | json.loads((FOLDER / "words" / "masks.json").read_text())
 SHOWN = "#vm-first[data-shown='4']"  # all four scales of a run of things-16
 RECORDED = f'() => varMini.run()?.recorded && document.querySelector("{SHOWN}") !== null'
 DRAWN = "() => varMini.run() && !varMini.run().recorded && !varMini.store.get().computing"
@@ -121,14 +121,8 @@ def test_chapters_compute_with_the_model_and_take_a_picture_apart(visit, tmp_pat
 @pytest.mark.slow
 def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_recorded_figures(visit):
     page = visit(reduced_motion="reduce")
-    model = checkpoints.load_config("things-16")
-    pyramid, t = model.pyramid, model.transformer
-    ends = [sum(pyramid.counts[: k + 1]) for k in range(pyramid.num_scales)]
-    pairs = sum(count * end for count, end in zip(pyramid.counts, ends, strict=True))
+    tokens = 1 + 4 + 9 + 16
     assert [int(text) for text in page.locator(".vu-chapter h2 > span").all_inner_texts()] == list(range(1, 9))
-    told = page.inner_text("#masks .vu-soft")
-    cache = 4 * t.depth * t.heads * ends[-1] * 2 * t.head_dim  # float32 keys and values
-    assert f"{pairs} of {ends[-1] ** 2} pairs" in told and f"{cache / 1000:.1f} kB" in told
     speed = {
         row["side"]: row["speedup_vs_exact"]
         for row in json.loads((checkpoints.ASSETS / "results" / "scaling.json").read_text())["rows"]
@@ -139,17 +133,42 @@ def test_chapters_that_need_a_server_elsewhere_are_computed_here_or_told_with_re
     page.click(YES)
     page.locator("#lowrank canvas").nth(1).wait_for()
     equal, count = map(int, re.findall(r"\d+", page.inner_text("#lowrank [role=status]")))
-    assert count == ends[-1] and equal < count  # a model without a bound on its logits
+    assert count == tokens and equal < count  # a model without a bound on its logits
     page.click("#edit .vu-primary")
     page.locator("#edit canvas").nth(1).wait_for()
     drawn, count = map(int, re.findall(r"\d+", page.inner_text("#edit [role=status]"))[:2])
-    assert 0 < drawn < count == ends[-1]
+    assert 0 < drawn < count == tokens
     before, after = page.locator("#edit figcaption").all_inner_texts()
     assert before.split(": ")[1].split(",")[0] not in after  # another thing: the same one would show next to nothing
     edge = "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width / 2, canvas.height).data]"
     left = [page.locator("#edit canvas").nth(i).evaluate(edge) for i in (0, 1)]
     assert sum(abs(a - b) for a, b in zip(*left, strict=True)) / len(left[0]) > 5  # of 255, on average
     assert not page.complaints
+
+
+@pytest.mark.slow
+def test_masks_and_memory_are_those_of_the_model_and_of_larger_pyramids_without_a_download(visit):
+    page = visit(reduced_motion="reduce")
+    model = checkpoints.load_config("things-16")
+    pyramid, t = model.pyramid, model.transformer
+    ends = [sum(pyramid.counts[: k + 1]) for k in range(pyramid.num_scales)]
+    pairs = sum(count * end for count, end in zip(pyramid.counts, ends, strict=True))
+    cache = 4 * t.depth * t.heads * ends[-1] * 2 * t.head_dim  # float32 keys and values
+    page.get_by_label(WORDS["masks_scrubber"]["en"]).press("End")
+    told = page.inner_text("#masks .vb-figures")
+    assert f"{ends[-1] ** 2} cells, {pairs} of them allowed" in told and f"{cache / 1000:.1f} kB in all layers" in told
+    page.locator(".vb-mask").press("ArrowRight")
+    page.locator(".vb-mask").press("ArrowUp")
+    hidden = WORDS["masks_pair_hidden"]["en"].format(query=3, key=4, queries=9, keys=16, cells=144)
+    page.locator(".vb-pair", has_text=hidden).wait_for()
+    page.locator("#masks [data-setting=low_rank] select").select_option("landmark-16")
+    page.wait_for_selector(".vb[data-attention='landmark-16'][data-scale='4']")
+    assert f"16 features \u00d7 ({t.head_dim} + 1)" in page.inner_text("#masks .vb-figures")
+    page.get_by_label(WORDS["masks_pyramid"]["en"]).select_option("var-1024")
+    page.wait_for_selector(".vb[data-name='VAR 1024 px']")
+    assert "9,451" in page.inner_text(".vb-facts") and page.locator(".vb-same").count() == 0
+    assert "switch" not in page.locator(".vb-questions").text_content()  # which this page has not
+    assert not weights_asked_for(page) and not page.complaints
 
 
 @pytest.mark.slow

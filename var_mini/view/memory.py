@@ -1,17 +1,25 @@
 """What attention has to compute and to keep at every scale, as plain numbers that a picture in true proportion is drawn from.
 
 Counted for one image without guidance: pairs of the training mask and of the steps of generation, the numbers and bytes of
-the growing cache, and those of the state that a low-rank back end keeps in its place. `masks.js` draws them.
+the growing cache, and those of the state that a low-rank back end keeps in its place. var_mini/ui/views/Masks.js draws them.
 """
 
 from __future__ import annotations
 
+from .. import checkpoints
 from ..attention import AttentionSpec
-from ..config import TransformerConfig
+from ..config import PATCH_NUMS_256, PATCH_NUMS_512, TransformerConfig
 from ..cost.complexity import pooled_ends
+from ..cost.ladder import PATCH_NUMS_1024
 from ..pyramid import ScalePyramid
 
 NUMBER_BYTES = 4  # float32
+# pyramids of VAR without weights, as `var-256`: patch_nums, and the published model whose heads they are counted with
+PUBLISHED = {
+    "var-256": (PATCH_NUMS_256, "var_d16"),
+    "var-512": (PATCH_NUMS_512, "var_d36"),
+    "var-1024": (PATCH_NUMS_1024, "var_d36"),
+}
 
 
 def memory(pyramid: ScalePyramid, transformer: TransformerConfig, attention: str | AttentionSpec) -> dict:
@@ -62,3 +70,10 @@ def memory(pyramid: ScalePyramid, transformer: TransformerConfig, attention: str
         "scales": scales,
         "smaller_from": next((k for k, s in enumerate(scales) if s["state_bytes"] < s["cache_bytes"]), None),
     }
+
+
+def published(name: str, attention: str | AttentionSpec) -> dict:
+    """The same of one of PUBLISHED, with the `name` that is shown of it."""
+    patch_nums, model = PUBLISHED[name]
+    numbers = memory(ScalePyramid(patch_nums), checkpoints.load_config(model).transformer, attention)
+    return numbers | {"name": f"VAR {name.removeprefix('var-')} px"}

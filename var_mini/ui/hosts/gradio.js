@@ -27,6 +27,8 @@ const PLACES = [...STORY, 'tour', 'tokenize', 'numbers']; // what demo/app.py bu
 const NEAR = '50%'; // of the window's height: so far above and below it a chapter counts as seen
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
 
+const read = (path) => fetch(new URL(path, base)).then((answer) => answer.json());
+
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
 
 // the address reproduces the run that is shown; a recorded run or a file leaves it alone
@@ -74,7 +76,7 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), fetch(new URL('words.json', base)).then((answer) => answer.json())]);
+  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), read('words.json')]);
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountContents(document.getElementById('vm-contents'), { all, language, there: PLACES });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: PLACES, measured });
@@ -162,6 +164,15 @@ async function later(view, { props, watch }, mount) {
   show();
 }
 
+// masks and memory: the component's value is what the server counts; `tell` hears where a comparison is wanted, too
+export function masks(component, tell) {
+  const { element, props } = component, view = Promise.all([import('../views/Masks.js'), read('words/masks.json')]);
+  return later(view, component, ([{ mountMasks }, words], { all }) => () => {
+    mountMasks(element.querySelector('.vu'), { data: props.value, all: { ...all, ...words }, language });
+    if (props.value.wanted) tell();
+  });
+}
+
 // pictures to take apart: samples and a canvas; its value is what it offers
 export function picker(component) {
   const { element, props, trigger } = component;
@@ -196,4 +207,10 @@ export function edit(component) {
       } });
     return () => root.editor.show(props.value);
   });
+}
+
+// the guided tour: its words come with it
+export async function tour(element, { words, values, steps }) {
+  const { mountTour } = await import('../views/Tour.js');
+  mountTour(element.querySelector('.vt'), { words: words[language], values: values[language], steps, calm });
 }

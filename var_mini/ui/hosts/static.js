@@ -55,7 +55,9 @@ async function begin() {
   const computing = browserEngine({ models: new URL('models/', SITE) });
   const store = createStore({ asked: '', loading: '', share: 0, plain: false });
   const downloads = createDownloads(computing, store.set, refusal), engine = siteEngine(read, computing, downloads);
-  const [all, { model, models, measured, raster }, limits] = await Promise.all([read('ui/words.json'), engine.start(), read('limits.json')]);
+  const [words, more, { model, models, measured, raster }, limits, counted] = await Promise.all([read('ui/words.json'), read('ui/words/masks.json'),
+    engine.start(), read('limits.json'), read('masks.json')]);
+  const all = { ...words, ...more };
   const named = (name) => models.find((one) => one.name === name);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const sheets = ({ thumbnails }, style, kind) => new URL(thumbnails.files[kind][style ?? 0], SITE).href;
@@ -66,7 +68,7 @@ async function begin() {
     const host = { engine, models, downloads, store, all, language, calm, there: PLACES };
     mountContents(at('vm-contents'), host);
     mountStory(at('vm-story'), first, { ...host, measured: raster });
-    mountAlone(at('vm-alone'), first, { ...host, measured });
+    mountAlone(at('vm-alone'), first, { ...host, measured, counted });
     mountLimits(at('vm-limits'), { ...host, data: limits });
     mountApart(at('vm-apart'), first, host);
     at('vm-numbers').textContent = wordsOf(all, language)('numbers_title');

@@ -10,13 +10,16 @@ import { lowRank } from '../lib/settings.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
 import { pixelsOf } from '../parts/Pyramid.js';
-import { attentionName } from '../parts/Settings.js';
+import { attentionName, Choice } from '../parts/Settings.js';
+import { Shared, useSettings } from './Head.js';
+import { Masks } from './Masks.js';
 import { Chapter } from './Story.js';
+
+const OWN = 'own'; // the pyramid of the model that the first screen shows
 
 // how many tokens of two runs are the same
 export const same = (one, other) => one.scales.reduce((sum, scale, k) => sum + scale.ids.filter((id, i) => id === other.scales[k].ids[i]).length, 0);
 
-const kilobytes = (count) => (count / 1000).toFixed(count < 100000 ? 1 : 0);
 const imageOf = (run) => pixelsOf(run.scales.at(-1)).image;
 
 // two pictures that are computed when asked for, forgotten when `about` changes; `compute()` gives { runs, captions, told }
@@ -60,26 +63,31 @@ function Edit({ first, engine, word, named }) {
   return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
 }
 
-function Masks({ first, word }) {
-  const { model } = useStore(first.store), { pairs, full, cache, state } = model.counted;
-  const told = { model: model.shown, pairs, full, cache: kilobytes(cache), state: kilobytes(state) };
-  return html`<div class="vu-say"><p>${word('masks_ask')}</p><p class="vu-soft">${word('masks_alone', told)}</p></div>`;
+function Seen({ first, all, language, word, counted }) {
+  const { model, settings } = useSettings(first.store), [pyramid, setPyramid] = useState(OWN);
+  const shapes = Object.keys(counted.shapes).map((name) => [word('masks_published', { size: name.replace('var-', '') }), name]);
+  const kinds = pyramid === OWN ? counted.models[model.name] : counted.shapes[pyramid];
+  return html`<div class="vu-lead"><p>${word('masks_ask')}</p><p class="vu-try"><b>${word('try')}</b> ${word('masks_alone')}</p></div>
+    <${Shared} store=${first.store} acts=${first.acts} wants=${['model', 'low_rank']} ...${{ word, all, language }} />
+    <div class="vu-choosers"><${Choice} label=${word('masks_pyramid')} value=${pyramid} options=${[[word('masks_own'), OWN], ...shapes]} onChoose=${setPyramid} /></div>
+    <${Masks} data=${kinds[lowRank(model, settings)]} word=${word} />`;
 }
 
 function Cost({ word, measured }) {
   return html`<div class="vu-say"><p>${word('cost_alone_ask')}</p><p class="vu-soft">${word('cost_alone', { ...measured, name: attentionName(word, measured.attention) })}</p></div>`;
 }
 
-function Alone({ first, engine, word, named, there, measured }) {
+function Alone({ first, engine, all, language, word, named, there, measured, counted }) {
   const part = { there, word };
-  return html`<${Chapter} id="masks" ...${part}><${Masks} ...${{ first, word }} /><//>
+  return html`<${Chapter} id="masks" ...${part}><${Seen} ...${{ first, all, language, word, counted }} /><//>
     <${Chapter} id="lowrank" ...${part}><${LowRank} ...${{ first, engine, word }} measured=${measured.lowrank} /><//>
     <${Chapter} id="cost" ...${part}><${Cost} word=${word} measured=${measured.cost} /><//>
     <${Chapter} id="edit" ...${part}><${Edit} ...${{ first, engine, word, named }} /><//>`;
 }
 
-// `measured`: { lowrank: [{ model, attention, error, same }], cost: { attention, processor, ... } }, as demo/live/figures.py reads them
-export function mountAlone(root, first, { engine, all, language, there, measured }) {
+// `measured`: { lowrank: [{ model, attention, error, same }], cost: { attention, processor, ... } }, as demo/live/figures.py reads them;
+// `counted`: { models, shapes }, each name -> attention -> the numbers of masks and memory
+export function mountAlone(root, first, { engine, all, language, there, measured, counted }) {
   const named = (name) => title(name, all.names, language);
-  render(html`<${Alone} ...${{ first, engine, named, there, measured }} word=${wordsOf(all, language)} />`, root);
+  render(html`<${Alone} ...${{ first, engine, all, language, named, there, measured, counted }} word=${wordsOf(all, language)} />`, root);
 }

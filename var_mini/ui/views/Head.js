@@ -8,7 +8,7 @@ import { attentionName, Choice, Slider } from '../parts/Settings.js';
 import { Chapter } from './Story.js';
 
 // the state, again only when settings or model change: much else in it follows the pointer
-function useSettings(store) {
+export function useSettings(store) {
   const [state, setState] = useState(store.get());
   useLayoutEffect(() => {
     const follow = (now) => setState((last) => (last.settings === now.settings && last.model === now.model ? last : now));
@@ -32,7 +32,7 @@ function classesOf({ class_names: names, class_groups: groups }, named) {
   return [...found].flatMap(([group, options]) => (group ? [[named(group), options]] : options));
 }
 
-function Shared({ store, acts, wants, word, all, language }) {
+export function Shared({ store, acts, wants, word, all, language }) {
   const { model, models, settings } = useSettings(store);
   const classes = useMemo(() => classesOf(model, (name) => title(name, all.names, language)), [model, language]);
   const drawn = wants.includes('low_rank') && wants.includes('class'); // a chapter that only counts breaks nothing
