@@ -1,8 +1,9 @@
 """What begins and ends a chapter that Gradio makes: its number and question, the settings of the first screen, the ways on.
 
 Those settings are kept in the browser alone (var_mini/ui): while the chapter is in sight the value of `head` is their record, as
-runs.from_record takes it, so a listener that has the head among its inputs is given what the first screen says. Its event `follow`
-comes when the chapter is in sight and one of the settings in `follows` has changed since, so also when it first comes in sight.
+runs.from_record takes it, so a listener that has the head among its inputs is given what the first screen says. Its event
+`follow` comes when the chapter is in sight and one of the settings in `follows` has changed since, so also when it first comes in
+sight.
 """
 
 from __future__ import annotations
