@@ -11,6 +11,6 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 
 DEFAULT_MODEL = "things-64"  # the model that the page opens with unless another is asked for
 # What Gradio makes of the page, below the first screen and the chapters that var_mini/ui has alone: chapters of the story, which
-# ends with limits.py, and what stands beside it. NAME_tab.py builds each, and nothing in one knows of another.
+# ends with limits.py, and what stands beside it. chapters/NAME.py builds each.
 STORY, BESIDE = ("masks", "lowrank", "cost", "edit"), ("tokenize", "draw")
 CHAPTERS = STORY + BESIDE

@@ -18,9 +18,10 @@ from var_mini.analysis.editing import scale_errors, tokenize_picture
 from var_mini.data import pictures
 from var_mini.view.images import to_uint8
 
-from . import compare, models, runs
+from . import models, runs
+from .chapters import compare
+from .chapters.gallery import data_uri
 from .errors import readable
-from .gallery import data_uri
 
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 

@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import BESIDE, CHAPTERS, STORY, api, front, guard, heap, limits, models, preview, tour, uploads, waiting, wording
+from . import BESIDE, CHAPTERS, STORY, api, front, guard, heap, models, preview, uploads, waiting, wording
+from .chapters import limits, tour
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
@@ -23,7 +24,7 @@ SESSIONS = 1000  # visitors of whom Gradio remembers what sessions.py leaves of 
 UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
 
 STYLE = Path(__file__).with_name("style.css")
-TABS = {name: importlib.import_module(f".{name}_tab", __package__) for name in CHAPTERS}
+BUILT = {name: importlib.import_module(f".chapters.{name}", __package__) for name in CHAPTERS}
 
 
 def theme() -> gr.themes.ThemeClass:
@@ -49,7 +50,7 @@ def build(default_model: str) -> gr.Blocks:
     models.offer(default_model)
     with guard.Page(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         api.build()  # first, or a chapter's listener of the same name would take an endpoint's
-        with gr.Column(elem_id="vm-tabs"):
+        with gr.Column(elem_id="vm-chapters"):
             _chapters(STORY, default_model)
             limits.build()
             tour.build()
@@ -60,8 +61,8 @@ def build(default_model: str) -> gr.Blocks:
 
 def _chapters(names: tuple[str, ...], default_model: str) -> None:
     for name in names:
-        with gr.Column(elem_id=f"vm-tab-{name}"):
-            TABS[name].build_tab(default_model)
+        with gr.Column(elem_id=f"vm-chapter-{name}"):
+            BUILT[name].build(default_model)
 
 
 def launch(

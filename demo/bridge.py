@@ -16,7 +16,8 @@ from var_mini.generation import Trace
 from var_mini.view import questions
 from var_mini.view.payload import payload
 
-from . import explorer, gate, guard, models, runs, scripts, tokenize_tab, wording
+from . import explorer, gate, guard, models, runs, scripts, wording
+from .chapters import tokenize
 from .errors import message, readable
 from .events import event_field
 
@@ -86,7 +87,7 @@ def build() -> gr.HTML:
         None,
         html_template="<i></i>",
         js_on_load=SCRIPT,
-        server_functions=[gate.served(one) for one in (attention, blocks, code, tokenize_tab.candidates)],
+        server_functions=[gate.served(one) for one in (attention, blocks, code, tokenize.candidates)],
         apply_default_css=False,
         elem_id="vm-bridge",
     )

@@ -15,7 +15,7 @@ SCRIPT = scripts.MODULE + ".then((host) => host.explore(element, props, watch));
 
 
 def component(value: dict | None, elem_id: str) -> gr.HTML:
-    """An explorer that shows a payload of var_mini.view.payload; it asks through the bridge, which draw_tab.py builds."""
+    """An explorer that shows a payload of var_mini.view.payload; it asks through the bridge, which draw.py builds."""
     return gr.HTML(value, html_template='<div class="vx"></div>', js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id)
 
 

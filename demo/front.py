@@ -21,8 +21,9 @@ from var_mini import checkpoints, validate
 from var_mini.ui import modules as scripts
 from var_mini.ui.export import outline
 
-from . import backend, cost_data, credits, links, models, preview, thumbnails, wording
+from . import backend, credits, links, models, preview, thumbnails, wording
 from .bodies import RefusedError
+from .chapters import cost_data
 from .scripts import HOST
 
 PREFIX = "/ui/"

@@ -57,7 +57,7 @@ def visit(browser, server, free_contexts):
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.goto(server + path.lstrip("/"))
         page.wait_for_selector("#vm-first[data-scales]")
-        page.wait_for_selector("#vm-tabs")  # Gradio is there, too
+        page.wait_for_selector("#vm-chapters")  # Gradio is there, too
         return page
 
     yield open_page

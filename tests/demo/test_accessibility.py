@@ -22,7 +22,7 @@ SEVERE = ("serious", "critical")
 VIEWPORTS = {"": (1280, 800), "-1440": (1440, 900), "-1920": (1920, 1080), "-phone": (390, 844)}
 # A chapter of Gradio's is ready when its panel holds something and nothing in it is still on its way.
 READY = """(id) => {
-  const panel = document.getElementById(`vm-tab-${id}`);
+  const panel = document.getElementById(`vm-chapter-${id}`);
   return panel && panel.getClientRects().length && ![...panel.querySelectorAll('[data-testid=status-tracker]')]
     .some((e) => !e.classList.contains('hide') && !e.classList.contains('hidden'));
 }"""
@@ -51,7 +51,7 @@ def axe_script() -> str:
     return (Path(bundled.__file__).parent / "axe.min.js").read_text()
 
 
-def open_tab(page, name: str) -> None:
+def open_made(page, name: str) -> None:
     """Goes to a chapter of Gradio's and waits until it is ready."""
     open_chapter(page, "numbers" if name == "draw" else name)
     page.wait_for_function(READY, arg=name)
@@ -77,9 +77,9 @@ def severe(page, axe_script: str, *places: str) -> list[str]:
 def test_axe_finds_nothing_serious_in_any_chapter(visit, axe_script, scheme):
     page = visit(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     found = {}
-    for name in app.TABS:
-        open_tab(page, name)
-        found[name] = severe(page, axe_script, BAR, f"#vm-tab-{name}")
+    for name in app.BUILT:
+        open_made(page, name)
+        found[name] = severe(page, axe_script, BAR, f"#vm-chapter-{name}")
     page.locator("#vm-tour [data-act=start]").click()
     found["page"] = severe(page, axe_script)
     page.locator("#vm-first [data-map]").last.click(position={"x": 5, "y": 5})
@@ -96,9 +96,9 @@ def test_axe_finds_nothing_serious_in_any_chapter(visit, axe_script, scheme):
 def test_on_a_phone_axe_finds_nothing_serious_and_no_chapter_scrolls_sideways(visit, axe_script):
     page = visit(viewport={"width": 390, "height": 844})
     found, too_wide = {}, {}
-    for name in app.TABS:
-        open_tab(page, name)
-        found[name] = severe(page, axe_script, BAR, f"#vm-tab-{name}")
+    for name in app.BUILT:
+        open_made(page, name)
+        found[name] = severe(page, axe_script, BAR, f"#vm-chapter-{name}")
         too_wide[name] = overflow(page)
     found["page"] = severe(page, axe_script)
     assert {name: lines for name, lines in found.items() if lines} == {}
@@ -121,8 +121,8 @@ def test_axe_sees_what_is_wrong(browser, axe_script):
 def test_no_chapter_scrolls_sideways_on_a_phone_in_chinese(visit):
     page = visit(viewport={"width": 390, "height": 844}, locale="zh-CN")
     too_wide = {}
-    for name in app.TABS:
-        open_tab(page, name)
+    for name in app.BUILT:
+        open_made(page, name)
         too_wide[name] = overflow(page)
     assert {name: by for name, by in too_wide.items() if by > 0} == {}
     assert page.complaints == []
@@ -308,14 +308,14 @@ def test_what_is_set_in_a_chapter_is_set_on_the_first_screen_and_older_results_s
 
 @pytest.mark.slow
 @pytest.mark.skipif("VAR_SCREENSHOTS" not in os.environ, reason="VAR_SCREENSHOTS names no folder to write to")
-def test_screenshots_of_every_tab(visit):
+def test_screenshots_of_every_chapter(visit):
     folder = Path(os.environ["VAR_SCREENSHOTS"])
     folder.mkdir(parents=True, exist_ok=True)
     page = visit(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    for name in app.TABS:
-        open_tab(page, name)
+    for name in app.BUILT:
+        open_made(page, name)
         page.wait_for_timeout(1000)
-        page.locator(f"#vm-tab-{name}").screenshot(path=folder / f"{name}.png")
+        page.locator(f"#vm-chapter-{name}").screenshot(path=folder / f"{name}.png")
     covers = page.add_style_tag(content=f"{BAR} {{ visibility: hidden }}")  # it would lie over what is higher than the window
     page.locator("#vm-story").screenshot(path=folder / "story.png")
     page.locator("#limits").screenshot(path=folder / "limits.png")

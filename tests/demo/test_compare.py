@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import backend, bridge, compare, draw_tab, runs, wording
+from demo import backend, bridge, runs, wording
+from demo.chapters import compare, draw
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
 from var_mini.config import Sampling
@@ -154,7 +155,7 @@ def test_a_model_is_offered_the_back_ends_that_it_can_compute(tiny):
 def test_a_comparison_that_cannot_be_is_a_readable_error(good, record, versus, message):
     record = record if record != {} else runs.checked(**good).to_dict()
     with pytest.raises(gr.Error, match=message):
-        draw_tab.compared(record, versus)
+        draw.compared(record, versus)
 
 
 def test_what_a_checkpoint_has_stored(tiny, tmp_path):

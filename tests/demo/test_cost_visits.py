@@ -1,10 +1,11 @@
-"""Visits to the tab of costs in a real browser."""
+"""Visits to the chapter on costs in a real browser."""
 
 from __future__ import annotations
 
 import pytest
 
-from demo import cost_tab, wording
+from demo import wording
+from demo.chapters import cost
 from tests.demo.visits import DRAWN, open_chapter
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
@@ -15,7 +16,7 @@ EN = {name: pair[0] for name, pair in wording.TEXTS.items()}
 @pytest.fixture(autouse=True)
 def time_enough(monkeypatch):
     """However busy the machine is."""
-    monkeypatch.setattr(cost_tab, "SECONDS", live.LONGEST)
+    monkeypatch.setattr(cost, "SECONDS", live.LONGEST)
 
 
 def open_cost(page):

@@ -111,11 +111,11 @@ def test_a_run_is_saved_and_opened_again(visit, tiny, tmp_path):
         to_uint8(trace.image[0]), expected(tiny, 0, 4, checkpoints.load_config(tiny).sampling)
     )
     other = visit()
-    other.locator("#vm-tab-draw input[type=file]").set_input_files(tmp_path / "run.trace")
+    other.locator("#vm-chapter-draw input[type=file]").set_input_files(tmp_path / "run.trace")
     other.wait_for_function(DRAWN)
     assert "out of a file" in other.locator("#vm-first .vu-facts").inner_text()
     (tmp_path / "bad.trace").write_bytes(b"\x80\x04nonsense")
-    other.locator("#vm-tab-draw input[type=file]").set_input_files(tmp_path / "bad.trace")
+    other.locator("#vm-chapter-draw input[type=file]").set_input_files(tmp_path / "bad.trace")
     other.get_by_text("trace is not a file saved by this project").wait_for()
 
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from demo import app, gallery, guard, runs
+from demo import app, guard, runs
+from demo.chapters import gallery
 from tests.demo.wire import API, ROOT, Wire, forged, readable
 
 PASSED_BY = ("guard.py", "gate.py", "line.py", "preview.py")  # every request passes these

@@ -19,7 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import app, bodies, cost_tab, gallery, guard, lowrank_limits, models, runs, wording
+from demo import app, bodies, guard, models, runs, wording
+from demo.chapters import cost, gallery, lowrank_limits
 from demo.hosting import Hosting
 from tests.demo.wire import API, JSON, ROOT, Wire, forged, readable
 from var_mini import checkpoints
@@ -320,9 +321,7 @@ def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):
 
 def test_of_a_visitor_the_choices_are_remembered_and_little_else(wire):
     """What else is timed has other methods: Gradio refuses one that its choices do not have."""
-    prepare, show = (
-        next(i for i, one in wire.page.fns.items() if one.fn is listener) for listener in (cost_tab.prepare, cost_tab.show)
-    )
+    prepare, show = (next(i for i, one in wire.page.fns.items() if one.fn is listener) for listener in (cost.prepare, cost.show))
     session, asked = uuid.uuid4().hex, [None, None, [8], ["raster-cached"]]  # kind and head dimension are the session's own
     assert wire.call(prepare, asked, session_hash=session)["status"] == 500
     kind = {"what": "raster", "head_dim": 8}

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from demo import app, front, tour, wording
+from demo import app, front, wording
+from demo.chapters import tour
 from tests.demo.visits import AT
 from var_mini.checkpoints import OFFICIAL, load_config
 
@@ -45,7 +46,7 @@ def overflow(page) -> int:
 def test_the_steps_cover_every_topic_and_every_chapter():
     names = [step.name for step in tour.STEPS]
     assert set(TOPICS) <= set(names) and len(names) == len(set(names))
-    assert {step.chapter for step in tour.STEPS} == {"first", *app.TABS}
+    assert {step.chapter for step in tour.STEPS} == {"first", *app.BUILT}
     assert len({step.right for step in tour.STEPS}) == 3  # the right answer is not always in the same place
 
 
@@ -111,7 +112,7 @@ def test_show_me_leads_to_the_chapter_and_outlines_what_to_look_at(visit, width)
         page.wait_for_selector(".vt-dock")
         shown = page.locator("[data-vt-shown]")
         assert shown.count() == 1
-        panel = page.locator("#vm-first" if step.chapter == "first" else f"#vm-tab-{step.chapter}")
+        panel = page.locator("#vm-first" if step.chapter == "first" else f"#vm-chapter-{step.chapter}")
         assert panel.is_visible() and panel.locator(step.target).first.get_attribute("data-vt-shown") is not None, step.name
         assert page.evaluate("document.activeElement.hasAttribute('data-vt-shown')")
         page.wait_for_function(

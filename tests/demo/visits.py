@@ -1,4 +1,4 @@
-"""What visits of several tabs share."""
+"""What visits of several chapters share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The engine that asks the running Gradio server, through the one component of the page that is its bridge (demo/draw_tab.py):
+// The engine that asks the running Gradio server, through the one component of the page that is its bridge (demo/chapters/draw.py):
 // a draw is an event that waits in the page's own queue, its scales come back as the component's value; small questions about a
 // run are server functions.
 

@@ -116,7 +116,7 @@ export async function chapter(element, props, tell) {
     tell();
   };
   store.subscribe(look);
-  new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; look(); }, { rootMargin: NEAR }).observe(element.closest('[id^=vm-tab-]'));
+  new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; look(); }, { rootMargin: NEAR }).observe(element.closest('[id^=vm-chapter-]'));
 }
 
 // the ways on at a chapter's end

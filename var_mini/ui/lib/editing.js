@@ -1,7 +1,7 @@
 // The state of the chapter that draws a part of a picture anew: the picture that it begins with, the mask, which tokens the mask redraws.
 //
 //   const { store, acts } = createEditing({ word, plan, take, redraw });
-//   acts.show(start);   // as demo/edit_tab.py makes it: { model, subject, facts, sides, ids, image, samples }
+//   acts.show(start);   // as demo/chapters/edit.py makes it: { model, subject, facts, sides, ids, image, samples }
 //
 // `plan({ model, mask })` returns the promise of { scales }, a list of 0 and 1 for each; `take(run)` asks for another picture to begin
 // with, `redraw({ model, ids, mask })` for the edit.

@@ -2,7 +2,7 @@
 // chosen, and what is offered in place of its code.
 //
 //   const { store, acts } = createSwaps({ word, candidates, replace });
-//   acts.show(picture);   // as demo/tokenize_tab.py makes it: a run with `original` and `errors`
+//   acts.show(picture);   // as demo/chapters/tokenize.py makes it: a run with `original` and `errors`
 //
 // `candidates(query)` and `replace(query)` return promises of what that file's functions of these names answer.
 

@@ -9,7 +9,7 @@ function Picker({ offered: { size, channels, samples }, word, named, onSample, o
     <section class="vu-part"><h3>${word('tokenize_draw')}</h3><${Sketch} key=${`${size} ${channels}`} ...${{ size, channels, word, onDrawn }} /></section></div>`;
 }
 
-// `offered`, as demo/tokenize_tab.py makes it: { size, channels, samples: [{ name, image }] }; `onSample(name)` hears of a sample that was
+// `offered`, as demo/chapters/tokenize.py makes it: { size, channels, samples: [{ name, image }] }; `onSample(name)` hears of a sample that was
 // clicked, `onDrawn(uri)` of a drawing
 export function mountPicker(root, { offered, word, named, onSample, onDrawn }) {
   render(html`<${Picker} ...${{ offered, word, named, onSample, onDrawn }} />`, root);

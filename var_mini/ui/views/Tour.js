@@ -20,7 +20,7 @@ function remember(state) {
 
 // the element to look at, once it is there; in the end what is around it, or null
 async function find({ chapter, target }) {
-  const panel = chapter === 'first' ? '#vm-first' : `#vm-tab-${chapter}`, until = Date.now() + PATIENCE_MS;
+  const panel = chapter === 'first' ? '#vm-first' : `#vm-chapter-${chapter}`, until = Date.now() + PATIENCE_MS;
   const visible = (selector) => [document.querySelector(selector)].find((element) => element?.getClientRects().length) ?? null;
   while (Date.now() < until) {
     const found = visible(`${panel} ${target}`);

@@ -1,4 +1,4 @@
-"""The tab of costs: its numbers against the stored ones and against counting, its measurement, and what it refuses."""
+"""The chapter on costs: its numbers against the stored ones and against counting, its measurement, and what it refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import cost_data, cost_ladder, cost_tab, cost_view, models, wording
+from demo import models, wording
+from demo.chapters import cost, cost_data, cost_ladder, cost_view
 from tests.demo.visits import Event
 from var_mini import checkpoints
 from var_mini.cost import live
@@ -46,18 +47,18 @@ def table(html: str, name: str) -> dict[str, list[str]]:
 
 def points(visitor=None, *kind) -> int:
     """How many measurements of a kind, or of all, the chart is told that a visitor has made."""
-    rows = cost_tab.points_of(visitor or Visitor())["rows"]
+    rows = cost.points_of(visitor or Visitor())["rows"]
     return sum(1 for row in rows if not kind or (row["what"], row["head_dim"]) == kind)
 
 
 def show(before, what, head_dim, visitor=None):
-    return cost_tab.show(before, Event({"what": what, "head_dim": head_dim}), visitor or Visitor())
+    return cost.show(before, Event({"what": what, "head_dim": head_dim}), visitor or Visitor())
 
 
 def run(*values, visitor=None):
     visitor = visitor or Visitor()
-    cost_tab.prepare(*values, visitor)
-    return list(cost_tab.measure(*values, visitor))
+    cost.prepare(*values, visitor)
+    return list(cost.measure(*values, visitor))
 
 
 # -- recorded --------------------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def test_a_measurement_yields_every_point_and_ends_complete():
     done = [int(re.search(r'value="(\d+)"', status).group(1)) for *_, status in seen]
     assert done == sorted(done) and set(done) == {1, 2, 3, 4, 5, 6}
     told, html, status = seen[-1]
-    rows = cost_tab.measured_by(Visitor(), "attention", 8)
+    rows = cost.measured_by(Visitor(), "attention", 8)
     assert len(rows) == 6 and "Done: 6 of 6 points" in status
     ratios, slopes = table(html, "speedups"), table(html, "slopes")
     seconds = {(r["side"], r["method"]): r["median_s"] for r in rows}
@@ -134,7 +135,7 @@ def test_a_measurement_yields_every_point_and_ends_complete():
     assert ratios["12"][1] == f"|here {seconds[12, 'exact'] / seconds[12, 'poly-2']:.2f}\u00d7"  # no recorded row at 12
     assert slopes["landmark-32"][1] == wording.NO_VALUE
     assert slopes["exact"][1] == f"{EN['cost_undetermined']}|3 of 4 sides" and "at least 4 sides" in html
-    assert told == cost_tab.points_of(Visitor()) and points() == points(None, "attention", 8) == 6
+    assert told == cost.points_of(Visitor()) and points() == points(None, "attention", 8) == 6
     assert {(row["side"], row["method"], row["median_s"]) for row in told["rows"]} == {(*key, s) for key, s in seconds.items()}
     facts = f"threads {torch.get_num_threads()}, float32, batch 1, up to 680 tokens; median of up to {live.ROUNDS} warm runs"
     assert facts in html
@@ -177,25 +178,25 @@ def test_what_was_measured_comes_back_with_its_kind():
 @pytest.fixture(autouse=True)
 def no_wishes():
     yield
-    cost_tab._STOPS.clear()
-    cost_tab._MEASURED.clear()
+    cost._STOPS.clear()
+    cost._MEASURED.clear()
 
 
 def test_stop_ends_the_visitor_s_own_measurement_only():
     one, two = Visitor("one"), Visitor("two")
     asked = ("raster", 8, [48], ["raster"])
     for visitor in (one, two):
-        assert EN["cost_waiting"] in cost_tab.prepare(*asked, visitor)
-    cost_tab.stop(one)  # while it still waits
-    *_, (*_, status) = cost_tab.measure(*asked, one)
-    assert "Stopped: 0 of 1 points" in status and cost_tab.measured_by(one, "raster", 8) == []
-    assert not cost_tab._STOPS["two"].is_set() and "one" not in cost_tab._STOPS
-    cost_tab.stop(Visitor("a stranger"))
-    cost_tab.stop(None)
+        assert EN["cost_waiting"] in cost.prepare(*asked, visitor)
+    cost.stop(one)  # while it still waits
+    *_, (*_, status) = cost.measure(*asked, one)
+    assert "Stopped: 0 of 1 points" in status and cost.measured_by(one, "raster", 8) == []
+    assert not cost._STOPS["two"].is_set() and "one" not in cost._STOPS
+    cost.stop(Visitor("a stranger"))
+    cost.stop(None)
 
 
 def test_time_runs_out_and_the_points_left_out_are_named(monkeypatch):
-    monkeypatch.setattr(cost_tab, "SECONDS", 0.0)
+    monkeypatch.setattr(cost, "SECONDS", 0.0)
     *_, (told, _, status) = run("attention", 8, [8, 12], ["exact", "poly-2"])
     assert "Time is up after" in status and "exact, cached at side 8, 12 \u00b7 polynomial, degree 2 at side 8, 12" in status
     assert 'max="4" value="0"' in status
@@ -209,14 +210,14 @@ def test_a_measurement_that_breaks_is_a_readable_error(monkeypatch):
     monkeypatch.setattr(live, "_loops", broken)
     with pytest.raises(gr.Error) as caught:
         run("attention", 8, [8], ["exact"])
-    assert caught.value.message == EN["run_failed"].format(error="first") and not cost_tab._STOPS
+    assert caught.value.message == EN["run_failed"].format(error="first") and not cost._STOPS
 
 
 def test_remembered_wishes_are_bounded(monkeypatch):
-    monkeypatch.setattr(cost_tab, "KEPT", 3)
+    monkeypatch.setattr(cost, "KEPT", 3)
     for i in range(9):
-        cost_tab.prepare("attention", 8, [8], ["exact"], Visitor(f"v{i}"))
-    assert len(cost_tab._STOPS) == 3
+        cost.prepare("attention", 8, [8], ["exact"], Visitor(f"v{i}"))
+    assert len(cost._STOPS) == 3
 
 
 BAD = [
@@ -240,7 +241,7 @@ BAD = [
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_forged_requests_are_readable_errors(change, message):
     values = {"what": "attention", "head_dim": 8, "sides": [8], "methods": ["exact"]} | change
-    for call in (lambda: cost_tab.prepare(**values), lambda: list(cost_tab.measure(**values))):
+    for call in (lambda: cost.prepare(**values), lambda: list(cost.measure(**values))):
         with pytest.raises(gr.Error) as caught:
             call()
         assert message in caught.value.message and "\n" not in caught.value.message and not caught.value.print_exception
@@ -253,16 +254,16 @@ def test_forged_requests_are_readable_errors(change, message):
         (lambda: show("attention", ["attention"], 8), "what = ['attention']"),
         (lambda: show("attention", "attention", 7), "head_dim = '7'"),
         (lambda: show("attention", "attention", None), "head_dim = 'None'"),
-        (lambda: cost_tab.show("attention", Event({"what": "attention"})), "event = {'what': 'attention'}"),
-        (lambda: cost_tab.show_counts(Event({"side": 97})), "n = 97: must be a whole number from 4 to 96"),
-        (lambda: cost_tab.show_counts(Event({"side": 3})), "n = 3: must be a whole number from 4 to 96"),
-        (lambda: cost_tab.show_counts(Event({"side": 10**9})), "n = 1000000000"),
-        (lambda: cost_tab.show_counts(Event({"side": math.nan})), "n = nan"),
-        (lambda: cost_tab.show_counts(Event({"side": "16"})), "n = '16'"),
-        (lambda: cost_tab.show_counts(Event({"side": None})), "n = None"),
-        (lambda: cost_tab.show_roofline("TPU", 8), "device = 'TPU': must be one of A100, H100, H200"),
-        (lambda: cost_tab.show_roofline(["H100"], 8), "device = ['H100']"),
-        (lambda: cost_tab.show_roofline("H100", 9), "head_dim = '9'"),
+        (lambda: cost.show("attention", Event({"what": "attention"})), "event = {'what': 'attention'}"),
+        (lambda: cost.show_counts(Event({"side": 97})), "n = 97: must be a whole number from 4 to 96"),
+        (lambda: cost.show_counts(Event({"side": 3})), "n = 3: must be a whole number from 4 to 96"),
+        (lambda: cost.show_counts(Event({"side": 10**9})), "n = 1000000000"),
+        (lambda: cost.show_counts(Event({"side": math.nan})), "n = nan"),
+        (lambda: cost.show_counts(Event({"side": "16"})), "n = '16'"),
+        (lambda: cost.show_counts(Event({"side": None})), "n = None"),
+        (lambda: cost.show_roofline("TPU", 8), "device = 'TPU': must be one of A100, H100, H200"),
+        (lambda: cost.show_roofline(["H100"], 8), "device = ['H100']"),
+        (lambda: cost.show_roofline("H100", 9), "head_dim = '9'"),
     ],
 )
 def test_forged_settings_are_readable_errors(call, message):
@@ -309,7 +310,7 @@ def test_bars_are_logarithmic():
 @pytest.mark.parametrize("name", DEVICES)
 @pytest.mark.parametrize("head_dim", cost_view.ROOFLINE_HEAD_DIMS)
 def test_the_roofline_says_that_it_is_a_model_and_shows_its_constants(name, head_dim):
-    html = cost_tab.show_roofline(name, head_dim)
+    html = cost.show_roofline(name, head_dim)
     assert EN["cost_model_only"] in html
     constants = {key: float(re.search(r"[\d.]+", cells[0]).group()) for key, cells in table(html, "constants").items()}
     gpu = DEVICES[name]
@@ -321,7 +322,7 @@ def test_the_roofline_says_that_it_is_a_model_and_shows_its_constants(name, head
 
 def test_a_chinese_visitor_reads_chinese():
     visitor = Visitor(language="zh-CN")
-    methods, details, status, *parts = cost_tab.open_tab(visitor)
+    methods, details, status, *parts = cost.open_page(visitor)
     assert methods["choices"][0][0] == wording.TEXTS["cost_exact"][1]
     for html in (details, status, *parts):
         words = re.sub(r"<[^>]+>", " ", html)
@@ -356,6 +357,6 @@ def test_without_trained_models_there_is_no_ladder(monkeypatch):
         list(cost_ladder.draw(0, 0))
 
 
-def test_models_are_not_loaded_to_show_the_tab(monkeypatch):
+def test_models_are_not_loaded_to_show_the_chapter(monkeypatch):
     monkeypatch.setattr(models, "load_model", lambda name: pytest.fail("loaded"))
-    assert all(cost_tab.open_tab(Visitor()))
+    assert all(cost.open_page(Visitor()))

@@ -1,4 +1,4 @@
-"""The tab that takes a picture apart: its handlers against the library and against sums by hand, and visits by browser."""
+"""The chapter that takes a picture apart: its handlers against the library and against sums by hand, and visits by browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import app, tokenize_tab
+from demo import app
+from demo.chapters import tokenize
 from tests.demo.conftest import PATIENCE_MS
 from tests.demo.visits import EN, open_chapter, record
 from var_mini import checkpoints
@@ -54,7 +55,7 @@ def ids_of(shown: dict) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def shown(tiny) -> dict:
-    return tokenize_tab.take_upload(png(noise()), record(tiny))
+    return tokenize.take_upload(png(noise()), record(tiny))
 
 
 # -- handlers --------------------------------------------------------------------------------------------------------------
@@ -82,15 +83,15 @@ def test_an_upload_is_what_the_tokenizer_makes_of_it(tiny, shown):
 
 
 def test_a_drawing_and_an_upload_of_the_same_pixels_are_the_same(tiny, shown):
-    drawn = tokenize_tab.take_drawing(record(tiny), event({"image": uri(png(noise()))}))
+    drawn = tokenize.take_drawing(record(tiny), event({"image": uri(png(noise()))}))
     assert ids_of(drawn) == ids_of(shown) and drawn["original"] == shown["original"]
     assert drawn["subject"] == EN["tokenize_drawing"]
 
 
 def test_a_bright_upload_is_inverted_as_the_rule_says(tiny, shown):
-    inverted = tokenize_tab.take_upload(png(255 - noise()), record(tiny))
+    inverted = tokenize.take_upload(png(255 - noise()), record(tiny))
     assert inverted["original"] == shown["original"] and EN["tokenize_inverted"] in inverted["note"]
-    left = tokenize_tab.take_upload(png(255 - noise()), record(tiny), invert="no")
+    left = tokenize.take_upload(png(255 - noise()), record(tiny), invert="no")
     assert np.array_equal(rgb(left["original"])[..., 0], 255 - noise()) and EN["tokenize_inverted"] not in left["note"]
 
 
@@ -100,20 +101,20 @@ def test_samples_are_offered_and_taken_apart(tiny, monkeypatch):
         samples.Sample("two", torch.from_numpy(noise(2))[None] / 255),
     ]
     monkeypatch.setattr(samples, "load_samples", lambda config: found)
-    offered, invert, first = tokenize_tab.follow(record(tiny))
+    offered, invert, first = tokenize.follow(record(tiny))
     assert [sample["name"] for sample in offered["samples"]] == ["one", "two"] and offered["channels"] == 1
     assert invert["visible"] is True and first["subject"] == "one"
-    second = tokenize_tab.take_sample(record(tiny), event({"name": "two"}))
+    second = tokenize.take_sample(record(tiny), event({"name": "two"}))
     assert np.array_equal(rgb(second["original"])[..., 0], noise(2)) and second["subject"] == "two"
     with pytest.raises(gr.Error, match="sample = 'three': must be one of one, two"):
-        tokenize_tab.take_sample(record(tiny), event({"name": "three"}))
+        tokenize.take_sample(record(tiny), event({"name": "three"}))
 
 
 def test_without_samples_nothing_is_loaded_and_the_tab_says_what_to_do(tiny, monkeypatch):
-    monkeypatch.setattr(tokenize_tab.models, "load_model", lambda name: pytest.fail("loaded a model"))
-    monkeypatch.setattr(tokenize_tab.models, "published", lambda: ["var_d16"])
-    assert tokenize_tab.follow(record(tiny))[2]["note"] == EN["tokenize_choose"]
-    _, invert, shown = tokenize_tab.follow(record("var_d16"))
+    monkeypatch.setattr(tokenize.models, "load_model", lambda name: pytest.fail("loaded a model"))
+    monkeypatch.setattr(tokenize.models, "published", lambda: ["var_d16"])
+    assert tokenize.follow(record(tiny))[2]["note"] == EN["tokenize_choose"]
+    _, invert, shown = tokenize.follow(record("var_d16"))
     assert invert["visible"] is False and shown["note"] == EN["published_needs"]
 
 
@@ -122,7 +123,7 @@ def query(shown: dict, tiny: str, **change) -> dict:
 
 
 def test_a_replaced_code_changes_exactly_that_code(tiny, shown):
-    after = tokenize_tab.replace(query(shown, tiny))
+    after = tokenize.replace(query(shown, tiny))
     wanted = ids_of(shown)
     wanted[1] = [*wanted[1][:2], 7, *wanted[1][3:]]
     assert ids_of(after) == wanted and after["original"] == shown["original"]
@@ -132,20 +133,20 @@ def test_a_replaced_code_changes_exactly_that_code(tiny, shown):
         image = (tokenizer.decode(f_hat) + 1) / 2
     assert np.array_equal(rgb(after["scales"][-1]["image"]), to_uint8(image[0]))
     assert after["scales"][0]["image"] == shown["scales"][0]["image"] and after["errors"][0] == shown["errors"][0]
-    back = tokenize_tab.replace(query(after, tiny, code=ids_of(shown)[1][2]))
+    back = tokenize.replace(query(after, tiny, code=ids_of(shown)[1][2]))
     assert ids_of(back) == ids_of(shown) and back["scales"] == shown["scales"]
 
 
 def test_candidates_are_the_nearest_codes_with_the_picture_each_would_make(tiny, shown):
-    answer = tokenize_tab.candidates(query(shown, tiny))
+    answer = tokenize.candidates(query(shown, tiny))
     code = ids_of(shown)[1][2]
     codebook = checkpoints.load(tiny).tokenizer.quantize.embedding.weight.detach().double().numpy()
     distances = np.linalg.norm(codebook - codebook[code], axis=1)
     order = sorted(range(24), key=lambda i: distances[i])
-    assert answer["codes"] == [code, *order[1 : 1 + answer["near"]], *order[-tokenize_tab.FAR :]]
+    assert answer["codes"] == [code, *order[1 : 1 + answer["near"]], *order[-tokenize.FAR :]]
     assert answer["distances"] == pytest.approx([distances[i] for i in answer["codes"]], abs=1e-3)
     for picked, image in zip(answer["codes"], answer["images"], strict=True):
-        after = tokenize_tab.replace(query(shown, tiny, code=picked))
+        after = tokenize.replace(query(shown, tiny, code=picked))
         assert np.abs(rgb(image).astype(int) - rgb(after["scales"][-1]["image"])).max() <= 1  # a batch rounds differently
 
 
@@ -177,7 +178,7 @@ def test_candidates_are_the_nearest_codes_with_the_picture_each_would_make(tiny,
 )
 def test_forged_clicks_get_a_message(tiny, shown, change, message):
     forged = change if not isinstance(change, dict) else query(shown, tiny, **change)
-    for answer in (tokenize_tab.candidates(forged), tokenize_tab.replace(forged)):
+    for answer in (tokenize.candidates(forged), tokenize.replace(forged)):
         assert set(answer) == {"error"} and message in answer["error"] and len(answer["error"]) < 500
 
 
@@ -195,14 +196,14 @@ def test_forged_clicks_get_a_message(tiny, shown, change, message):
     ],
 )
 def test_forged_replacements_get_a_message(tiny, shown, change, message):
-    assert message in tokenize_tab.replace(query(shown, tiny, **change))["error"]
+    assert message in tokenize.replace(query(shown, tiny, **change))["error"]
 
 
 @pytest.mark.parametrize(
     "data", [None, [], "x", 3, {}, {"name": None}, {"image": None}, {"image": "/etc/passwd"}, {"image": "x" * 10**7}]
 )
 def test_forged_events_get_a_sentence(tiny, data):
-    for handler in (tokenize_tab.take_drawing, tokenize_tab.take_sample):
+    for handler in (tokenize.take_drawing, tokenize.take_sample):
         with pytest.raises(gr.Error) as caught:
             handler(record(tiny), event(data))
         assert not caught.value.print_exception and "\n" not in caught.value.message and len(caught.value.message) < 500
@@ -223,14 +224,14 @@ def test_forged_events_get_a_sentence(tiny, data):
 )
 def test_bad_uploads_get_a_sentence(tiny, change, message):
     with pytest.raises(gr.Error) as caught:
-        tokenize_tab.take_upload(**({"content": png(noise()), "record": record(tiny)} | change))
+        tokenize.take_upload(**({"content": png(noise()), "record": record(tiny)} | change))
     assert message in caught.value.message and not caught.value.print_exception
 
 
 # -- browser ---------------------------------------------------------------------------------------------------------------
 
 
-def open_tab(page) -> None:
+def go_to(page) -> None:
     open_chapter(page, "tokenize")
     page.locator("#vm-tokenize .vk").wait_for()
 
@@ -249,7 +250,7 @@ def figure(page, name: str) -> np.ndarray:
 @pytest.mark.slow
 def test_visit_takes_an_upload_apart_and_replaces_a_code(visit, server, tiny, shown):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page)
+    go_to(page)
     upload(page, png(noise()))
     page.locator("#vm-tokenize [data-figure=result]").wait_for()
     assert np.array_equal(figure(page, "original")[..., 0], noise())
@@ -260,10 +261,10 @@ def test_visit_takes_an_upload_apart_and_replaces_a_code(visit, server, tiny, sh
     box = frame.bounding_box()
     frame.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})  # row 2, column 1: token 2
     page.locator("#vm-tokenize .vk-swap[data-offered='1 2'] .vk-code").first.wait_for()
-    picked = tokenize_tab.candidates(query(shown, tiny))["codes"][-1]
+    picked = tokenize.candidates(query(shown, tiny))["codes"][-1]
     page.locator("#vm-tokenize .vk-code").last.click()
     page.locator("#vm-tokenize .vk[data-replaced='1']").wait_for()
-    after = tokenize_tab.replace(query(shown, tiny, code=picked))
+    after = tokenize.replace(query(shown, tiny, code=picked))
     assert np.array_equal(figure(page, "result"), rgb(after["scales"][-1]["image"]))
     page.get_by_label(EN["tokenize_number"].format(last=23)).fill("99")
     page.get_by_role("button", name=EN["tokenize_use"]).click()
@@ -283,7 +284,7 @@ def test_visit_takes_an_upload_apart_and_replaces_a_code(visit, server, tiny, sh
 @pytest.mark.slow
 def test_a_code_is_replaced_by_keyboard_alone(visit, tiny, shown):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page)
+    go_to(page)
     upload(page, png(noise()))
     page.locator("#vm-tokenize [data-figure=result]").wait_for()
     page.locator("#vm-tokenize .vu-map[data-map]").nth(1).focus()
@@ -295,7 +296,7 @@ def test_a_code_is_replaced_by_keyboard_alone(visit, tiny, shown):
     page.keyboard.type("7")
     page.keyboard.press("Enter")
     page.locator("#vm-tokenize .vk[data-replaced='1']").wait_for()
-    after = tokenize_tab.replace(query(shown, tiny))
+    after = tokenize.replace(query(shown, tiny))
     assert np.array_equal(figure(page, "result"), rgb(after["scales"][-1]["image"]))
     page.get_by_role("button", name=EN["tokenize_reset"]).press("Enter")
     page.locator("#vm-tokenize .vk[data-replaced='0']").wait_for()
@@ -304,7 +305,7 @@ def test_a_code_is_replaced_by_keyboard_alone(visit, tiny, shown):
 @pytest.mark.slow
 def test_a_drawing_by_mouse_finger_and_keyboard_is_taken_apart(visit, tiny):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
-    open_tab(page)
+    go_to(page)
     canvas, original = page.locator("#vm-picker canvas"), page.locator("#vm-tokenize [data-figure=original]")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -316,7 +317,7 @@ def test_a_drawing_by_mouse_finger_and_keyboard_is_taken_apart(visit, tiny):
     drawn = figure(page, "original")[..., 0]
     assert drawn[6, 3:9].min() > 60 and drawn[[0, 1, -2, -1]].max() == 0  # a bright line across the middle
     tokens = np.array(page.locator("#vm-tokenize [data-figure=result]").evaluate(PIXELS), np.uint8).reshape(12, 12, 4)[..., :3]
-    again = tokenize_tab.take_upload(png(drawn), record(tiny), invert="no")
+    again = tokenize.take_upload(png(drawn), record(tiny), invert="no")
     assert np.array_equal(tokens, rgb(again["scales"][-1]["image"]))
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     canvas.scroll_into_view_if_needed()
@@ -339,7 +340,7 @@ def test_a_sample_is_shown_at_once_and_another_on_a_click(browser, tiny, monkeyp
     page.set_default_timeout(PATIENCE_MS)
     try:
         page.goto(served.local_url)
-        open_tab(page)
+        go_to(page)
         page.locator("#vm-tokenize [data-figure=original]").wait_for()
         assert np.array_equal(figure(page, "original")[..., 0], noise(1))
         page.locator("#vm-picker .vp-samples button").last.click()
@@ -353,7 +354,7 @@ def test_a_sample_is_shown_at_once_and_another_on_a_click(browser, tiny, monkeyp
 @pytest.mark.slow
 def test_a_bad_upload_is_told_and_the_page_goes_on(visit):
     page = visit()
-    open_tab(page)
+    go_to(page)
     upload(page, b"not a picture")
     page.get_by_text("is not a readable picture").first.wait_for()
     upload(page, png(noise()))

@@ -1,4 +1,4 @@
-"""The tab of masks and memory: its numbers, what it refuses, and a visit with a real browser."""
+"""The chapter on masks and memory: its numbers, what it refuses, and a visit with a real browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import gradio as gr
 import pytest
 import torch
 
-from demo import masks_tab, wording
+from demo import wording
+from demo.chapters import masks
 from tests.demo.visits import open_chapter, overflow, record, turns_dark
 from var_mini import checkpoints
 
@@ -18,14 +19,11 @@ VIEW = {name: text["en"] for name, text in wording.WORDS.items() if name.startsw
 
 
 def test_the_picture_of_the_model_counts_its_mask_cell_by_cell(tiny):
-    data = masks_tab.show(record(tiny), "own", False)
+    data = masks.show(record(tiny), "own", False)
     mask = checkpoints.load(tiny).config.pyramid.block_causal_mask().tolist()
     assert data["pairs"] == sum(cell for row in mask for cell in row) and data["tokens"] == len(mask)
     assert data["name"] == "tiny" and data["same"] is None and data["wanted"] is False
-    assert (
-        masks_tab.show(record(tiny), "own", True)["wanted"] is True
-        and masks_tab.show(record(tiny), "own", "x")["wanted"] is False
-    )
+    assert masks.show(record(tiny), "own", True)["wanted"] is True and masks.show(record(tiny), "own", "x")["wanted"] is False
     json.dumps(data)
 
 
@@ -35,7 +33,7 @@ def test_the_picture_of_the_model_counts_its_mask_cell_by_cell(tiny):
 )
 def test_published_pyramids_and_when_the_state_becomes_smaller(tiny, name, tokens, smaller_from):
     own = record(tiny if name.startswith("var") else name, attention="poly-2")
-    data = masks_tab.show(own, name if name.startswith("var") else "own", False)
+    data = masks.show(own, name if name.startswith("var") else "own", False)
     assert (data["tokens"], data["smaller_from"]) == (tokens, smaller_from)
     d = data["head_dim"]
     features = math.comb(d + 2, 2)
@@ -44,7 +42,7 @@ def test_published_pyramids_and_when_the_state_becomes_smaller(tiny, name, token
 
 
 def test_the_switch_computes_both_ways(tiny):
-    same = masks_tab.compare(record(tiny, 2, 7, attention="poly-2"), "own", True)["same"]
+    same = masks.compare(record(tiny, 2, 7, attention="poly-2"), "own", True)["same"]
     assert "poly-2 attention" in same["note"] and [s["logits"] for s in same["scales"]] == [24, 96, 216]
     for scale in same["scales"]:
         assert scale["loop"] < 1e-4 * scale["largest"]
@@ -57,12 +55,10 @@ def test_the_switch_computes_both_ways(tiny):
 
 
 def test_back_ends_without_a_masked_pass_and_pyramids_without_weights_say_so(tiny):
-    assert masks_tab.compare(record(tiny, attention="pool-2"), "own", True)["same"]["note"].startswith(
-        "pool-2 has no masked pass"
-    )
-    same = masks_tab.compare(record(tiny), "var-1024", True)["same"]
+    assert masks.compare(record(tiny, attention="pool-2"), "own", True)["same"]["note"].startswith("pool-2 has no masked pass")
+    same = masks.compare(record(tiny), "var-1024", True)["same"]
     assert same == {"note": EN["masks_same_no_weights"]}
-    assert masks_tab.compare(record(tiny), "own", False)["same"] is None
+    assert masks.compare(record(tiny), "own", False)["same"] is None
 
 
 @pytest.mark.parametrize(
@@ -84,11 +80,11 @@ def test_forged_values_are_readable_errors(tiny, change, message):
     values = {"record": record(tiny) | change, "pyramid": "own", "switch": True}
     values |= {name: value for name, value in change.items() if name in values}
     with pytest.raises(gr.Error) as caught:
-        masks_tab.compare(**values)
+        masks.compare(**values)
     assert message in caught.value.message and not caught.value.print_exception
     if "switch" not in change:
         with pytest.raises(gr.Error) as caught:
-            masks_tab.show(**values)
+            masks.show(**values)
         assert message in caught.value.message
 
 

@@ -1,4 +1,4 @@
-"""How the tab of costs looks: its charts, tables and bars as HTML, made of stored, measured or computed numbers."""
+"""How the chapter on costs looks: its charts, tables and bars as HTML, made of stored, measured or computed numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from var_mini.cost.machine import machine_facts
 from var_mini.cost.roofline import DEVICES, overtakes_from, roofline
 from var_mini.view.numbers import number
 
-from . import fold, wording
-from .charts import Mark, Series, line_chart
+from .. import fold, wording
+from ..charts import Mark, Series, line_chart
 
 RESULTS = checkpoints.ASSETS / "results"
 PIXELS_PER_TOKEN = 16  # of the published models: side 16 is 256 px

@@ -8,7 +8,8 @@ from var_mini import checkpoints
 from var_mini.cost import raster
 from var_mini.cost.ladder import official_like
 
-from . import cost_view, models, wording
+from .. import models, wording
+from . import cost_view
 
 TRAINED = ("fashion-28", "fashion-28-bounded")  # models whose errors are recorded: one with large logits, one with small ones
 KEPT = ("what", "head_dim", "side", "tokens", "method", "median_s")

@@ -15,8 +15,9 @@ from var_mini.attention import AttentionSpec
 from var_mini.cost.trained import LADDER, time_image
 from var_mini.view.images import enlarge, to_uint8
 
-from . import compare, cost_view, links, models, runs, stale, wording
-from .errors import readable
+from .. import links, models, runs, stale, wording
+from ..errors import readable
+from . import compare, cost_view
 from .gallery import data_uri
 
 BACKENDS = ("exact", "landmark-32")
@@ -106,7 +107,7 @@ def _milliseconds(seconds: float, language: str) -> str:
 
 
 def build() -> None:
-    """Adds the part to the tab being built, if there is a model for it."""
+    """Adds the part to the chapter being built, if there is a model for it."""
     names, t = offered(), wording.shown
     if not names:
         return

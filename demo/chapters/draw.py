@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import bridge, chapter, compare, gallery, runs, scripts, stale, wording
-from .errors import readable
+from .. import bridge, runs, scripts, stale, wording
+from ..errors import readable
+from . import compare, frame, gallery
 
 NUMBERS = scripts.MODULE + ".then((host) => host.numbers(element));"
 
@@ -19,10 +20,10 @@ def compared(record, versus, request: gr.Request = None) -> tuple:
     return area, stale.of(record, html)
 
 
-def build_tab(default_model: str) -> None:
+def build(default_model: str) -> None:
     """Adds the chapter to the Blocks being built."""
     t = wording.shown
-    chapter.head("numbers", default_model)
+    frame.head("numbers", default_model)
     gr.HTML(html_template='<div class="vu vu-run"></div>', js_on_load=NUMBERS, apply_default_css=False, elem_id="vm-run")
     link = bridge.build()
     with gr.Row(elem_classes="vm-controls"):
@@ -44,7 +45,7 @@ def build_tab(default_model: str) -> None:
     )
     stale.follow([versus], [area[1]])
     gallery.build(link)
-    chapter.foot("numbers")
+    frame.foot("numbers")
     # the choices of a list are put into the visitor's language by the server alone
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     gr.context.Context.root_block.load(compare.translated, None, versus, **quiet)

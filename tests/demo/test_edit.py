@@ -1,4 +1,4 @@
-"""The edit tab: its handlers against the library, forged masks and pictures, and visits by browser."""
+"""The chapter on editing: its handlers against the library, forged masks and pictures, and visits by browser."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import bridge, edit_tab, models, runs, wording
+from demo import bridge, models, runs, wording
+from demo.chapters import edit
 from tests.demo.visits import EN, draw, open_chapter, record
 from var_mini import checkpoints
-from var_mini.analysis.editing import edit
+from var_mini.analysis import editing
 from var_mini.analysis.inspection import attention_row
 from var_mini.config import Sampling
 from var_mini.data import samples
@@ -43,12 +44,12 @@ def event(data) -> gr.EventData:
 
 def redraw(label, seed, guidance, data) -> list[tuple]:
     name = data["model"] if isinstance(data, dict) and data.get("model") in models.offered() else "fashion-28"
-    return list(edit_tab.redraw(record(name, guidance=guidance), label, seed, event(data)))
+    return list(edit.redraw(record(name, guidance=guidance), label, seed, event(data)))
 
 
 def drawn(name: str, seed: int = 0) -> dict:
     """The picture of the first screen, class 0, as the chapter takes it over."""
-    return edit_tab.start_drawn(runs.from_record(record(name, 0, seed)))
+    return edit.start_drawn(runs.from_record(record(name, 0, seed)))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_drawn_start_is_the_library_s_picture(tiny, start):
 
 def test_a_start_taken_from_another_explorer_has_its_tokens(tiny, start):
     data = {"model": tiny, "subject": "mine", "ids": start["ids"]}
-    taken = edit_tab.start_taken(event(data))
+    taken = edit.start_taken(event(data))
     assert taken["ids"] == start["ids"] and taken["subject"] == "mine" and taken["image"] == start["image"]
 
 
@@ -83,10 +84,10 @@ def test_samples_are_start_pictures(tiny, monkeypatch):
     monkeypatch.setattr(samples, "load_samples", lambda config: [samples.Sample("last", image)])
     model = checkpoints.load(tiny)
     wanted = [ids[0].tolist() for ids in model.tokenizer.tokenize(image[None] * 2 - 1).token_ids]
-    taken, label = edit_tab.start_sample(record(tiny), event({"name": "last"}))
+    taken, label = edit.start_sample(record(tiny), event({"name": "last"}))
     assert taken["ids"] == wanted and taken["subject"] == "last" and label == nearest(model, 2)
     with pytest.raises(gr.Error, match="sample = 'x': must be one of last"):
-        edit_tab.start_sample(record(tiny), event({"name": "x"}))
+        edit.start_sample(record(tiny), event({"name": "x"}))
 
 
 def nearest(model, label: int) -> int:
@@ -98,10 +99,10 @@ def nearest(model, label: int) -> int:
 
 
 def test_the_chapter_begins_with_the_first_screen_s_picture_and_another_class(tiny, start):
-    first, label = edit_tab.follow(record(tiny, 0, 1))
+    first, label = edit.follow(record(tiny, 0, 1))
     assert first == start and label["value"] == nearest(checkpoints.load(tiny), 0) != 0
     sunflower, things = 156, checkpoints.load_config("things-64")
-    _, label = edit_tab.follow(record("things-64", sunflower, 0, style=1))
+    _, label = edit.follow(record("things-64", sunflower, 0, style=1))
     assert label["value"] != sunflower and things.class_groups[label["value"]] == things.class_groups[sunflower]
 
 
@@ -112,7 +113,7 @@ def test_redraw_streams_what_the_library_edits(tiny, start, asked):
     ids = [torch.tensor(part) for part in start["ids"]]
     mask = torch.tensor(LEFT, dtype=torch.bool).reshape(3, 3)
     sampling = Sampling(2.0, own.temperature, own.top_k, own.top_p)
-    steps = list(edit(model, ids, mask, 2, 5, sampling))
+    steps = list(editing.edit(model, ids, mask, 2, 5, sampling))
     assert [len(run["scales"]) for run, _ in streamed] == [1, 2, 3]
     last = streamed[-1][0]
     assert [scale["ids"] for scale in last["scales"]] == [step.token_ids[0].tolist() for step in steps]
@@ -141,7 +142,7 @@ def test_everything_masked_is_an_ordinary_run(tiny, asked):
 
 def test_a_mask_s_plan_is_what_redraw_does(tiny, asked):
     *_, (run, _) = redraw(1, 4, 1.5, asked)
-    plan = edit_tab.plan({"model": tiny, "mask": LEFT})
+    plan = edit.plan({"model": tiny, "mask": LEFT})
     assert plan["scales"] == [[1 - given for given in scale["given"]] for scale in run["scales"]]
 
 
@@ -166,7 +167,7 @@ BAD_MASKS = [
 @pytest.mark.parametrize("mask", BAD_MASKS)
 def test_forged_masks_get_a_sentence(tiny, asked, mask):
     told = "must be a list of 9 numbers, 0 or 1"
-    assert told in edit_tab.plan({"model": tiny, "mask": mask})["error"]
+    assert told in edit.plan({"model": tiny, "mask": mask})["error"]
     with pytest.raises(gr.Error, match=told) as caught:
         redraw(0, 0, 1.0, asked | {"mask": mask})
     assert not caught.value.print_exception and len(caught.value.message) < 300
@@ -198,22 +199,22 @@ def test_bad_redraws_get_a_sentence(asked, label, seed, guidance, change, messag
 def test_forged_events_get_a_sentence(tiny, data):
     for call in (
         lambda: redraw(0, 0, 1, data),
-        lambda: edit_tab.start_taken(event(data)),
-        lambda: edit_tab.start_sample(record(tiny), event(data)),
+        lambda: edit.start_taken(event(data)),
+        lambda: edit.start_sample(record(tiny), event(data)),
     ):
         with pytest.raises(gr.Error) as caught:
             call()
         assert "\n" not in caught.value.message
-    assert "must be" in edit_tab.plan(data)["error"]
+    assert "must be" in edit.plan(data)["error"]
 
 
 def test_bad_starts_get_a_sentence(tiny):
     wrong = ({"label": 9}, "class = 9"), ({"seed": None}, "seed = None"), ({"model": "/etc"}, "model = '/etc'")
     for change, message in wrong:
         with pytest.raises(gr.Error, match=message):
-            edit_tab.follow(record(tiny) | change)
+            edit.follow(record(tiny) | change)
     with pytest.raises(gr.Error, match="settings = 3: must be a JSON object"):
-        edit_tab.follow(3)
+        edit.follow(3)
 
 
 def test_checked_ids_are_tensors_of_every_scale(tiny):
@@ -224,7 +225,7 @@ def test_checked_ids_are_tensors_of_every_scale(tiny):
 # -- browser ---------------------------------------------------------------------------------------------------------------
 
 
-def open_tab(page) -> None:
+def go_to(page) -> None:
     open_chapter(page, "edit")
     page.locator("#vm-edit .ve[data-start='plain']").wait_for()  # the picture of the first screen
 
@@ -260,14 +261,14 @@ def check(run: dict, start_ids: list, mask: str, tiny: str, label: int) -> None:
     where = torch.tensor([int(c) for c in mask], dtype=torch.bool).reshape(3, 3)
     now = [scale["ids"] for scale in run["scales"]]
     assert all(a == b for a, b, m in zip(now[-1], start_ids[-1], mask) if m == "0")
-    steps = edit(checkpoints.load(tiny), [torch.tensor(part) for part in start_ids], where, label, 1)
+    steps = editing.edit(checkpoints.load(tiny), [torch.tensor(part) for part in start_ids], where, label, 1)
     assert now == [step.token_ids[0].tolist() for step in steps]
 
 
 @pytest.mark.slow
 def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
-    open_tab(page)
+    go_to(page)
     wait_for_mask(page, "100100100")
     press(page, "edit_preset_clear")
     wait_for_mask(page, "000000000")
@@ -306,7 +307,7 @@ def test_visit_edits_under_a_brushed_mask(visit, server, tiny):
 @pytest.mark.slow
 def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
-    open_tab(page)
+    go_to(page)
     page.locator("#vm-edit [data-preset=clear]").press("Enter")
     page.locator("#vm-edit .ve-board").focus()
     for key in ("ArrowRight", "ArrowDown", " ", "End", "ArrowDown", " "):
@@ -327,7 +328,7 @@ def test_editing_works_by_keyboard_on_a_phone(visit, tiny):
 def test_the_run_of_the_first_screen_is_edited(visit, tiny):
     page = visit(viewport={"width": 1280, "height": 900})
     first = draw(page, 6)
-    open_tab(page)
+    go_to(page)
     seed = page.locator("#vm-edit").get_by_text("seed 6")  # before it the picture is that of another seed
     seed.wait_for()
     press(page, "edit_from_result")  # nothing was edited yet

@@ -1,4 +1,4 @@
-"""The tab that measures time as resolution grows: recorded curves, a measurement by the visitor, closed forms, a roofline."""
+"""The chapter that measures time as resolution grows: recorded curves, a measurement by the visitor, closed forms, a roofline."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from var_mini import validate
 from var_mini.cost import live
 from var_mini.cost.roofline import DEVICES
 
-from . import chapter, charts, cost_ladder, cost_view, fold, scripts, wording
-from .errors import message, readable
-from .events import event_field
+from .. import charts, fold, scripts, wording
+from ..errors import message, readable
+from ..events import event_field
+from . import cost_ladder, cost_view, frame
 
 SECONDS = 20.0  # of one measurement: others wait for the worker
 SIDES = (8, 12, 16, 24, 32)  # chosen at first; live.SIDES has all
@@ -191,7 +192,7 @@ def show_roofline(device, head_dim, request: gr.Request = None) -> str:
     return cost_view.modelled(name, head_dim, wording.language(request))
 
 
-def open_tab(request: gr.Request = None) -> list:
+def open_page(request: gr.Request = None) -> list:
     """Everything that Python writes, in the visitor's language."""
     language, (what, head_dim) = wording.language(request), FIRST
     return [
@@ -216,15 +217,15 @@ def _method_choices(what: str, language: str = "en") -> list[tuple[str, str]]:
 # -- components ------------------------------------------------------------------------------------------------------
 
 
-def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. It needs no model, except for the ladder of trained ones."""
+def build(default_model: str) -> None:
+    """Adds the chapter to the Blocks being built. It needs no model, except for the ladder of trained ones."""
     t, (first_what, first_dim) = wording.shown, FIRST
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Column(elem_id="vm-cost"):
-        chapter.head("cost", default_model)
+        frame.head("cost", default_model)
         part = {"elem_classes": "vm-cost-part", "apply_default_css": False, "js_on_load": fold.KEEP + charts.DRAW}
         answer = gr.HTML(
-            {"rows": []}, html_template=chapter.PLACE, js_on_load=ANSWER, apply_default_css=False, elem_id="vm-cost-answer"
+            {"rows": []}, html_template=frame.PLACE, js_on_load=ANSWER, apply_default_css=False, elem_id="vm-cost-answer"
         )
         what, head_dim = gr.State(first_what), gr.State(first_dim)  # as they are chosen beside the chart
 
@@ -266,7 +267,7 @@ def build_tab(default_model: str) -> None:
                 gpu_dim = gr.Radio(list(cost_view.ROOFLINE_HEAD_DIMS), value=first_dim, label=t("cost_head_dim"))
             model = gr.HTML(elem_id="vm-cost-modelled", **part)
         cost_ladder.build()
-        chapter.foot("cost")
+        frame.foot("cost")
 
     asked = [what, head_dim, sides, methods]
     prepared = run_button.click(prepare, asked, status, **quiet)
@@ -284,4 +285,4 @@ def build_tab(default_model: str) -> None:
     answer.side(show_counts, None, counts, trigger_mode="multiple", **quiet)
     for control in (gpu, gpu_dim):
         control.input(show_roofline, [gpu, gpu_dim], model, **quiet)
-    gr.context.Context.root_block.load(open_tab, None, [methods, details, status, counts, model, over], **quiet)
+    gr.context.Context.root_block.load(open_page, None, [methods, details, status, counts, model, over], **quiet)

@@ -12,7 +12,8 @@ import gradio as gr
 
 from var_mini.config import TokenizerConfig
 
-from . import chapter, scripts, wording
+from .. import scripts, wording
+from . import frame
 
 TEXTS = ("title", "look", "question", "a", "b", "c", "why", "try")  # of every step
 SCRIPT = scripts.MODULE + ".then((host) => host.tour(element, props));"
@@ -75,4 +76,4 @@ def build() -> None:
         apply_default_css=False,
         elem_id="vm-tour",
     )
-    chapter.foot("tour")
+    frame.foot("tour")

@@ -22,8 +22,8 @@ from var_mini.view import questions
 from var_mini.view.images import enlarge, strip, to_uint8
 from var_mini.view.payload import payload
 
-from . import gate, models, runs, stale, wording
-from .errors import message, readable
+from .. import gate, models, runs, stale, wording
+from ..errors import message, readable
 
 SEEDS = 8
 NEAREST = 4

@@ -17,9 +17,9 @@ from var_mini.generation.sampling import MAX_SEED
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.numbers import number
 
-from . import models, runs, stale, wording
-from .charts import Mark, Series, line_chart
-from .errors import readable
+from .. import models, runs, stale, wording
+from ..charts import Mark, Series, line_chart
+from ..errors import readable
 
 BOUNDS = tuple(2.0 ** (j / 2) for j in range(-4, 9))  # 0.25 to 16
 DEGREES = tuple(range(1, 9))

@@ -1,6 +1,6 @@
-"""The tab that redraws a part of a picture: tokens outside a brushed mask are given, those inside are drawn.
+"""The chapter that redraws a part of a picture: tokens outside a brushed mask are given, those inside are drawn.
 
-As in the tab that takes pictures apart, the server keeps nothing: the browser sends the token maps of the start picture
+As in the chapter that takes pictures apart, the server keeps nothing: the browser sends the token maps of the start picture
 along with the mask.
 """
 
@@ -23,11 +23,12 @@ from var_mini.view import questions
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, explorer, models, runs, scripts, stale, wording
-from .errors import message, readable
-from .events import event_field
+from .. import explorer, models, runs, scripts, stale, wording
+from ..errors import message, readable
+from ..events import event_field
+from . import frame
 from .gallery import data_uri
-from .tokenize_tab import ERRORS, picker_value, sample_image
+from .tokenize import ERRORS, picker_value, sample_image
 
 SHOWN = 336  # pixels of a picture in the result
 STRIPE = 12  # pixels from stripe to stripe over the masked part
@@ -231,13 +232,13 @@ def _subject(settings: runs.Settings, language: str) -> str:
 # -- components ------------------------------------------------------------------------------------------------------------
 
 
-def build_tab(default_model: str) -> None:
-    """Adds the tab to the Blocks being built. Raises ValueError where there is no such model."""
+def build(default_model: str) -> None:
+    """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
-    head = chapter.head("edit", default_model, ("model",), follows=("model", "label", "style", "seed"))
+    head = frame.head("edit", default_model, ("model",), follows=("model", "label", "style", "seed"))
     board = gr.HTML(
         _nothing(default_model, config),
-        html_template=chapter.PLACE,
+        html_template=frame.PLACE,
         js_on_load=SCRIPT,
         server_functions=[plan],
         apply_default_css=False,
@@ -260,7 +261,7 @@ def build_tab(default_model: str) -> None:
     empty = payload(Trace({}), config, colours=models.no_colours(config)) | {"note": ""}  # out of sight until something is drawn
     view = explorer.component(empty, "vm-edit-run")
     gr.Markdown(t("edit_explain"))
-    chapter.foot("edit")
+    frame.foot("edit")
 
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     head.follow(follow, head, [board, label], **options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import backend, links, models, scripts
+from .. import backend, links, models, scripts
 
 HEAD = scripts.MODULE + ".then((host) => host.chapter(element, props, () => trigger('follow')));"
 FOOT = scripts.MODULE + ".then((host) => host.foot(element, props.name));"

@@ -1,4 +1,4 @@
-"""The tab of exact and low-rank attention: the toggle, the heat table, the curves, what is refused, and visits."""
+"""The chapter on exact and low-rank attention: the toggle, the heat table, the curves, what is refused, and visits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from demo import lowrank_limits, lowrank_tab, wording
+from demo import wording
+from demo.chapters import lowrank, lowrank_limits
 from tests.demo.visits import charts_of, open_chapter, overflow, record
 from var_mini import checkpoints
 from var_mini.attention import AttentionSpec
@@ -47,7 +48,7 @@ def softmax_errors(model, label: int, seed: int, terms) -> np.ndarray:
 
 
 def test_the_toggle_compares_and_measures_every_head(tiny):
-    area, comparison, heat = lowrank_tab.toggle(record(tiny, 2, 7, attention="poly-2"))
+    area, comparison, heat = lowrank.toggle(record(tiny, 2, 7, attention="poly-2"))
     assert area["visible"] is True and 'data-row="row_state"' in comparison and "vm-slider" in comparison
     wanted = softmax_errors(checkpoints.load(tiny), 2, 7, lambda t: 1 + t + t * t / 2)
     shown = cells(heat)
@@ -59,23 +60,23 @@ def test_the_toggle_compares_and_measures_every_head(tiny):
 
 
 def test_exact_against_exact_says_there_is_nothing_to_compare(tiny):
-    area, comparison, heat = lowrank_tab.toggle(record(tiny))
+    area, comparison, heat = lowrank.toggle(record(tiny))
     assert area["visible"] is False and comparison == "" and EN["lowrank_same"] in heat
-    *_, heat = lowrank_tab.toggle(record(tiny, attention="auto"))
+    *_, heat = lowrank.toggle(record(tiny, attention="auto"))
     assert EN["lowrank_auto_same"] in heat
 
 
 def test_recorded_errors_stand_there_before_a_run(tiny):
-    heat = lowrank_tab.recorded(record("fashion-28", attention="poly-2"))
+    heat = lowrank.recorded(record("fashion-28", attention="poly-2"))
     assert EN["lowrank_heat_recorded"] in unescape(heat) and cells(heat).shape == (2, 6, 6)
-    assert EN["lowrank_heat_none"] in lowrank_tab.recorded(record(tiny, attention="poly-2"))
-    assert EN["lowrank_heat_none"] in lowrank_tab.recorded(record("fashion-28"))
-    assert "must be one of" in lowrank_tab.recorded(record(tiny) | {"model": "<b>"})
+    assert EN["lowrank_heat_none"] in lowrank.recorded(record(tiny, attention="poly-2"))
+    assert EN["lowrank_heat_none"] in lowrank.recorded(record("fashion-28"))
+    assert "must be one of" in lowrank.recorded(record(tiny) | {"model": "<b>"})
 
 
 def test_every_cell_is_readable_on_its_colour():
     errors = np.geomspace(1e-6, 30, 40).reshape(4, 10, 1)
-    html = lowrank_tab.heat(errors, AttentionSpec("poly"), "note", "en")
+    html = lowrank.heat(errors, AttentionSpec("poly"), "note", "en")
     found = re.findall(r"rgb\((\d+),(\d+),(\d+)\);color:#(000|fff)", html)
 
     def luminance(*rgb) -> float:
@@ -106,7 +107,7 @@ def test_every_cell_is_readable_on_its_colour():
 )
 def test_forged_settings_are_readable_errors(tiny, change, message):
     with pytest.raises(gr.Error) as caught:
-        lowrank_tab.toggle(record(tiny, attention="poly-2") | change)
+        lowrank.toggle(record(tiny, attention="poly-2") | change)
     assert message in caught.value.message and not caught.value.print_exception
 
 
@@ -185,19 +186,19 @@ def test_forged_sliders_are_readable_errors(tiny, change, message, monkeypatch):
 
 
 def test_another_model_brings_its_layers_and_its_recorded_errors():
-    layer, area, heat = lowrank_tab.follow(record("fashion-28-bounded", attention="poly-2"), 7)
+    layer, area, heat = lowrank.follow(record("fashion-28-bounded", attention="poly-2"), 7)
     assert (layer["maximum"], layer["value"]) == (6, 1) and area["visible"] is False and cells(heat).shape == (2, 6, 8)
-    assert lowrank_tab.follow(record("fashion-28-bounded", attention="poly-2"), 5)[0]["value"] == 5  # one that it has stays
+    assert lowrank.follow(record("fashion-28-bounded", attention="poly-2"), 5)[0]["value"] == 5  # one that it has stays
     for wrong in (None, {"model": ".."}, {"model": "fashion-28", "attention": 3}):
         with pytest.raises(gr.Error, match="must be"):
-            lowrank_tab.follow(wrong, 1)
+            lowrank.follow(wrong, 1)
 
 
 def test_results_say_of_which_settings_they_are(tiny):
     """Curves of random vectors depend on the model alone, a comparison on all settings."""
     own = record(tiny, 2, 7, attention="poly-2")
     told = [json.loads(unescape(re.match(r'<div data-settings="(.*?)">', html)[1])) for html in (
-        *lowrank_tab.toggle(own)[1:],
+        *lowrank.toggle(own)[1:],
         lowrank_limits.curves(own, "unit", 1, 2.0, 2, 32),
         lowrank_limits.curves(own, "model", 1, 2.0, 2, 32),
     )]  # fmt: skip

@@ -26,7 +26,7 @@ from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.numbers import number
 
-from . import fold, models, runs, wording
+from .. import fold, models, runs, wording
 from .gallery import data_uri
 
 ROUNDS = 7  # measured runs of each side, on models that are quick

@@ -12,8 +12,9 @@ from var_mini.analysis.equivalence import mask_against_loop
 from var_mini.attention import AttentionSpec, has_masked_pass
 from var_mini.view.memory import PUBLISHED, memory, published
 
-from . import chapter, models, runs, scripts, wording
-from .errors import readable
+from .. import models, runs, scripts, wording
+from ..errors import readable
+from . import frame
 
 OWN = "own"  # the pyramid of the model that the first screen shows
 SCRIPT = scripts.MODULE + ".then((host) => host.masks({ element, props, watch }, () => trigger('same_numbers')));"
@@ -95,14 +96,14 @@ def open_page(request: gr.Request = None) -> dict:
 
 def component(value: dict) -> gr.HTML:
     """The three pictures, showing what `numbers` gives."""
-    return gr.HTML(value, html_template=chapter.PLACE, js_on_load=SCRIPT, apply_default_css=False, elem_id="vm-masks-view")
+    return gr.HTML(value, html_template=frame.PLACE, js_on_load=SCRIPT, apply_default_css=False, elem_id="vm-masks-view")
 
 
-def build_tab(default_model: str) -> None:
+def build(default_model: str) -> None:
     """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t = wording.shown
     with gr.Column(elem_id="vm-masks"):
-        head = chapter.head("masks", default_model, ("model", "low_rank"), follows=("model", "attention"))
+        head = frame.head("masks", default_model, ("model", "low_rank"), follows=("model", "attention"))
         with gr.Row(elem_classes="vm-controls"):
             pyramid = gr.Dropdown(
                 pyramid_choices(),
@@ -114,7 +115,7 @@ def build_tab(default_model: str) -> None:
             )
             switch = gr.Checkbox(False, label=t("masks_switch"), info=t("masks_switch_info"), min_width=280)
         view = component(numbers(head.value, OWN))
-        chapter.foot("masks")
+        frame.foot("masks")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1}
     inputs = [head, pyramid, switch]

@@ -18,8 +18,9 @@ from var_mini.config import ModelConfig
 from var_mini.training.qkv import collect_qkv
 from var_mini.view.numbers import number
 
-from . import backend, chapter, charts, compare, fold, lowrank_limits, models, runs, stale, wording
-from .errors import readable
+from .. import backend, charts, fold, models, runs, stale, wording
+from ..errors import readable
+from . import compare, frame, lowrank_limits
 
 RECORDED = checkpoints.ASSETS / "results"
 LEAST = 1e-6  # an error below it has the colour of none
@@ -151,12 +152,12 @@ def breaks(language: str = "en") -> str:
     return fold.fold("breaks", wording.text("lowrank_breaks", language))
 
 
-def build_tab(default_model: str) -> None:
+def build(default_model: str) -> None:
     """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
     with gr.Column(elem_id="vm-lowrank"):
         wants = ("model", "class", "style", "seed", "low_rank")
-        head = chapter.head("lowrank", default_model, wants, follows=("model", "attention"))
+        head = frame.head("lowrank", default_model, wants, follows=("model", "attention"))
         run = gr.Button(t("lowrank_run"), variant="primary", elem_id="vm-lowrank-run")
         area = compare.build_area("vm-lowrank-compare")
         heat_table = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-heat", js_on_load=fold.KEEP)
@@ -165,7 +166,7 @@ def build_tab(default_model: str) -> None:
             gr.Markdown(t("lowrank_breaks_lead"))
             source, sliders = _limit_controls(config)
             curves = gr.HTML(apply_default_css=False, elem_id="vm-lowrank-limits", js_on_load=charts.DRAW)
-        chapter.foot("lowrank")
+        frame.foot("lowrank")
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, **quiet}
     sample = [head, source, *sliders]

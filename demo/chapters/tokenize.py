@@ -23,9 +23,10 @@ from var_mini.view import questions
 from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
-from . import chapter, gate, models, runs, scripts, wording
-from .errors import message, readable
-from .events import event_field
+from .. import gate, models, runs, scripts, wording
+from ..errors import message, readable
+from ..events import event_field
+from . import frame
 from .gallery import data_uri
 
 NEAR, FAR = 8, 4  # codes offered in place of another
@@ -223,10 +224,10 @@ def original_image(config: ModelConfig, code: object) -> torch.Tensor:
 # -- components ------------------------------------------------------------------------------------------------------------
 
 
-def build_tab(default_model: str) -> None:
+def build(default_model: str) -> None:
     """Adds the chapter to the Blocks being built. Raises ValueError where there is no such model."""
     t, config = wording.shown, checkpoints.load_config(default_model)
-    head = chapter.head("tokenize", default_model, ("model",), follows=("model",))
+    head = frame.head("tokenize", default_model, ("model",), follows=("model",))
     with gr.Row(elem_classes="vm-controls"):
         choice = partial(gr.Dropdown, filterable=False, scale=2, min_width=150)
         fit = choice([(t(f"tokenize_fit_{f}"), f) for f in pictures.FITS], value="crop", label=t("tokenize_fit"))
@@ -237,21 +238,21 @@ def build_tab(default_model: str) -> None:
         upload = gr.UploadButton(t("tokenize_open"), type="binary", file_types=["image"], size="md", scale=1, min_width=150)
     picker = gr.HTML(
         picker_value(default_model),
-        html_template=chapter.PLACE,
+        html_template=frame.PLACE,
         js_on_load=PICKER,
         apply_default_css=False,
         elem_id="vm-picker",
     )
     tokens = gr.HTML(
         _empty(default_model, config, "en"),
-        html_template=chapter.PLACE,
+        html_template=frame.PLACE,
         js_on_load=TOKENS,
         server_functions=[gate.served(candidates), gate.served(replace)],
         apply_default_css=False,
         elem_id="vm-tokenize",
     )
     gr.Markdown(t("tokenize_explain"))
-    chapter.foot("tokenize")
+    frame.foot("tokenize")
     options = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden", "api_visibility": "private"}
     picker.sample(take_sample, head, tokens, trigger_mode="multiple", **options)
     picker.drawing(take_drawing, head, tokens, trigger_mode="multiple", **options)
