@@ -300,6 +300,7 @@ def test_a_code_is_replaced_by_keyboard_alone(visit, tiny, shown):
     assert np.array_equal(figure(page, "result"), rgb(after["scales"][-1]["image"]))
     page.get_by_role("button", name=EN["tokenize_reset"]).press("Enter")
     page.locator("#vm-tokenize .vk[data-replaced='0']").wait_for()
+    page.wait_for_function("document.activeElement.dataset.key === 'number'")  # Reset can no longer be pressed
 
 
 @pytest.mark.slow
