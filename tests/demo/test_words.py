@@ -18,8 +18,8 @@ UI = LIBRARY / "ui"
 # the beginning of a text's name -> the sources of the scripts that are given all such texts, without that beginning
 SCRIPTS = {
     "class_": [PAGE / "waiting.py"],
-    "export_": [PAGE / "gallery.py"],
-    "tour_": [UI / "views" / "Tour.js", PAGE / "tour.py"],
+    "export_": [PAGE / "chapters" / "gallery.py"],
+    "tour_": [UI / "views" / "Tour.js", PAGE / "chapters" / "tour.py"],
 }
 BRACE = r"\$?\{[^{}\"`]+\}"
 
@@ -89,7 +89,8 @@ def test_every_word_of_the_front_end_is_in_both_languages_and_used():
 
 def test_every_text_is_used_and_every_used_text_exists():
     """In Python by its whole name, in a script of SCRIPTS without its beginning."""
-    python, library = source(set(PAGE.glob("*.py")) - {PAGE / "wording.py"}), source(LIBRARY.rglob("*.py"))
+    python = source({*PAGE.glob("*.py"), *PAGE.glob("chapters/*.py")} - {PAGE / "wording.py"})
+    library = source(LIBRARY.rglob("*.py"))
     scripts = {prefix: source(paths) for prefix, paths in SCRIPTS.items()}
     assert set(scripts) == set(re.findall(r'wording\.part\("(\w+)"\)', python))
     for name in wording.TEXTS:

@@ -7,7 +7,7 @@ import test from 'node:test';
 import { paletteOf, resolution, stepped } from '../../var_mini/ui/lib/pen.js';
 import { bars, comparison, createSwaps, kept, replaced } from '../../var_mini/ui/lib/swaps.js';
 
-const WORDS = JSON.parse(readFileSync(new URL('../../var_mini/ui/words.json', import.meta.url)));
+const WORDS = JSON.parse(readFileSync(new URL('../../var_mini/ui/words/tokenize.json', import.meta.url)));
 const packed = (...values) => Buffer.from(values).toString('base64');
 const soon = () => new Promise((resolve) => { setTimeout(resolve, 1); });
 

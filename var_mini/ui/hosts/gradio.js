@@ -155,20 +155,20 @@ export async function limits(element) {
   mountLimits(element.querySelector('.vu'), { data, there: PLACES, all: first.all, language });
 }
 
-// The views of the components below are loaded when Gradio has made them, so that the first screen does not wait for their scripts.
-// A component is { element, props, watch, trigger, server }; `mount` gives what is called whenever its value is another.
-async function later(view, { props, watch }, mount) {
-  const [{ first }, loaded] = await Promise.all([made, view]), { all } = first, word = wordsOf(all, language), named = (name) => title(name, all.names, language);
-  const show = mount(loaded, { first, all, word, named });
+// The views of the components below are loaded when Gradio has made them, with their own words where they have any, so that the first screen
+// does not wait for them. A component is { element, props, watch, trigger, server }; `mount` gives what is called whenever its value is another.
+async function later({ props, watch }, view, words, mount) {
+  const [{ first }, loaded, own] = await Promise.all([made, view, words ? read(`words/${words}.json`) : {}]), all = { ...first.all, ...own };
+  const show = mount(loaded, { first, all, word: wordsOf(all, language), named: (name) => title(name, all.names, language) });
   watch('value', show);
   show();
 }
 
 // masks and memory: the component's value is what the server counts; `tell` hears where a comparison is wanted, too
 export function masks(component, tell) {
-  const { element, props } = component, view = Promise.all([import('../views/Masks.js'), read('words/masks.json')]);
-  return later(view, component, ([{ mountMasks }, words], { all }) => () => {
-    mountMasks(element.querySelector('.vu'), { data: props.value, all: { ...all, ...words }, language });
+  const { element, props } = component;
+  return later(component, import('../views/Masks.js'), 'masks', ({ mountMasks }, { all }) => () => {
+    mountMasks(element.querySelector('.vu'), { data: props.value, all, language });
     if (props.value.wanted) tell();
   });
 }
@@ -176,7 +176,7 @@ export function masks(component, tell) {
 // pictures to take apart: samples and a canvas; its value is what it offers
 export function picker(component) {
   const { element, props, trigger } = component;
-  return later(import('../views/Picker.js'), component, ({ mountPicker }, { word, named }) => () => {
+  return later(component, import('../views/Picker.js'), 'tokenize', ({ mountPicker }, { word, named }) => () => {
     mountPicker(element.querySelector('.vu'), { offered: props.value, word, named, onSample: (name) => trigger('sample', { name }), onDrawn: (image) => trigger('drawing', { image }) });
   });
 }
@@ -184,7 +184,7 @@ export function picker(component) {
 // a picture that was taken apart, which is its value
 export function tokens(component) {
   const { element, props, server } = component;
-  return later(import('../views/Tokens.js'), component, ({ mountTokens }, { all, word }) => {
+  return later(component, import('../views/Tokens.js'), 'tokenize', ({ mountTokens }, { all, word }) => {
     const texts = { map: word('tokenize_map'), read_token: word('tokenize_token_hint') };
     const acts = mountTokens(element.querySelector('.vu'), { word, explorer: (root, options) => mountExplorer(root, { all, language, calm, texts, ...options }),
       candidates: (query) => answered(server.candidates(query)), replace: (query) => answered(server.replace(query)) });
@@ -197,7 +197,7 @@ export function edit(component) {
   const { element, props, trigger, server } = component, root = element.querySelector('.vu');
   const mine = (run) => (run?.settings.model === props.value.model ? run : null); // of an earlier model it is no start
   const shown = (id) => mine(document.querySelector(`#${id} .vx`)?.explorer?.run());
-  return later(import('../views/Edit.js'), component, ({ mountEdit }, { first, word, named }) => {
+  return later(component, import('../views/Edit.js'), null, ({ mountEdit }, { first, word, named }) => {
     root.editor = mountEdit(root, { word, named, plan: (query) => answered(server.plan(query)), onSample: (name) => trigger('sample', { name }),
       places: { run: () => mine(first.run()), picture: () => shown('vm-tokenize'), result: () => shown('vm-edit-run') },
       take: (run) => trigger('take', { model: run.settings.model, subject: run.subject, ids: run.scales.map((scale) => scale.ids) }),
