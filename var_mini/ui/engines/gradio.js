@@ -22,7 +22,7 @@ export function gradioEngine(base) {
   const about = (run, rest) => ({ settings: run.settings, ids: run.edited || run.opened ? run.scales.map((s) => s.ids) : null, ...rest });
 
   function got(value) {
-    const asked = value && waiting.get(value.number);
+    const asked = waiting.get(value.number);
     if (!asked) return;
     if (value.error) asked.reject(new Error(value.error));
     else if (value.run.scales.length === value.run.sides.length) asked.resolve(value.run);
@@ -32,7 +32,13 @@ export function gradioEngine(base) {
   return {
     // the component, once Gradio has made it: { props, trigger, watch, server }; `opened(run)` takes runs that came out of a file
     connect(component, opened) {
-      component.watch('value', () => (component.props.value?.opened ? opened(component.props.value.run) : got(component.props.value)));
+      component.watch('value', () => {
+        const { value } = component.props;
+        if (!value) return;
+        component.props.value = null; // or Gradio would copy the whole run at every event that follows
+        if (value.opened) opened(value.run);
+        else got(value);
+      });
       linked(component);
     },
     // the queue refused the event or it broke off: Gradio has already said why
