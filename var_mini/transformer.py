@@ -101,16 +101,18 @@ class VAR(BackEnds):
 
     # -- what both ways share ----------------------------------------------------------------------------------
 
-    def condition(self, label: Tensor) -> Conditioning:
+    def condition(self, label: Tensor, added: Tensor | None = None) -> Conditioning:
         """label int64 (B,) from 0 to num_classes (the null class) -> what every block needs of it.
 
-        A model with styles takes (B, 2), class and style, the style from 0 to num_styles ("any"); (B,) means any.
+        A model with styles takes (B, 2), class and style, the style from 0 to num_styles ("any"); (B,) means any. `added` (B, C)
+        is added to the class embedding: in training, what else is known of an image.
         """
         C, styles = self.config.width, self.config.num_styles
         if label.ndim == 2 and not styles:
             raise ValueError(f"label has shape {tuple(label.shape)}: must be (B,), for this model has no styles")
         label, style = label.unbind(1) if label.ndim == 2 else (label, torch.full_like(label, styles))
         start = self.class_emb(label) + self.style_emb(style) if styles else self.class_emb(label)  # (B, C)
+        start = start if added is None else start + added
         if self.config.shared_adaln:
             shared = self.shared_ada_lin(start).view(-1, 1, 6, C)
             blocks = [(block.ada_gss + shared).unbind(2) for block in self.blocks]
@@ -140,9 +142,14 @@ class VAR(BackEnds):
     # -- training: all scales at once, behind a mask -------------------------------------------------------------
 
     def forward(
-        self, label: Tensor, var_input: Tensor, attention: str | AttentionSpec = "exact", mask: Tensor | None = None
+        self,
+        label: Tensor,
+        var_input: Tensor,
+        attention: str | AttentionSpec = "exact",
+        mask: Tensor | None = None,
+        added: Tensor | None = None,
     ) -> Tensor:
-        """Teacher-forced logits of all tokens at once, (B, L, V); `label` as in `condition`.
+        """Teacher-forced logits of all tokens at once, (B, L, V); `label` and `added` as in `condition`.
 
         var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.inputs_from_ids`, L tokens of all scales or of the coarsest ones.
         A token sees its own scale and all coarser ones; another `mask`, bool (L, L), shows what a wrong one would do. A back
@@ -155,8 +162,8 @@ class VAR(BackEnds):
             raise ValueError(f"var_input has shape {tuple(var_input.shape)}: must be {expected}")
         spec = self.resolve(attention)
         if not has_masked_pass(spec):
-            return self.forward_by_scale(label, var_input, spec)
-        condition = self.condition(label)
+            return self.forward_by_scale(label, var_input, spec, added=added)
+        condition = self.condition(label, added)
         x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()[:, :L]
         mask = self.pyramid.block_causal_mask(x.device)[:L, :L] if mask is None else mask
         for layer, (block, c) in enumerate(zip(self.blocks, condition.blocks)):
@@ -192,8 +199,10 @@ class VAR(BackEnds):
         attention: str | AttentionSpec = "exact",
         observer: Observer | None = None,
         reserve: bool | None = None,
+        added: Tensor | None = None,
     ) -> Tensor:
         """The same logits, computed as generation does for every back end; `observer` as in `step`, `reserve` in `new_states`."""
-        condition, states, counts = self.condition(label), self.new_states(len(label), attention, reserve), self.pyramid.counts
+        condition, counts = self.condition(label, added), self.pyramid.counts
+        states = self.new_states(len(label), attention, reserve)
         inputs = [None, *var_input.split(counts[1 : self.pyramid.scales_in(var_input.shape[1] + counts[0])], dim=1)]
         return torch.cat([self.step(k, given, condition, states, observer) for k, given in enumerate(inputs)], dim=1)

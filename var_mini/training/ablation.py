@@ -28,7 +28,7 @@ from .memory import reuse_memory
 from .objective import M, Objective
 from .recipes import RECIPES
 from .schedule import Schedule
-from .stages import flips_of, tokenize_views
+from .stages import flips_of
 from .tokenizer import TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
@@ -118,7 +118,7 @@ def transformer_variant(shape: dict, schedule: dict, tokenizer: VQVAE) -> Varian
     recipe = RECIPES[PRESETS["transformer"]]
     images, t = data.load(recipe.data), tokenizer.config
     config = replace(recipe.transformer, num_classes=len(images.class_names), num_styles=len(images.style_names), **shape)
-    ids, conditions = tokenize_views(tokenizer, images, 1), images.train_conditions
+    ids, conditions = tokenize_images(tokenizer, images.train_images), images.train_conditions
     test_ids = tokenize_images(tokenizer, images.test_images)
 
     def measure(model: VAR) -> dict:

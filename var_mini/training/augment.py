@@ -14,16 +14,24 @@ SHIFT = 0.06  # largest shift, share of the side
 ZOOM = 0.10  # largest change of size
 HUE = 0.18  # largest turn of the hue, radians
 PLAIN = 0.2  # share of pictures left as they are
+CHANGES = 5  # numbers that tell a change: zoom, shift to the left, shift upwards, hue, mirrored; 0 where nothing was done
 
 
 def augment(
     images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None = None, strength: float = 1.0
 ) -> torch.Tensor:
-    """uint8 pictures (B, channels, S, S) on white -> float in [-1, 1], each changed at random.
+    """The pictures that `augment_and_tell` returns."""
+    return augment_and_tell(images, generator, flips, strength)[0]
+
+
+def augment_and_tell(
+    images: torch.Tensor, generator: torch.Generator, flips: torch.Tensor | None = None, strength: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 pictures (B, channels, S, S) on white -> float in [-1, 1], each changed at random; and how, (B, CHANGES).
 
     `flips`, bool (B,), says which may be mirrored (None: none). What shifts and zooms uncover becomes white.
     Grey pictures keep their tones; in colour the hue turns about the grey axis, which leaves greys alone. All changes but the
-    mirror image grow with `strength`.
+    mirror image grow with `strength`, and are told in units of their largest value at strength 1.
     """
     x = to_unit(images)
     u = to_device(torch.rand(len(x), 6, generator=generator), x.device)
@@ -39,7 +47,8 @@ def augment(
     moved = 1 - F.grid_sample(1 - x, grid, mode="bicubic", align_corners=False)  # outside is 0 of 1 - x: white
     if x.shape[1] == 3:
         moved = torch.einsum("bij,bjhw->bihw", hue_rotation(HUE * spread[:, 4]), moved)
-    return torch.where(changed[:, None, None, None], moved.clamp(-1, 1), x)
+    told = torch.cat([spread[:, 1:5], mirrored.float()[:, None]], 1)
+    return torch.where(changed[:, None, None, None], moved.clamp(-1, 1), x), told
 
 
 def hue_rotation(angle: torch.Tensor) -> torch.Tensor:

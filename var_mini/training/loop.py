@@ -52,11 +52,11 @@ def preferred_precision() -> str:
     return "bf16" if cpu_has("amx_bf16") else "no"
 
 
-def _groups(model: nn.Module, schedule: Schedule) -> tuple[list, list]:
+def _groups(objective: nn.Module, schedule: Schedule) -> tuple[list, list]:
     """Parameters for AdamW (as groups with and without weight decay) and for Muon."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    embeddings = {id(m.weight) for m in objective.modules() if isinstance(m, nn.Embedding)}
     decayed, plain, hidden = [], [], []
-    for name, p in model.named_parameters():
+    for name, p in objective.named_parameters():
         squeezed = [s for s in p.shape if s > 1]
         if len(squeezed) <= 1 or id(p) in embeddings or p.ndim == 3:  # biases, norms, scales, position embeddings
             plain.append(p)
@@ -90,7 +90,7 @@ class Trainer(Generic[M]):
         self.accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[parallel])
         self.schedule, self.out = schedule, Path(out)
         self.identity = digest(identity, schedule)
-        adamw, hidden = _groups(objective.model, schedule)
+        adamw, hidden = _groups(objective, schedule)
         self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(adamw, lr=schedule.lr, betas=(0.9, 0.95), fused=True)]
         if hidden:
             self.optimizers.append(Muon(hidden, lr=schedule.muon_lr, weight_decay=schedule.weight_decay))

@@ -10,7 +10,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Objective(nn.Module, Generic[M]):
-    """(step, *batch) -> (loss, metrics). `model` is what learns, is averaged and is saved."""
+    """(step, *batch) -> (loss, metrics). `model` is what learns, is averaged and is saved; other parameters only learn."""
 
     model: M
 

@@ -17,7 +17,7 @@ from ..files import writable_folder
 from ..model import Model
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .augment import augment
+from .augment import CHANGES, augment, augment_and_tell
 from .loop import Trainer, digest
 from .memory import reuse_memory, take
 from .recipes import DEFAULT, RECIPES, Recipe, finishing, recipe_for
@@ -26,6 +26,7 @@ from .tokenizer import DecoderObjective, TokenizerObjective, measure_tokenizer
 from .transformer import TransformerObjective, cross_entropy, tokenize_images
 
 VALIDATION_IMAGES = 2000
+VIEW_STRENGTH = 2.0  # of the changes that stage two is told of, against what stage one sees
 
 
 def load_data(recipe: Recipe, folder: Path | str | None) -> ImageData:
@@ -56,14 +57,19 @@ def flips_of(images: ImageData, indices: torch.Tensor) -> torch.Tensor | None:
     return None if images.flips is None else images.flips[indices]
 
 
-def tokenize_views(tokenizer: VQVAE, images: ImageData, views: int) -> torch.Tensor:
-    """Token ids of the training images as they are, then of `views` - 1 changed versions, one after the other: (views * N, L)."""
-    parts = [tokenize_images(tokenizer, images.train_images, progress=True)]
+def tokenize_views(tokenizer: VQVAE, images: ImageData, views: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of the training images as they are, then of `views` - 1 changed versions, one after the other: (views * N, L).
+
+    And how they were changed, (views * N, CHANGES).
+    """
+    ids, told = [tokenize_images(tokenizer, images.train_images, progress=True)], [torch.zeros(len(images.train_images), CHANGES)]
     for view in range(1, views):
-        changed = augment(images.train_images, torch.Generator().manual_seed(view), images.flips)
+        generator = torch.Generator().manual_seed(view)
+        changed, how = augment_and_tell(images.train_images, generator, images.flips, VIEW_STRENGTH)
         changed = ((changed + 1) * 127.5).round().to(torch.uint8)
-        parts.append(tokenize_images(tokenizer, changed, progress=True))
-    return torch.cat(parts)
+        ids.append(tokenize_images(tokenizer, changed, progress=True))
+        told.append(how)
+    return torch.cat(ids), torch.cat(told)
 
 
 def _first_weights(model: torch.nn.Module, start: Path | str | None) -> list[torch.Tensor]:
@@ -220,18 +226,18 @@ def train_transformer(
         start_transformer(model, checkpoints.load(start, calibrated=False), images.class_names, images.style_names, start)
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
     objective = TransformerObjective(
-        model, quantizing.quantize, alternate, schedule.is_early, recipe.coarse_scales, schedule.seed
+        model, quantizing.quantize, alternate, schedule.is_early, recipe.coarse_scales, schedule.seed, told=recipe.views > 1
     )
     if compiled:
         model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    how = (alternate, recipe.views, recipe.coarse_scales)
+    how = (alternate, recipe.views, recipe.plain, recipe.coarse_scales)
     weights += _first_weights(model, start)
     identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
     objective.process = trainer.accelerator.process_index
     quantizing.to(trainer.accelerator.device)
-    ids = tokenize_views(quantizing, images, recipe.views)
+    ids, told = tokenize_views(quantizing, images, recipe.views)
     test_images = images.test_images[:VALIDATION_IMAGES]
     test_ids = tokenize_images(quantizing, test_images) if len(test_images) else None
     _announce("transformer", model)
@@ -247,13 +253,16 @@ def train_transformer(
         return result
 
     conditions = torch.cat([images.train_conditions] * recipe.views).to(trainer.accelerator.device)
-    ids = ids.to(trainer.accelerator.device)
+    ids, told = (part.to(trainer.accelerator.device) for part in (ids, told))
+    repeated = (recipe.plain - 1) * len(images.train_images)
 
     def batch(indices, _):
-        return [take(ids, indices), take(conditions, indices)]
+        indices = torch.where(indices < repeated, indices % len(images.train_images), indices - repeated)
+        chosen = [take(ids, indices), take(conditions, indices)]
+        return [*chosen, take(told, indices)] if recipe.views > 1 else chosen
 
     checks = partial(validation, test_ids) if test_ids is not None else None
-    ended = trainer.run(len(ids), batch, recipe.validate_every, checks, minutes=minutes)
+    ended = trainer.run(repeated + len(ids), batch, recipe.validate_every, checks, minutes=minutes)
     own = DEFAULT if start is None else checkpoints.load_config(start).name
     name = (preset or own) if folder is None else images.name
     names = (images.class_names, images.name, recipe.sampling, images.class_groups, images.style_names)

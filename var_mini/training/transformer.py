@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from tqdm import tqdm
 
 from .. import validate
@@ -17,6 +18,7 @@ from ..config import TransformerConfig
 from ..data import to_unit
 from ..tokenizer import VQVAE, MultiScaleQuantizer
 from ..transformer import VAR
+from .augment import CHANGES
 from .memory import to_device
 from .objective import Objective
 
@@ -51,6 +53,10 @@ class TransformerObjective(Objective[VAR]):
 
     Steps for which `coarse` says so train the `coarse_scales` coarsest scales alone: no scale depends on a finer one, so that
     these steps lack nothing, and they cost a fraction (the official code has such a schedule, `--pg`).
+
+    With `told`, a third tensor says how each picture was changed (see `augment_and_tell`), and a linear map of it, which belongs
+    to training alone, is added to the class embedding. So the model learns from changed pictures without learning to draw any:
+    it draws as if told of no change (non-leaking augmentation, Karras et al., arXiv 2206.00364, section 5).
     """
 
     def __init__(
@@ -63,15 +69,19 @@ class TransformerObjective(Objective[VAR]):
         seed: int = 0,
         process: int = 0,
         attention: str = "exact",  # the back end of the steps that do not alternate
+        told: bool = False,
     ):
         super().__init__(model)
+        self.changes = nn.Linear(CHANGES, model.config.width, bias=False) if told else None
+        if self.changes is not None:
+            nn.init.zeros_(self.changes.weight)
         self.attention = attention
         self.quantizer = [quantizer]  # in a list: fixed, so neither trained nor saved with the run
         self.alternate_from, self.seed, self.process = alternate_from, seed, process
         validate.integer("coarse_scales", coarse_scales, 1, model.pyramid.num_scales)
         self.coarse, self.coarse_tokens = coarse, model.pyramid.slices[coarse_scales - 1].stop
 
-    def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor):
+    def forward(self, step: int, ids: torch.Tensor, labels: torch.Tensor, changes: torch.Tensor | None = None):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1024 + self.process)
         labels = drop_conditions(labels, self.model.config, generator)
         if self.coarse(step):
@@ -81,7 +91,8 @@ class TransformerObjective(Objective[VAR]):
         poly = self.alternate_from is not None and step >= self.alternate_from and step % 2 == 1
         if self.model.config.dropout:
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # dropout, too, follows from the step
-        logits = self.model(labels, var_input, "poly" if poly else self.attention)
+        added = None if self.changes is None else self.changes(changes)
+        logits = self.model(labels, var_input, "poly" if poly else self.attention, added=added)
         ids = ids.long()
         # the same number as F.cross_entropy, whose backward pass takes three times as long on a CPU
         loss = -logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).mean()
