@@ -130,11 +130,11 @@ assert few.skipped == 1 and len(few.train_images) == 54 and len(few.test_images)
 # ## The recipe
 #
 # A recipe says everything that decides a run: the shapes of both parts, and for each stage how many steps, how many
-# pictures per step, and how fast to learn. We take the recipe `fashion-28-quick`, which needs about six minutes on
+# pictures per step, and how fast to learn. We take the recipe `fashion-28-quick`, which needs four to ten minutes on
 # two CPU cores, and do a part of its steps.
 
 # %%
-SHARE = 0.03 if FAST else 0.25  # 1.0 is the whole recipe
+SHARE = 0.05 if FAST else 0.4  # 1.0 is the whole recipe
 
 
 def shorter(schedule):
