@@ -33,6 +33,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, widgets: bool = True)
         kernel_name="python3",
         record_timing=False,
         store_widget_state=widgets,
+        coalesce_streams=True,  # a progress bar as it ended, not each of its states
         resources={"metadata": {"path": str(folder)}},
     )
     try:

@@ -130,7 +130,7 @@ assert few.skipped == 1 and len(few.train_images) == 54 and len(few.test_images)
 # ## The recipe
 #
 # A recipe says everything that decides a run: the shapes of both parts, and for each stage how many steps, how many
-# pictures per step, and how fast to learn. We take the recipe `fashion-28-quick`, which needs four to ten minutes on
+# pictures per step, and how fast to learn. We take the recipe `fashion-28-quick`, which needs up to ten minutes on
 # two CPU cores, and do a part of its steps.
 
 # %%

@@ -125,7 +125,7 @@ RECIPES: dict[str, Recipe] = {
     "things-16": THINGS_16,
     "fashion-28": FASHION,
     "fashion-28-bounded": replace(FASHION, transformer=BOUNDED, alternate_share=0.2),
-    # both stages within ten minutes on two CPU cores, those without bfloat16 units included, for use in class
+    # both stages within ten minutes on two CPU cores (measured without bfloat16 units), for use in class
     "fashion-28-quick": replace(
         FASHION,
         tokenizer=replace(FASHION_TOKENIZER, vocab_size=512),
