@@ -149,6 +149,27 @@ def test_the_bar_names_all_that_is_on_the_page_in_its_order_and_marks_where_one_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("aside", "reached"), [(0, "tour"), (60, "")])  # pixels between press and release; the hash
+def test_a_press_on_the_bar_counts_though_the_bar_moves_before_the_release(visit, aside, reached):
+    page = visit(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page.locator("#tour h2").wait_for()
+    link = page.locator(f"{BAR} a[href='#tour']")
+    link.scroll_into_view_if_needed()
+    box = link.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.evaluate("(bar) => { document.querySelector(`${bar} ol`).scrollLeft -= 150; }", BAR)
+    page.evaluate(PAINTED)
+    assert not page.evaluate("([x, y]) => document.elementFromPoint(x, y).matches('a[href=\"#tour\"]')", [x, y])
+    page.mouse.move(x, y + aside)
+    page.mouse.up()
+    page.evaluate(PAINTED)
+    assert page.evaluate("location.hash.slice(1)") == reached
+    assert page.complaints == []
+
+
+@pytest.mark.slow
 def test_the_whole_story_is_passed_by_keyboard_alone(visit):
     """By the bar to chapter 1, through what is in it to the way on at its end, and so to the last place, and one back."""
     page = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")

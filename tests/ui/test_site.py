@@ -21,7 +21,7 @@ from var_mini.ui.modules import FOLDER
 PLACE = "school/var-mini"
 WORDS = json.loads((FOLDER / "words.json").read_text()) | json.loads((FOLDER / "words" / "masks.json").read_text())
 SHOWN = "#vm-first[data-shown='4']"  # all four scales of a run of things-16
-RECORDED = f'() => varMini.run()?.recorded && document.querySelector("{SHOWN}") !== null'
+RECORDED = f'() => window.varMini?.run()?.recorded && document.querySelector("{SHOWN}") !== null'
 DRAWN = "() => varMini.run() && !varMini.run().recorded && !varMini.store.get().computing"
 YES, NO = ".vu-ask .vu-primary", ".vu-ask .vu-button:not(.vu-primary)"
 

@@ -4,6 +4,7 @@
 
 const HELD_MS = 20000;
 const EARLIER = { draw: 'numbers' }; // a place that had another address
+const A = 'a[href^="#"]', NEAR = 10; // pixels that a finger moves while it presses
 const TOUCHED = ['pointerdown', 'wheel', 'touchmove', 'keydown']; // from here on a visitor goes where they like
 
 export function placeOf(hash) {
@@ -21,8 +22,12 @@ export function followAddress() {
   };
   TOUCHED.forEach((name) => addEventListener(name, () => { held = ''; }, { capture: true, passive: true }));
   addEventListener('hashchange', go);
+  let pressed = null; // the page may grow, or the bar of chapters move, between press and release: then the click itself is of no link
+  addEventListener('pointerdown', ({ target, clientX: x, clientY: y }) => { pressed = { link: target.closest?.(A), x, y }; }, { capture: true, passive: true });
+  const linkOf = ({ target, detail, clientX: x, clientY: y }) => target.closest?.(A) // no detail: a key
+    ?? (detail && pressed && Math.hypot(x - pressed.x, y - pressed.y) < NEAR ? pressed.link : null);
   addEventListener('click', (event) => {
-    const hash = event.target.closest?.('a[href^="#"]')?.getAttribute('href');
+    const hash = linkOf(event)?.getAttribute('href');
     if (!hash || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     if (location.hash === hash) go();
