@@ -336,6 +336,8 @@ def test_screenshots_of_every_chapter(visit):
     for name in app.BUILT:
         open_made(page, name)
         page.wait_for_timeout(1000)
+        if name == "edit":
+            page.locator(".ve:not([data-start=''])").wait_for()  # it has taken the picture of the first screen
         page.locator(f"#vm-chapter-{name}").screenshot(path=folder / f"{name}.png")
     covers = page.add_style_tag(content=f"{BAR} {{ visibility: hidden }}")  # it would lie over what is higher than the window
     page.locator("#vm-story").screenshot(path=folder / "story.png")

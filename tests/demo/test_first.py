@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, urlencode, urlparse
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from PIL import Image
 
 from demo import models, wording
 from tests.demo.test_page import EN, expected
-from tests.demo.visits import DRAWN, SHOWN, draw
+from tests.demo.visits import DRAWN, SHOWN, draw, record
 from var_mini import checkpoints
 from var_mini.generation import Trace
 from var_mini.model import Model
@@ -163,6 +163,23 @@ def test_things_are_found_by_name_and_drawn_by_a_click(visit):
     page.locator(".vu-result").first.click()
     page.wait_for_function(DRAWN)
     assert page.evaluate("varMini.run().settings.label") == 2 and page.locator(".vu-search").count() == 0
+    page.locator(".vu-open").click()
+    page.keyboard.type("pla")
+    page.locator(".vu-result", has_text="plain").wait_for()
+    page.keyboard.press("Enter")  # the first that was found
+    page.wait_for_function(f"varMini.run()?.settings.label === 0 && {DRAWN}")
+    assert page.locator(".vu-search").count() == 0 and page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_token_s_list_holds_the_codes_that_sampling_left(visit, tiny):
+    page = visit(f"?{urlencode(record(tiny, top_k=3, top_p=1.0))}", reduced_motion="reduce")
+    page.wait_for_function(DRAWN)
+    page.locator("#vm-first [data-map]").last.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("#vm-first .vu-likely li").first.wait_for()
+    assert page.locator("#vm-first .vu-likely li").count() == 3
+    assert len(page.evaluate("varMini.run().scales.at(-1).top[0]")) > 3 and page.complaints == []
 
 
 @pytest.mark.slow

@@ -120,7 +120,11 @@ def test_show_me_leads_to_the_chapter_and_outlines_what_to_look_at(visit, width)
             "return b.top < innerHeight - 100 && b.bottom > 0; }"
         )
         assert overflow(page) <= 0
-        act(page, "return").click()
+        if i % 2:
+            page.locator("#vm-contents a[href='#tour']").click()  # the bar of chapters leads back as well
+            page.wait_for_function(AT, arg="tour")
+        else:
+            act(page, "return").click()
         assert page.locator("[data-vt-shown]").count() == 0 and title(page) == EN[f"tour_{step.name}_title"]
         act(page, "next" if i + 1 < len(tour.STEPS) else "finish").click()
     assert title(page) == EN["tour_end"]

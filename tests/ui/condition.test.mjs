@@ -19,5 +19,5 @@ test('a time is told with where, model, batch, threads and guidance, as far as t
 
 test('the caption of a finished run tells the sum of its parts', () => {
   const told = caption({ run: { ...run, recorded: true }, shown: 1, playing: false }, word, '');
-  assert.ok(told.includes('1 tokens in 1 steps, computed in 6.0 ms'), told);
+  assert.ok(told.includes('1 tokens in 1 steps, 6.0 ms with the decoder'), told);
 });

@@ -46,6 +46,8 @@ function Search({ state, word, named, grouped, acts, sheets }) {
   const names = useMemo(() => model.class_names.map((name, i) => `${named(i)} ${name}`), [model]);
   const groups = useMemo(() => model.class_groups.map((group) => `${grouped(group)} ${group}`), [model]);
   const labels = useMemo(() => found(names, groups, text), [names, text]);
+  const choose = (label) => { acts.panel(''); acts.draw({ class: label }); };
+  const first = (event) => { if (event.key === 'Enter' && !event.isComposing && text.trim() && labels.length) choose(labels[0]); };
   let last = null;
   const shownGroup = (label) => {
     const group = text ? undefined : model.class_groups[label];
@@ -54,10 +56,10 @@ function Search({ state, word, named, grouped, acts, sheets }) {
     return heading;
   };
   return html`<div class="vu-panel vu-search" role="dialog" aria-label=${word('things')}>
-    <label><span>${word('search')}</span><input type="search" value=${text} oninput=${(event) => setText(event.currentTarget.value)} ref=${input} /></label>
+    <label><span>${word('search')}</span><input type="search" value=${text} oninput=${(event) => setText(event.currentTarget.value)} onkeydown=${first} ref=${input} /></label>
     <p class="vu-hint" role="status">${labels.length ? word('found', { count: labels.length }) : word('found_none')}</p>
     <div class="vu-found">${(text ? labels.slice(0, FOUND) : labels).map((label) => html`${shownGroup(label)}<button key=${label} type="button" class="vu-result"
-      aria-pressed=${String(settings.class === label)} onclick=${() => { acts.panel(''); acts.draw({ class: label }); }}>
+      aria-pressed=${String(settings.class === label)} onclick=${() => choose(label)}>
       <${Thumbnail} model=${model} label=${label} style=${settings.style} sheets=${sheets} /><span>${named(label)}</span></button>`)}</div>
   </div>`;
 }

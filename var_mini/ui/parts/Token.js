@@ -36,7 +36,8 @@ function Code({ state, word }) {
 function Likely({ state, word }) {
   const { run, token } = state, scale = run.scales[token.scale];
   if (!scale.top) return '';
-  const ids = scale.top[token.index], shares = scale.top_probability[token.index], colours = bytes(scale.top_colours), n = ids.length;
+  const shares = scale.top_probability[token.index], colours = bytes(scale.top_colours), n = scale.top[token.index].length;
+  const ids = scale.top[token.index].filter((_, i) => shares[i] > 0); // largest first; sampling has cut off the others
   return html`<section class="vu-likely"><h3>${word('likely')}</h3><ol>${ids.map((id, i) => {
     const at = 3 * (token.index * n + i);
     return html`<li key=${id} class=${id === scale.ids[token.index] ? 'vu-drawn' : ''}><${Swatch} rgb=${colours.slice(at, at + 3)} /><span>${id}</span>
@@ -69,18 +70,23 @@ function Attention({ state, word, acts }) {
       <tbody>${top.map(({ key, weight }) => html`<tr key=${key}><th scope="row">${place(word, run.sides, key)}</th>
         ${exact ? html`<td>${signed(attention.logits[key])}</td>` : ''}<td><b class="vu-weight" style=${`--share:${weight / top[0].weight}`}></b>${percent(Math.max(0, weight))}</td>
         ${shows ? html`<td><${Vector} values=${valueOf(key)} label="v" /></td>` : ''}</tr>`)}
-      ${others > 0 && html`<tr><th scope="row">${word('others', { count: others })}</th>${exact ? html`<td></td>` : ''}<td>${percent(Math.max(0, rest))}</td>${shows ? html`<td></td>` : ''}</tr>`}
+      ${others > 0 && html`<tr><th scope="row">${word(others > 1 ? 'others' : 'other', { count: others })}</th>${exact ? html`<td></td>` : ''}<td>${percent(Math.max(0, rest))}</td>${shows ? html`<td></td>` : ''}</tr>`}
       ${shows && html`<tr class="vu-out"><th scope="row">${word('output')}</th><td></td><td>100 %</td><td><${Vector} values=${Array.from(attention.output)} label=${word('output')} /></td></tr>`}</tbody></table>
     <p class="vu-hint">${word('lines_note', { largest: percent(top[0].weight) })} ${shares.map((share, k) => `${run.sides[k]}\u00d7${run.sides[k]} ${percent(Math.max(0, share))}`).join(' \u00b7 ')}</p></section>`;
 }
 
+// How to read what stands above; `expect`: and what a model as small as this one can do
+function Reading({ state: { run, model }, word, attends, expect }) {
+  const drawn = run ? run.scales[0]?.entropy : attends; // or taken apart
+  const parts = { maps: '', sums: drawn && 'read_sums_drawn', token: attends && 'read_token_click', ...(expect && { model: '' }) };
+  return html`<div class="vu-card vu-empty">${Object.entries(parts).map(([name, more]) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
+    <p>${word(`read_${name}`, { codes: (run ?? model).codes })}${more && ` ${word(more)}`}</p></section>`)}</div>`;
+}
+
 // `attends`: whether there is anybody to ask where a token attends to
-export function Token({ state, word, acts, attends = true }) {
+export function Token({ state, word, acts, attends = true, expect = false }) {
   const { run, token, pinned } = state;
-  if (!token || !run?.scales[token.scale]) {
-    return html`<div class="vu-card vu-empty">${['maps', 'sums', 'token'].map((name) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
-      <p>${word(`read_${name}`, { codes: (run ?? state.model).codes })}</p></section>`)}</div>`;
-  }
+  if (!token || !run?.scales[token.scale]) return html`<${Reading} ...${{ state, word, attends, expect }} />`;
   return html`<div class="vu-card vu-token">
     <${Code} ...${{ state, word }} /><${Likely} ...${{ state, word }} />
     ${!attends ? '' : pinned ? html`<${Attention} ...${{ state, word, acts }} />` : html`<section class="vu-attention"><h3>${word('attends')}</h3><p class="vu-hint">${word('attention_prompt')}</p></section>`}

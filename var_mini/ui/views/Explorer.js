@@ -16,8 +16,9 @@ import { equal, totalSeconds } from '../lib/run.js';
 import { createStore } from '../lib/store.js';
 import { useStore } from '../lib/use.js';
 import { DICE, icon, PAUSE, PLAY, STOP } from '../parts/icons.js';
+import { Canvas } from '../parts/Canvas.js';
 import { Picture } from '../parts/Picture.js';
-import { Pyramid } from '../parts/Pyramid.js';
+import { pixelsOf, Pyramid } from '../parts/Pyramid.js';
 import { attentionName } from '../parts/Settings.js';
 import { Token } from '../parts/Token.js';
 import { createActions } from './actions.js';
@@ -39,6 +40,12 @@ function More({ run, word, engine }) {
     ${open && html`<div class="vu-run"><${Numbers} ...${{ run, word, engine }} /></div>`}</details>`;
 }
 
+// a picture that was taken apart stands for itself, in what its tokens decode to; one that was drawn begins with a class
+function thumbnailOf({ scales, sides, size }, thing) {
+  const last = scales.length === sides.length && !scales[0].entropy && pixelsOf(scales.at(-1)).image;
+  return last ? html`<${Canvas} side=${size} rgb=${last} label="" kind="vu-tile" />` : html`<i class="vu-tile vu-letter" aria-hidden="true">${thing.slice(0, 1)}</i>`;
+}
+
 function Explorer({ store, acts, engine, word, named }) {
   const state = useStore(store), { run, shown, playing, computing, problem } = state;
   if (!run) return '';
@@ -49,7 +56,7 @@ function Explorer({ store, acts, engine, word, named }) {
         <button type="button" class="vu-button" disabled=${!shown} onclick=${acts.play}>${icon(playing ? PAUSE : PLAY)}${word(playing ? 'pause' : 'play')}</button>
         ${engine.draw && (computing ? html`<button type="button" class="vu-button" onclick=${acts.stop}>${icon(STOP)}${word('stop')}</button>`
           : html`<button type="button" class="vu-button vu-dice" title=${word('new_hint')} onclick=${acts.dice}>${icon(DICE)}${word('new')}</button>`)}</div>
-      <${Pyramid} ...${{ state, word, acts, thing }} heading=${word('run_subject')} thumbnail=${html`<i class="vu-tile vu-letter" aria-hidden="true">${thing.slice(0, 1)}</i>`} /></div>
+      <${Pyramid} ...${{ state, word, acts, thing }} heading=${word('run_subject')} thumbnail=${thumbnailOf(run, thing)} /></div>
     <div class="vu-large"><${Picture} ...${{ state, word, acts, subject: thing }} /><p class="vu-hint">${factsOf(run, word)}</p></div>
     <${Token} ...${{ state, word, acts }} attends=${Boolean(engine.attention)} /><${More} ...${{ run, word, engine }} /></div>`;
 }

@@ -84,7 +84,7 @@ function First({ store, acts, host }) {
       <div class="vu-right">
         <${Picture} ...${{ state, word, acts, subject: named(shownLabel) }} />
       </div>
-      <${Token} ...${{ state, word, acts }} />
+      <${Token} ...${{ state, word, acts }} expect />
     </div>`;
 }
 

@@ -9,6 +9,7 @@ const PATIENCE_MS = 5000; // a chapter may still be made
 const LOOK_MS = 50;
 const FAR = 2; // windows: from here on the page does not scroll there but is there at once
 const DOCK = 200; // pixels of the window that the bar at its foot may take
+const TITLE = '.vt-title';
 const FOCUSABLE = 'a, button, input, select, [tabindex]';
 
 function remembered() {
@@ -46,7 +47,7 @@ function outline(element, calm) {
 const Button = ({ name, words, act, kind = '' }) => html`<button type="button" class=${`vt-button ${kind}`} data-act=${name} onclick=${act}>${words[name]}</button>`;
 
 function Head({ state, steps, words, title, leave }) {
-  return html`<div class="vt-head"><h2 tabindex="-1" class="vt-title"><span class="vt-progress">${fill(words.progress, placeOf(state, steps))}</span>${title}</h2>
+  return html`<div class="vt-head"><h2 tabindex="-1" class="vt-title"><span class="vt-progress">${words.name} · ${fill(words.progress, placeOf(state, steps))}</span>${title}</h2>
     <${Button} name="leave" words=${words} act=${leave} /></div>`;
 }
 
@@ -103,32 +104,34 @@ function Tour({ root, words, values, steps, calm }) {
     change(some, next);
   };
   const acts = {
-    go: (to) => keep({ step: clamped(to, steps) }, '.vt-title'),
-    open: () => keep({ open: true }, '.vt-title'),
+    go: (to) => keep({ step: clamped(to, steps) }, TITLE),
+    open: () => keep({ open: true }, TITLE),
     leave: () => keep({ open: false }, '[data-act]'),
     answer: ({ name }, chosen) => keep({ answers: { ...state.answers, [name]: chosen } }, '.vt-reveal'),
-    again: () => keep({ step: 0, answers: {} }, '.vt-title'),
-    back: () => change({}, '.vt-title'),
+    again: () => keep({ step: 0, answers: {} }, TITLE),
+    back: () => change({}, TITLE),
     async show(one) { // unless the visitor has gone on meanwhile
       const found = await find(one);
       if (found) setState((now) => (now.open && steps[now.step] === one ? { ...now, shown: found } : now));
     },
   };
   useLayoutEffect(() => {
-    const { look } = root.dataset;
     root.dataset.look = !state.open ? 'closed' : shown ? 'docked' : 'open';
-    if (focus.current) root.querySelector(focus.current)?.focus();
+    if (focus.current) root.querySelector(focus.current)?.focus({ preventScroll: focus.current === TITLE });
+    if (focus.current === TITLE) root.scrollIntoView({ block: 'start' }); // each question at the same place
     focus.current = '';
-    if (look === 'docked' && !shown) root.scrollIntoView({ block: 'nearest' });
   });
   useLayoutEffect(() => {
     if (!shown) return undefined;
     const restore = outline(shown, calm);
     // unless it is meant for something inside what is shown
     const escape = ({ key, target }) => { if (key === 'Escape' && (target === shown || root.contains(target))) acts.back(); };
+    const home = ({ target }) => { if (target.closest?.('a[href="#tour"]')) acts.back(); }; // to where the card would be missing
     document.addEventListener('keydown', escape);
+    document.addEventListener('click', home);
     return () => {
       document.removeEventListener('keydown', escape);
+      document.removeEventListener('click', home);
       restore();
     };
   }, [shown]);
