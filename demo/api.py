@@ -4,7 +4,6 @@
     client = Client("http://127.0.0.1:7860")
     run = client.predict("fashion-28", 7, 0, api_name="/generate")
     run["image"]   # a PNG as a data URI; run["scales"][k]["ids"] are the token ids of scale k
-    client.predict("things-64", 156, 0, style="noto", api_name="/generate")
     client.predict("fashion-28", run["image"], api_name="/tokenize")["psnr_db"]
 
 Errors come as one readable sentence, as on the page.
@@ -15,7 +14,6 @@ from __future__ import annotations
 import gradio as gr
 from PIL import Image
 
-from var_mini import validate
 from var_mini.analysis.editing import scale_errors, tokenize_picture
 from var_mini.data import pictures
 from var_mini.view.images import to_uint8
@@ -28,16 +26,12 @@ from .errors import readable
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 
 
-def _settings(model, label, seed, guidance, temperature, top_k, top_p, attention, style) -> runs.Settings:
-    """Settings of a program's call; -1 stands for the model's own, and a style is its name, its number as text, or any."""
-    config = models.offered_config(model)
-    own = config.sampling
-    if not isinstance(style, str):
-        raise ValueError(f"style = {validate.shown(style)}: must be a text, the name of a style or any")
-    named = None if style == "any" else config.find_style(style)
+def _settings(model, label, seed, guidance, temperature, top_k, top_p, attention) -> runs.Settings:
+    """Settings of a program's call; a negative number stands for the model's own, the style is any."""
+    own = models.offered_config(model).sampling
     given = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     chosen = {name: getattr(own, name) if value == -1 else value for name, value in given.items()}
-    return runs.from_record({"model": model, "label": label, "seed": seed, "attention": attention, "style": named} | chosen)
+    return runs.from_record({"model": model, "label": label, "seed": seed, "attention": attention} | chosen)
 
 
 def _run(settings: runs.Settings) -> dict:
@@ -61,22 +55,21 @@ def generate(
     top_k: int = -1,
     top_p: float = -1,
     attention: str = "exact",
-    style: str = "any",
 ) -> dict:
     """Draws one image; returns settings, scales (ids, seconds) and the image.
 
-    -1 stands for the model's own sampling setting; `style` is a name, or a number as text, of a model that has styles.
+    -1 stands for the model's own sampling setting; a model with styles draws in any of them.
     """
     try:
-        return _run(_settings(model, label, seed, guidance, temperature, top_k, top_p, attention, style))
+        return _run(_settings(model, label, seed, guidance, temperature, top_k, top_p, attention))
     except ERRORS as error:
         raise readable(error) from None
 
 
-def compare_runs(model: str, label: int, seed: int, attention: str = "poly-2", versus: str = "exact", style: str = "any") -> dict:
+def compare_runs(model: str, label: int, seed: int, attention: str = "poly-2", versus: str = "exact") -> dict:
     """Draws one image and the same seed with `versus` (exact, unguided or cold) changed; both runs and the equal tokens."""
     try:
-        settings = _settings(model, label, seed, -1, -1, -1, -1, attention, style)
+        settings = _settings(model, label, seed, -1, -1, -1, -1, attention)
         sides = {"own": _run(settings), "other": _run(compare.other_settings(settings, versus))}
     except ERRORS as error:
         raise readable(error) from None

@@ -38,15 +38,6 @@ def test_generate_returns_the_library_s_image(client, tiny):
     assert run["settings"]["attention"] == "poly-2"
 
 
-def test_a_style_is_a_name_or_its_number_as_text(client):
-    of_style = {style: client.predict("things-16", 156, 3, style=style, api_name="/generate") for style in ("noto", "#1", "any")}
-    trace = checkpoints.load("things-16").trace(156, 3, style="noto")
-    assert np.array_equal(pixels(of_style["noto"]["image"]), to_uint8(trace.image[0]))
-    assert of_style["noto"]["scales"][-1]["ids"] == of_style["#1"]["scales"][-1]["ids"] != of_style["any"]["scales"][-1]["ids"]
-    both = client.predict("things-16", 156, 3, "poly-2", "exact", "noto", api_name="/compare")
-    assert both["own"]["settings"]["style"] == 1 and both["other"]["scales"][-1]["ids"] == of_style["noto"]["scales"][-1]["ids"]
-
-
 def test_compare_counts_equal_tokens(client, tiny):
     both = client.predict(tiny, 1, 3, "poly-2", "exact", api_name="/compare")
     own, other = ([i for scale in both[side]["scales"] for i in scale["ids"]] for side in ("own", "other"))
@@ -63,9 +54,6 @@ def test_compare_counts_equal_tokens(client, tiny):
         (("fashion-28", 0, 0, -1, -1, -1, -1, "poly-3"), "degree = 3"),
         (("fashion-28", 0, 0, -1, -1, -1, -1, "x" * 10_000), "attention = 'xxx"),
         (([1], {"a": 1}, None), "must be"),
-        (("fashion-28", 0, 0, -1, -1, -1, -1, "exact", "noto"), "fashion-28 has no styles"),
-        (("things-16", 0, 0, -1, -1, -1, -1, "exact", "notto"), "style = 'notto': must be one of noto"),
-        (("things-16", 0, 0, -1, -1, -1, -1, "exact", ["noto"]), "style = "),
     ],
 )
 def test_bad_calls_get_one_sentence(client, arguments, message):
