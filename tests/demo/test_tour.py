@@ -157,13 +157,9 @@ def test_it_can_be_left_and_resumed_after_a_reload(visit):
     assert saved(page) == {"open": True, "step": 0, "answers": {}}
 
 
-SPOILT = (
+SPOILT = (  # two of those of tests/ui/tour.test.mjs
     "{",
-    "null",
-    "[]",
-    '{"open": "yes", "step": -1, "answers": 5}',
     '{"open": true, "step": 1e9, "answers": {"input": 99, "phi": "a", "__proto__": {"mask": 1}}}',
-    '{"step": "<img src=x onerror=alert(1)>", "answers": [0, 1, 2]}',
 )
 
 

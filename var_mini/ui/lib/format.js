@@ -22,10 +22,12 @@ export function short(value) {
   return `${digits}\u2009\u00d7\u2009${power(Number(exponent))}`;
 }
 
+const GROUPED = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 }); // made once: toLocaleString would make one for each value
+
 // a value on an axis or in a table: three digits that count and all before the point, as a power where there would be many zeros
 export function number(value) {
   if (value === 0 || (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e9)) {
-    return (Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(3))).toLocaleString('en-US', { maximumFractionDigits: 6 }).replace('-', '\u2212');
+    return GROUPED.format(Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(3))).replace('-', '\u2212');
   }
   const [digits, exponent] = Number(value.toPrecision(3)).toExponential().split('e');
   return `${digits === '1' ? '' : `${digits.replace('-', '\u2212')}\u2009\u00d7\u2009`}${power(Number(exponent))}`;
