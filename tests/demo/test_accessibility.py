@@ -265,6 +265,8 @@ def test_the_chapter_on_limits_has_whole_curves_and_its_sliders_are_moved_by_key
         page.locator("#limits .vu-limit").last.locator(".vu-figure .vu-solid").count() > 3 * 21
     )  # three curves of 21 places each
     slider = page.locator("#limits input[type=range]").last
+    assert not slider.is_visible()  # experiments beyond VAR are unfolded first
+    page.locator("#limits .vu-limit > details > summary").last.press("Enter")
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(f"() => ({shown})('coupling') === '0.12'")

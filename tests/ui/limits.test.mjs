@@ -25,7 +25,7 @@ test('every sentence of an experiment is filled at each of its places, in both l
       const word = wordsOf(WORDS, language);
       data.places.forEach((_, i) => {
         const told = facts(name, data, i);
-        for (const part of ['title', 'claim', 'slider', 'error', 'seen', 'not']) assert.doesNotMatch(word(`limits_${name}_${part}`, told), /[{}]|undefined|NaN/, `${name} ${part}`);
+        for (const part of ['title', 'short', 'here', 'claim', 'slider', 'error', 'seen', 'not']) assert.doesNotMatch(word(`limits_${name}_${part}`, told), /[{}]|undefined|NaN/, `${name} ${part}`);
       });
       const named = (part, series) => (WORDS[`limits_${name}_${part}_${series}`] ? word(`limits_${name}_${part}_${series}`, facts(name, data, 0)) : word(`limits_${name}_${part}`, { series }));
       const names = KINDS[name].curves.map((series) => named('curve', series));

@@ -13,7 +13,7 @@ import { pixelsOf } from '../parts/Pyramid.js';
 import { attentionName, Choice } from '../parts/Settings.js';
 import { Shared, useSettings } from './Head.js';
 import { Masks } from './Masks.js';
-import { Chapter } from './Story.js';
+import { Ask, Chapter } from './Story.js';
 
 const OWN = 'own'; // the pyramid of the model that the first screen shows
 
@@ -39,14 +39,14 @@ function Pair({ about, start, compute, word, children }) {
       <p class=${problem ? 'vu-problem' : ''} role="status">${busy ? word('waiting') : problem || (shown?.told ?? '')}</p></div>`;
 }
 
-function LowRank({ first, engine, word, measured }) {
+function LowRank({ first, engine, all, word, measured }) {
   const { model, settings } = useStore(first.store), attention = lowRank(model, settings);
   const compute = async () => {
     const runs = [];
     for (const kind of ['exact', attention]) runs.push(await engine.draw({ ...settings, model: model.name, attention: kind }));
     return { runs, captions: runs.map((run) => attentionName(word, run.settings.attention)), told: word('lowrank_alone_same', { same: same(...runs), all: runs[0].tokens }) };
   };
-  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, word }}><p>${word('lowrank_ask')}</p>
+  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, word }}><${Ask} name="lowrank" ...${{ all, word }} />
     ${measured.map((one) => html`<p key=${one.model} class="vu-soft">${word('lowrank_alone', { ...one, name: attentionName(word, one.attention) })}</p>`)}<//>`;
 }
 
@@ -80,7 +80,7 @@ function Cost({ word, measured }) {
 function Alone({ first, engine, all, language, word, named, there, measured, counted }) {
   const part = { there, word };
   return html`<${Chapter} id="masks" ...${part}><${Seen} ...${{ first, all, language, word, counted }} /><//>
-    <${Chapter} id="lowrank" ...${part}><${LowRank} ...${{ first, engine, word }} measured=${measured.lowrank} /><//>
+    <${Chapter} id="lowrank" ...${part}><${LowRank} ...${{ first, engine, all, word }} measured=${measured.lowrank} /><//>
     <${Chapter} id="cost" ...${part}><${Cost} word=${word} measured=${measured.cost} /><//>
     <${Chapter} id="edit" ...${part}><${Edit} ...${{ first, engine, word, named }} /><//>`;
 }

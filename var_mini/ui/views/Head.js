@@ -5,7 +5,7 @@ import { html, render, useLayoutEffect, useMemo, useState } from '../vendor/prea
 import { title, wordsOf } from '../lib/format.js';
 import { lowRank, lowRanks, MAX_SEED } from '../lib/settings.js';
 import { attentionName, Choice, Slider } from '../parts/Settings.js';
-import { Chapter } from './Story.js';
+import { Ask, Chapter } from './Story.js';
 
 // the state, again only when settings or model change: much else in it follows the pointer
 export function useSettings(store) {
@@ -57,6 +57,6 @@ export function Shared({ store, acts, wants, word, all, language }) {
 // `wants` names the settings that are shown, of: model, class, style, seed, guidance, low_rank
 export function mountHead(root, first, { name, wants, all, language }) {
   const word = wordsOf(all, language);
-  render(html`<${Chapter} id=${name} word=${word} apart=${true}><div class="vu-lead"><p>${word(`${name}_ask`)}</p><p class="vu-try"><b>${word('try')}</b> ${word(`${name}_try`)}</p></div>
+  render(html`<${Chapter} id=${name} word=${word} apart=${true}><div class="vu-lead"><${Ask} ...${{ name, all, word }} /><p class="vu-try"><b>${word('try')}</b> ${word(`${name}_try`)}</p></div>
     ${wants.length > 0 && html`<${Shared} store=${first.store} acts=${first.acts} ...${{ wants, word, all, language }} />`}<//>`, root);
 }

@@ -25,6 +25,12 @@ export function Ways({ id, there, word }) {
     ${after && html`<a class="vu-after" href=${`#${after}`}>${word('next')} ${name(after)} <span aria-hidden="true">\u2192</span></a>`}</p>`;
 }
 
+// what a chapter asks and, where its words tell it, how that works: folded, a paragraph a line
+export function Ask({ name, all, word }) {
+  return html`<p>${word(`${name}_ask`)}</p>${all[`${name}_how`] && html`<details class="vu-how"><summary>${word('how')}</summary>
+    ${word(`${name}_how`).split('\n').map((text) => html`<p key=${text}>${text}</p>`)}</details>`}`;
+}
+
 // of one that stands `apart` this is only the head; it ends further down
 export function Chapter({ id, there, word, apart = false, children }) {
   const number = numberOf(id);
