@@ -4,7 +4,8 @@
 
 writes sheet.png, 64 pictures in eight numbered rows of eight, and key.json, what each was asked to be. Readers who have not seen
 the key write down a word a picture; what they wrote and which of it is right (the thing, or an obvious synonym) is stored in
-assets/results/nameable-MODEL.json, from which `evaluate` takes its `nameable`.
+assets/results/nameable-MODEL.json, from which `evaluate` takes its `nameable`. With `--real` the sheet has the artists' own
+pictures of the same things in the same styles: how many of those a stranger names is what a perfect model could reach.
 """
 
 from __future__ import annotations
@@ -23,34 +24,38 @@ from .figures import show
 COLUMNS, COUNT = 8, 64
 
 
-def draw_sheet(name: str, seed: int) -> tuple[Figure, dict]:
-    """The sheet and its key: pairs of thing and style that exist, chosen by the seed, each thing once."""
+def draw_sheet(name: str, seed: int, real: bool = False) -> tuple[Figure, dict]:
+    """The sheet and its key: pairs of thing and style that exist, chosen by the seed, each thing once; drawn, or `real`."""
     model = checkpoints.load(name)
     images = data.load(model.config.data)
     order = torch.randperm(len(images.train_labels), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = list({int(images.train_labels[i]): i for i in reversed(order)}.values())[-COUNT:]
     things, styles = images.train_conditions[chosen].unbind(1)
     seeds = list(range(seed, seed + COUNT))
-    drawn = model.sample_images(things.tolist(), seeds, style=styles.tolist())
+    if real:
+        pictures = (data.to_unit(images.train_images[chosen]) + 1) / 2
+    else:
+        pictures = model.sample_images(things.tolist(), seeds, style=styles.tolist())
     figure = Figure(figsize=(1.35 * COLUMNS, 1.45 * COUNT / COLUMNS), dpi=110, layout="constrained")
-    for number, (axis, image) in enumerate(zip(figure.subplots(COUNT // COLUMNS, COLUMNS).flat, drawn), 1):
+    for number, (axis, image) in enumerate(zip(figure.subplots(COUNT // COLUMNS, COLUMNS).flat, pictures), 1):
         show(axis, image)
         axis.set_title(str(number), fontsize=8)
     key = [
-        {"number": i, "thing": images.class_names[t], "style": images.style_names[s], "seed": k}
+        {"number": i, "thing": images.class_names[t], "style": images.style_names[s]} | ({} if real else {"seed": k})
         for i, (t, s, k) in enumerate(zip(things.tolist(), styles.tolist(), seeds), 1)
     ]
-    return figure, {"model": name, "seed": seed, "pictures": key}
+    return figure, {"model": name, "seed": seed, "real": real, "pictures": key}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m var_mini.view.nameable", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="things-64")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--real", action="store_true", help="the real pictures of the same things and styles")
     parser.add_argument("--out", type=Path, required=True, help="folder for sheet.png and key.json")
     options = parser.parse_args()
     out = writable_folder("out", options.out)
-    figure, key = draw_sheet(options.model, options.seed)
+    figure, key = draw_sheet(options.model, options.seed, options.real)
     figure.savefig(out / "sheet.png")
     with atomic_write(out / "key.json") as path:
         path.write_text(json.dumps(key, indent=1) + "\n")
