@@ -27,7 +27,7 @@ ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 
 
 def _settings(model, label, seed, guidance, temperature, top_k, top_p, attention) -> runs.Settings:
-    """Settings of a program's call; a negative number stands for the model's own, the style is any."""
+    """Settings of a program's call; -1 stands for the model's own, the style is any."""
     own = models.offered_config(model).sampling
     given = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     chosen = {name: getattr(own, name) if value == -1 else value for name, value in given.items()}

@@ -32,7 +32,6 @@ class Loaded:
     model: Model
     colours: np.ndarray  # uint8 (V, 3)
     device: str
-    dtype: str
     quick: bool  # whether one more run takes so little time that warming up and repeating are worth it
     warm: set[AttentionSpec] = field(default_factory=set)  # back ends that have run at least once
 
@@ -61,6 +60,11 @@ def compute_in(dtype: str) -> None:
     """Makes the page load all models with weights of this type. Raises ValueError where models cannot have it."""
     _DTYPE[0] = dtype_of(dtype)
     forget()
+
+
+def dtype() -> str:
+    """The type of most weights of all models, by its name."""
+    return str(_DTYPE[0]).removeprefix("torch.")
 
 
 def published() -> list[str]:
@@ -115,9 +119,8 @@ def _load(name: str) -> Loaded:
     model = checkpoints.load(name, device, dtype=_DTYPE[0])
     facts = machine_facts(device)
     shown = facts["device"] if device == "cuda" else wording.text("device_cpu", **facts)
-    dtype = str(model.dtype).removeprefix("torch.")
     quick = device == "cuda" or model.num_parameters() <= QUICK_LIMIT
-    loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, dtype, quick)
+    loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, quick)
     loaded.warm_up(AttentionSpec())
     return loaded
 

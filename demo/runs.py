@@ -69,6 +69,7 @@ def checked(
         Sampling(guidance, temperature, top_k, top_p),
         backend.checked(name, config, method, polynomial, landmarks, factor),
         checked_style(config, style),
+        models.dtype(),
     )
 
 
@@ -85,7 +86,7 @@ def from_record(record) -> Settings:
         raise ValueError(f"settings = {validate.shown(record)}: must be a JSON object")
     config = models.offered_config(record.get("model"))
     found = of_one_image(Settings.from_dict(record, config))
-    return replace(found, attention=backend.supported(found.name, config, found.attention), dtype="float32")
+    return replace(found, attention=backend.supported(found.name, config, found.attention), dtype=models.dtype())
 
 
 def model_and_attention(record) -> tuple[str, ModelConfig, AttentionSpec]:

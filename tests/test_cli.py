@@ -83,6 +83,26 @@ def test_bad_input_exits_with_two_and_one_line(tiny_folder, capsys, arguments, m
 
 
 @pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train decoder --minutes 3", "minutes = 3.0: is no option of train decoder"),
+        ("train landmarks --steps 4", "steps = 4: is no option of train landmarks"),
+        ("train transformer --patch-nums 1,2", "patch_nums = '1,2': is no option of train transformer"),
+        ("train transformer --lora-rank 4 --steps 5", "steps = 5: is no option of train transformer --lora-rank"),
+        ("train tokenizer --finish", "finish = True: is no option of train tokenizer"),
+        ("train classifier --preset x", "preset = 'x': is no option of train classifier"),
+        ("train tokenizer --patch-nums 1,2,4 --out .", "patch_nums = (1, 2, 4): takes pictures of 16 x 16 pixels"),
+        ("bench error --device cpu", "device = 'cpu': is an option of bench generate, scaling, dtype alone"),
+        ("bench dtype --dtype float32", "dtype = 'float32': must be one of bfloat16, float16"),
+    ],
+)
+def test_an_option_that_would_be_left_aside_is_refused(capsys, command, message):
+    assert main(command.split()) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("attention", "how"),
     [
         ("poly-2", "plain torch (the kernels need a GPU, the tensors are on cpu)"),

@@ -128,6 +128,8 @@ def test_lists_for_pip_and_extras_agree():
     pinned = {Requirement("torch==2.13.0") if r.name == "torch" else r for r in wanted}
     assert lines("requirements.txt") == pinned
     assert lines("requirements-dev.txt") == extras["dev"]
+    space = {r for r in lines("demo/space/requirements.txt") if r.name != "torch"}  # all that the page needs but gradio
+    assert space <= set(map(Requirement, PROJECT["dependencies"])) | extras["demo"]
 
 
 def test_workflow_classifiers_and_citation_agree_with_the_project():

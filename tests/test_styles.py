@@ -72,7 +72,9 @@ def test_a_model_without_styles_takes_none(tiny):
         tiny.transformer.condition(torch.tensor([[0, 0]]))
 
 
-def test_styles_must_be_as_many_as_images(styled):
+def test_one_style_is_for_all_images_and_several_must_be_as_many(styled):
+    alone, listed = (styled.sample_images([0, 1, 2], 0, style=style) for style in (1, [1]))
+    assert torch.equal(alone, listed)
     with pytest.raises(ValueError, match="style has 2 entries: must be one, or 3"):
         next(styled.generate([0, 1, 2], 0, style=[0, 1]))
 

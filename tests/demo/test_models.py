@@ -95,10 +95,12 @@ def test_the_model_is_loaded_once_for_visitors_who_come_together(tiny, monkeypat
 def test_the_page_computes_in_the_type_it_was_started_with(tiny):
     try:
         models.compute_in("bfloat16")
-        loaded = models.load_model(tiny)
-        assert loaded.dtype == "bfloat16" and loaded.model.dtype == torch.bfloat16
+        assert models.dtype() == "bfloat16" and models.load_model(tiny).model.dtype == torch.bfloat16
+        record = {"model": tiny, "label": 1, "seed": 77, **vars(models.offered_config(tiny).sampling)}
+        assert runs.trace(runs.from_record(record)).settings["dtype"] == "bfloat16"  # what a downloaded run says
         drawn = api.generate(tiny, 1, 77)
         assert api.tokenize(tiny, drawn["image"])["psnr_db"] > 0
     finally:
         models.compute_in("float32")
-    assert models.load_model(tiny).dtype == "float32"
+    assert models.load_model(tiny).model.dtype == torch.float32
+    assert "dtype" not in runs.trace(runs.from_record(record)).settings

@@ -1,16 +1,19 @@
 """Calibration: k-means centres, fitted coefficients, and their file."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from var_mini import checkpoints
 from var_mini.__main__ import main
 from var_mini.analysis.fidelity import output_errors
+from var_mini.training import landmarks
 from var_mini.training.landmarks import calibrate, fit_coefficients, kmeans_centres
 from var_mini.training.qkv import collect_qkv
 
@@ -138,6 +141,22 @@ def test_a_damaged_calibration_file_is_named(calibrated_folder, tmp_path, change
     (tmp_path / checkpoints.CALIBRATION).write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         checkpoints.load(tmp_path)
+
+
+def test_classes_of_a_folder_are_those_of_the_model_by_their_names(tiny_folder, tmp_path, monkeypatch, capsys):
+    """Cows, class 2 of the model, are the first sub-folder; of another thing the model knows nothing."""
+    given = {}
+    monkeypatch.setattr(landmarks, "calibrate", lambda model, images, labels, counts: given.update(labels=labels.tolist()))
+    monkeypatch.setattr(checkpoints, "save_calibration", lambda model, where: None)
+    for name in ("cow", "dog"):
+        (tmp_path / "some" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("L", (12, 12), 40 * number).save(tmp_path / "some" / name / f"{number}.png")
+    shutil.copytree(tmp_path / "some" / "dog", tmp_path / "none" / "dog")
+    command = ["train", "landmarks", "--model", str(tiny_folder), "--out", str(tmp_path), "--data"]
+    assert main([*command, str(tmp_path / "some")]) == 0 and set(given["labels"]) == {2}
+    assert main([*command, str(tmp_path / "none")]) == 2
+    assert "has no images of the model's classes ('ant', 'bee', 'cow')" in capsys.readouterr().err
 
 
 def test_the_command_refuses_bad_input(capsys):

@@ -12,6 +12,7 @@ import torch
 
 from .. import validate
 from ..attention import AttentionSpec, has_masked_pass
+from ..generation.settings import conditions, styles_per_image
 from ..model import Model
 
 
@@ -28,9 +29,9 @@ class ScaleDifference:
 
 @torch.inference_mode()
 def mask_against_loop(
-    model: Model, ids: torch.Tensor, label: int, attention: str | AttentionSpec = "exact"
+    model: Model, ids: torch.Tensor, label: int, attention: str | AttentionSpec = "exact", style: int | None = None
 ) -> list[ScaleDifference]:
-    """Differences of every scale for one image, given by its token ids (L,), with teacher forcing.
+    """Differences of every scale for one image, given by its token ids (L,), with teacher forcing; `style` None is any.
 
     Raises ValueError where the back end has no masked pass, or anything is out of range.
     """
@@ -41,7 +42,8 @@ def mask_against_loop(
     label = validate.integer("label", label, 0, t.config.num_classes - 1)
     quantizer, device = model.tokenizer.quantize, t.pos_1LC.device
     ids = torch.cat(quantizer.check_ids(ids)).to(device)
-    given = torch.tensor([label], device=device), quantizer.inputs_from_ids(ids[None])
+    told = conditions([label], styles_per_image(style, 1, t.config.num_styles))
+    given = told.to(device), quantizer.inputs_from_ids(ids[None])
     everything = torch.ones(pyramid.tokens, pyramid.tokens, dtype=torch.bool, device=device)
     masked = t(*given, spec)[0]
     others = [t.forward_by_scale(*given, spec), t(*given, spec, mask=everything), t(*given, spec, mask=everything.tril())]

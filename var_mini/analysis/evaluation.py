@@ -48,7 +48,7 @@ def judge_drawn(
 
 
 def evaluate(model: Model, samples: int = 2000) -> dict:
-    """All figures of `python -m var_mini evaluate`; see figures in the README for what each means.
+    """All figures of `python -m var_mini evaluate`; docs/quality.md says what each means.
 
     Raises ValueError where the model's data set or its classifier is missing.
     """

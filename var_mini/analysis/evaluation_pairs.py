@@ -94,7 +94,7 @@ def evaluate_pairs(model: Model, data: ImageData, samples: int = 500) -> dict:
     own = model.config.sampling
     result["by_guidance"] = [{"guidance": g} | bench.figures(bench.draw(few, replace(own, guidance=g)), few) for g in GUIDANCE]
     result |= {"samples": samples, "classes": len(data.class_names), "styles": len(data.style_names)}
-    return result | nameable(model.config.name) | {"sampling": asdict(own)}
+    return result | {"sampling": asdict(own)}
 
 
 def nameable(name: str) -> dict:

@@ -32,5 +32,5 @@ def choose(tokens: int, head_dim: int, bound: float, landmarks: list[int]) -> tu
     if fitting:
         reason = f"logits reach {bound:g}, too much for landmarks (up to {LANDMARK_BOUND:g}) and for degree 2"
     elif tokens >= enough:
-        reason = f"logits reach {bound:g}, too much for degree 2, and the model has no landmarks"
+        reason = f"logits reach {bound:g}, too much for degree 2, and the model has no landmarks that pay off at {tokens} tokens"
     return AttentionSpec(), reason

@@ -7,6 +7,7 @@ from pathlib import Path
 from .. import validate
 from .common import add_dtype, show
 
+ON_DEVICE = ("generate", "scaling", "dtype")  # all others compute on the processor, but for train, which chooses itself
 BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train", "laws")
 
 
@@ -16,7 +17,7 @@ def add(commands) -> None:
     p.add_argument("what", choices=BENCHES)
     p.add_argument("--model", help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16")
     p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
-    p.add_argument("--device", default="cpu", help="of generate, scaling and dtype")
+    p.add_argument("--device", help=f"of {', '.join(ON_DEVICE)} (default cpu)")
     p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
     p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
     p.add_argument("--batch-size", type=int, help="of train (default: the preset's)")
@@ -33,7 +34,9 @@ def run(options) -> None:
     from ..precision import device_of
     from ..view.curves import check_plot, plot
 
-    device = device_of(options.device)
+    if options.device is not None and options.what not in ON_DEVICE:
+        raise ValueError(f"device = {validate.shown(options.device)}: is an option of bench {', '.join(ON_DEVICE)} alone")
+    device = device_of(options.device or ("auto" if options.what == "train" else "cpu"))
     if options.plot:
         check_plot(options.what, options.plot)
     if options.what == "generate":

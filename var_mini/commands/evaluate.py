@@ -22,6 +22,7 @@ def add(commands) -> None:
 def run(options) -> None:
     from .. import checkpoints, data
     from ..analysis.evaluation import evaluate, evaluate_own
+    from ..analysis.evaluation_pairs import nameable
 
     config = checkpoints.load_config(options.model)
     if options.data is None and config.data not in data.REGISTRY:
@@ -30,6 +31,8 @@ def run(options) -> None:
     model = checkpoints.load(options.model, dtype=options.dtype or "float32")
     if options.data is None:
         result = evaluate(model, options.samples)
+        if options.model in checkpoints.available():  # readers saw what shipped weights draw, whatever else has that name
+            result |= nameable(options.model)
     else:
         images = data.load_folder(options.data, config.tokenizer.image_size, config.tokenizer.image_channels)
         print(images.report(), file=sys.stderr)

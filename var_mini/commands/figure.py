@@ -26,7 +26,7 @@ def add(commands) -> None:
 
 
 def run(options) -> None:
-    from .. import checkpoints
+    from .. import checkpoints, data
     from ..analysis.neighbours import nearest
     from ..view import curves, figures
 
@@ -47,7 +47,6 @@ def run(options) -> None:
         figures.ladder(models, label, [options.seed, options.seed + 1], options.style).savefig(options.out)
         return
     if options.what in ("styles", "heldout"):
-        from .. import data
         from ..view import pairs
 
         model = checkpoints.load(options.model or "things-64")
@@ -71,7 +70,9 @@ def run(options) -> None:
         figure = figures.toggle(model, labels, options.seed, toggles[options.what])
     elif options.what == "nearest":
         trace = model.trace(labels, [options.seed] * len(labels), style=options.style)
-        figure = figures.nearest_grid(trace.image, nearest(trace, 3), [names[label] for label in labels])
+        figure = figures.nearest_grid(
+            trace.image, nearest(trace, 3, data.load(model.config.data)), [names[label] for label in labels]
+        )
     else:
         columns, groups = 12, model.config.groups()
         labels = [members[i % len(members)] for members in groups.values() for i in range(columns)]

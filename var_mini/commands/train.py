@@ -9,6 +9,17 @@ from ..attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
 from ..files import writable_folder
 from .common import whole
 
+_RUN = {"preset", "data", "out", "start"}  # every stage that makes a run
+_SITTING = {"precision", "compile", "grey", "steps", "batch_size", "lr", "minutes"}
+TAKES = {  # stage -> its options
+    "tokenizer": _RUN | _SITTING | {"patch_nums"},
+    "transformer": _RUN | _SITTING | {"tokenizer", "finish"},
+    "adapter": _RUN | {"lora_rank", "lora_steps", "precision"},  # stage transformer with --lora-rank
+    "decoder": {"preset", "data", "out", "precision"},
+    "landmarks": _RUN | {"model", "landmarks"},
+    "classifier": {"data", "out"},
+}
+
 
 def add(commands) -> None:
     """Adds the command to the parser."""
@@ -34,13 +45,14 @@ def add(commands) -> None:
     p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
     p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
     p.add_argument("--minutes", type=float, help="stop after so many minutes and save; the same command goes on")
-    p.set_defaults(run=run)
+    p.set_defaults(run=run, defaults={name: p.get_default(name) for name in set().union(*TAKES.values())})
 
 
 def run(options) -> None:
     from ..training.recipes import DEFAULT
     from ..training.stopping import between_steps
 
+    _check_options(options)
     if options.minutes is not None:
         validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
     start = options.start
@@ -56,6 +68,15 @@ def run(options) -> None:
         named += "-adapter"
     with between_steps():
         _train_stage(options, options.out or Path("runs") / named)
+
+
+def _check_options(options) -> None:
+    """Raises ValueError naming the first option that the stage would leave aside."""
+    adapter = options.stage == "transformer" and options.lora_rank is not None
+    for name, default in sorted(options.defaults.items()):
+        if name not in TAKES["adapter" if adapter else options.stage] and getattr(options, name) != default:
+            stage = "transformer --lora-rank" if adapter else options.stage
+            raise ValueError(f"{name} = {validate.shown(getattr(options, name))}: is no option of train {stage}")
 
 
 def _train_stage(options, out: Path) -> None:

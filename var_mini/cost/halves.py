@@ -15,6 +15,7 @@ from ..model import Model
 from ..precision import dtype_of
 
 PUBLISHED = "var_d16"
+HALVES = ("bfloat16", "float16")
 REPEATS = 3  # of each type, in turn, so that a busy machine slows both
 
 
@@ -40,7 +41,7 @@ def bench_dtype(
     run's coarser scales, so that a token that differs does not make finer ones differ.
     """
     validate.integer("repeats", repeats, 1, 1000)
-    wanted = dtype_of(dtype)
+    wanted = dtype_of(validate.one_of("dtype", dtype, HALVES))
     full = (random_weights(PUBLISHED) if name is None else checkpoints.load(name)).to(device)
     models = {"float32": full, dtype: deepcopy(full).to(device, wanted)}
     clock = Clock(torch.device(device))

@@ -70,7 +70,7 @@ def bench_practice(name: str = "fashion-28-bounded", images: int = 150, steps: i
         rows.append(row)
     for method in ADAPTED if steps else ():
         with tempfile.TemporaryDirectory() as folder:
-            adapted = train_adapter(name, folder, rank=rank, steps=steps, attention=method)
+            adapted = train_adapter(name, folder, rank=rank, steps=steps, attention=method).to("cpu")  # as the others
         rows.append(_row(adapted, method, ids, labels, reference, repeats)[0] | {"adapted_steps": steps})
     plain = [row for row in rows if not row["adapted_steps"] and row["method"] != "exact"]
     winners = [

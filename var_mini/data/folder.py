@@ -131,8 +131,8 @@ def load_folder(folder: Path | str, size: int, channels: int, test_share: float 
     """Pictures of any size below `folder`, whose sub-folders are classes or splits (as above).
 
     Files that are no readable pictures, and pictures in no class, are skipped and named. Without splits a fixed share of every
-    class is held out as test images, the same one for the same seed, and none of a class of one picture. Raises ValueError
-    where fewer than two pictures can be read.
+    class, rounded down, is held out as test images, the same one for the same seed; where that is none, one picture. Raises
+    ValueError where fewer than two pictures can be read.
     """
     found = list_pictures(folder, suffixes())
     skipped = list(found.skipped)
@@ -180,7 +180,10 @@ def _stacked(images: dict[str, list[torch.Tensor]], names: tuple[str, ...], size
 
 
 def _held_out(labels: torch.Tensor, share: float, seed: int) -> torch.Tensor:
-    """Which pictures to hold out, bool (N,): a share of every class, drawn by the seed; one at least where a class has two."""
+    """Which pictures to hold out, bool (N,): a share of every class, rounded down, drawn by the seed.
+
+    Where no class is large enough for one, the largest gives one, if it has two.
+    """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(int(labels.max()) + 1):

@@ -45,6 +45,7 @@ def styles_per_image(style, batch: int, num_styles: int) -> list[int] | None:
         if any(value is not None for value in styles):
             raise ValueError(f"style = {validate.shown(style)}: must be None, for this model has no styles")
         return None
+    styles = styles * batch if len(styles) == 1 else styles
     if len(styles) != batch:
         raise ValueError(f"style has {len(styles)} entries: must be one, or {batch} as label and seed have")
     return [num_styles if value is None else validate.integer("style", value, 0, num_styles) for value in styles]

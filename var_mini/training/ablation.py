@@ -70,7 +70,7 @@ class Variant(Generic[M]):
         """The trainer behind its steps, and their seconds."""
         torch.manual_seed(0)
         schedule = replace(self.schedule, steps=steps, warmup=min(20, steps), ema=0.99)
-        trainer = Trainer(self.objective(steps), schedule, folder)
+        trainer = Trainer(self.objective(steps), schedule, folder, cpu=True)
         started = time.monotonic()
         trainer.run(self.examples, self.batch, stop_at=stop_at)
         return trainer, time.monotonic() - started

@@ -126,6 +126,7 @@ def train_landmarks(
     source = data.load(config.data) if folder is None else data.load_folder(folder, t.image_size, t.image_channels)
     if folder is not None:
         print(source.report(), file=sys.stderr)
+    source = source.with_classes(config.class_names)
     model = checkpoints.load(name, calibrated=False)  # whatever is there is replaced
     chosen = torch.randperm(len(source.train_images), generator=torch.Generator().manual_seed(0))[:images]
     calibrate(model, source.train_images[chosen], source.train_conditions[chosen], tuple(landmarks))

@@ -104,6 +104,8 @@ def train_tokenizer(
     reuse_memory()
     recipe = recipe_for(preset, folder, start, patch_nums, grey)
     out = writable_folder("out", out) / "tokenizer"
+    if folder is None and patch_nums is not None:
+        _check_pictures(f"patch_nums = {patch_nums}", recipe.tokenizer, recipe_for(preset, None, start, None, grey))
     images = load_data(recipe, folder)
     schedule = recipe.tokenizer_schedule.changed(**change)
     torch.manual_seed(schedule.seed)
@@ -225,13 +227,14 @@ def train_transformer(
     if start is not None:
         start_transformer(model, checkpoints.load(start, calibrated=False), images.class_names, images.style_names, start)
     alternate = int(schedule.steps * (1 - recipe.alternate_share)) if recipe.alternate_share else None
+    coarse_scales = min(recipe.coarse_scales, recipe.tokenizer.pyramid.num_scales)  # the tokenizer may have fewer
     objective = TransformerObjective(
-        model, quantizing.quantize, alternate, schedule.is_early, recipe.coarse_scales, schedule.seed, told=recipe.views > 1
+        model, quantizing.quantize, alternate, schedule.is_early, coarse_scales, schedule.seed, told=recipe.views > 1
     )
     if compiled:
         model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    how = (alternate, recipe.views, recipe.plain, recipe.coarse_scales)
+    how = (alternate, recipe.views, recipe.plain, coarse_scales)
     weights += _first_weights(model, start)
     identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
