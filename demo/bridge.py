@@ -1,7 +1,7 @@
 """The component that links the front end (var_mini/ui) with this server: its draws, and its questions about runs.
 
-A draw is an event, {number, settings}, that waits in the page's queue; the component's value then is {number, run} with ever
-more scales, or {number, error}. Everything else that the browser asks is a server function, which passes the gate.
+A draw is an event, {number, settings, best_of}, that waits in the page's queue; the component's value then is {number, run} with
+ever more scales, or {number, error}. Everything else that the browser asks is a server function, which passes the gate.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .chapters import tokenize
 from .errors import message, readable
 from .events import event_field
 
+MOST_DRAWN = 8  # pictures of which the best is shown
 ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 # the names of the events must stand here in quotes, or the component does not know them
 SCRIPT = scripts.MODULE + ".then((host) => host.connect({ props, trigger, watch, server, events: ['draw', 'stop'] }));"
@@ -36,6 +37,8 @@ def draw(event: gr.EventData) -> Iterator[dict]:
         raise readable(error) from None
     try:
         settings = runs.from_record(event_field(event, "settings"))
+        count = validate.integer("best_of", event_field(event, "best_of"), 1, MOST_DRAWN)
+        settings = settings if count == 1 else runs.best(settings, count)
         for run in stream(settings):
             yield {"number": number, "run": run}
     except ERRORS as error:

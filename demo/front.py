@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from var_mini import checkpoints, validate
+from var_mini.analysis.best_of import has_ranker
 from var_mini.ui import modules as scripts
 from var_mini.ui.export import outline
 
@@ -153,5 +154,6 @@ def _json(value: dict) -> Response:
 @lru_cache(maxsize=16)
 def describe(name: str) -> dict:
     """What the front end must know of a model before it is loaded."""
-    own = {"name": name, "shown": models.shown(name), "attentions": backend.specs(name)}
-    return outline(models.offered_config(name)) | own | links.beginning(name) | {"thumbnails": thumbnails.describe(name)}
+    config = models.offered_config(name)
+    own = {"name": name, "shown": models.shown(name), "attentions": backend.specs(name), "ranked": has_ranker(config)}
+    return outline(config) | own | links.beginning(name) | {"thumbnails": thumbnails.describe(name)}

@@ -10,10 +10,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from var_mini import checkpoints, validate
+from var_mini.analysis.best_of import best_seed, load_ranker, scores
 from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import RunSettings, ScaleStep, Trace
@@ -115,6 +117,14 @@ def draw(settings: Settings) -> Iterator[ScaleStep]:
         _RUNS.move_to_end(settings)
         while len(_RUNS) > KEPT or (len(_RUNS) > 1 and sum(map(size, _RUNS.values())) > KEPT_BYTES):
             _RUNS.popitem(last=False)
+
+
+def best(settings: Settings, count: int) -> Settings:
+    """The same with that of `count` seeds, from theirs on, whose picture the ranker likes best. Raises ValueError without one."""
+    score = partial(scores, load_ranker(settings.config), conditions=settings.condition)
+    how = {"attention": settings.attention, "style": settings.style}
+    model = models.load_model(settings.name).model
+    return replace(settings, seed=best_seed(model, score, settings.label, settings.seed, count, settings.sampling, **how))
 
 
 def size(steps: list[ScaleStep]) -> int:

@@ -9,6 +9,8 @@ import torch
 
 from tests.test_shipped import NUMBER, SHARE, schema, stored
 from var_mini import checkpoints, data
+from var_mini.__main__ import main
+from var_mini.analysis import evaluation
 from var_mini.checkpoints import ASSETS
 from var_mini.training.judge import load_judge
 
@@ -41,13 +43,23 @@ def test_drawn_pictures_are_in_the_style_that_was_asked_for():
     """Above the eighth of a blind guess; the measured share is in assets/results, with its number of pictures."""
     asked = torch.arange(32) % 8
     drawn = checkpoints.load("things-64").sample_images((torch.arange(32) * 29).tolist(), list(range(32)), style=asked.tolist())
-    assert (load_judge(data.load("things")).judge(drawn * 2 - 1).style == asked).float().mean() > 0.3
+    things = data.load("things")
+    judge = load_judge(things.name, things.class_names, things.style_names)
+    assert (judge.judge(drawn * 2 - 1).style == asked).float().mean() > 0.3
 
 
 def test_stored_results_have_their_keys():
     near = dict.fromkeys(("near_copy_share", "near_copy_share_real", "style_accuracy", "concept_top1", "concept_top5"), SHARE)
     real = dict.fromkeys(("real_concept_top1", "real_concept_top5", "concept_top5_heldout_pairs", "nameable"), SHARE)
     jsonschema.validate(stored("evaluate", "things-64"), schema({"psnr_db": NUMBER, "codebook_used": SHARE} | near | real))
+
+
+def test_what_readers_named_is_told_of_the_shipped_weights_alone(monkeypatch, capsys):
+    """Whatever is trained from them has their name."""
+    monkeypatch.setattr(evaluation, "evaluate", lambda model, samples: {})
+    for model, known in (("things-64", True), (str(ASSETS / "things-64"), False)):
+        assert main(["evaluate", "--model", model, "--json"]) == 0
+        assert ("nameable" in json.loads(capsys.readouterr().out)) is known
 
 
 def test_stored_ladder_has_every_model():

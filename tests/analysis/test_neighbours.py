@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from var_mini import data as datasets
+from var_mini.__main__ import main
 from var_mini.analysis.distances import NEAR_COPY, near_copy_share
 from var_mini.analysis.neighbours import nearest
 from var_mini.data import ImageData
@@ -30,6 +32,13 @@ def test_the_nearest_by_brute_force(tiny, data):
         assert found.names[b] == [data.class_names[i % 3] for i in order.tolist()]
     figure = figures.nearest_grid(trace.image, found, ["x", "y"])
     assert len(figure.axes) == 2 * 5
+
+
+def test_the_figure_is_drawn_for_a_checkpoint_of_ones_own(tiny_folder, data, tmp_path, monkeypatch):
+    """Whose name is none that could be loaded again."""
+    monkeypatch.setitem(datasets.REGISTRY, "", lambda: data)  # the tiny model names no data set
+    command = ["figure", "nearest", "--model", str(tiny_folder), "--classes", "0,2", "--out", str(tmp_path / "x.png")]
+    assert main(command) == 0 and (tmp_path / "x.png").stat().st_size > 1000
 
 
 def test_bad_input_names_the_value(tiny, data):

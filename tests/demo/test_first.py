@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlparse
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from demo import models, wording
+from demo import front, models, runs, wording
 from tests.demo.test_page import EN, expected
-from tests.demo.visits import DRAWN, SHOWN, draw, record
+from tests.demo.visits import DRAWN, RUN, SHOWN, draw, record
 from var_mini import checkpoints
 from var_mini.generation import Trace
 from var_mini.model import Model
@@ -38,6 +39,23 @@ def test_visit_draws_what_the_library_draws(visit, server, tiny):
     assert np.array_equal(shown[..., :3], expected(tiny, 0, 5, checkpoints.load_config(tiny).sampling))
     assert [url for url in page.requested if not url.startswith((server, "data:", "blob:"))] == []
     assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_the_best_of_eight_is_offered_where_a_ranker_is_drawn_and_told(visit, tiny, monkeypatch):
+    page = visit(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    assert page.locator("#vm-best").count() == 0  # the tiny model has none
+    front.describe.cache_clear()
+    monkeypatch.setattr(front, "has_ranker", lambda config: True)
+    monkeypatch.setattr(runs, "best", lambda settings, count: replace(settings, seed=10**6 + count))
+    page.reload()
+    page.locator("#vm-best").click()
+    page.wait_for_function(f"{RUN}?.settings.seed === 1000008 && {DRAWN}")
+    page.get_by_text("seed 1000008 \u00b7 best of 8 \u00b7").wait_for()
+    assert "seed=1000008" in page.url and not page.evaluate("varMini.acts.stale()")  # the link draws this very picture
+    draw(page, 5)
+    assert "best of" not in page.locator(".vu-facts").inner_text() and page.complaints == []
+    front.describe.cache_clear()
 
 
 @pytest.mark.slow

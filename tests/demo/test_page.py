@@ -43,7 +43,7 @@ def expected(tiny: str, label: int, seed: int, sampling: Sampling | None = None)
 def drawn(tiny: str, label: int, seed: int, *sampling) -> dict:
     """The last of what the first screen is sent of a run."""
     settings = runs.checked(tiny, label, seed, *sampling)
-    *_, last = bridge.draw(Event({"number": 5, "settings": settings.to_dict()}))
+    *_, last = bridge.draw(Event({"number": 5, "settings": settings.to_dict(), "best_of": 1}))
     assert last["number"] == 5
     return last["run"]
 
@@ -150,8 +150,26 @@ def test_bad_input_is_named(tiny, change, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
     if change.get("seed", 0) is not None:  # which a record says in other words
         record = {"model": values["name"], **{name: value for name, value in values.items() if name != "name"}}
-        (told,) = bridge.draw(Event({"number": 1, "settings": record}))
+        (told,) = bridge.draw(Event({"number": 1, "settings": record, "best_of": 1}))
         assert message in told["error"]
+
+
+def test_the_best_of_several_seeds_is_drawn_and_told(tiny, monkeypatch):
+    record = {"model": tiny, "label": 1, "seed": 20, **vars(checkpoints.load_config(tiny).sampling)}
+    (told,) = bridge.draw(Event({"number": 1, "settings": record, "best_of": 4}))
+    assert "has no styles, and so no ranker" in told["error"]
+    monkeypatch.setattr(runs, "load_ranker", lambda config: None)
+    monkeypatch.setattr(runs, "scores", lambda ranker, images, conditions: images.flatten(1).mean(1))  # the brightest
+    *_, last = bridge.draw(Event({"number": 1, "settings": record, "best_of": 4}))
+    levels = [expected(tiny, 1, seed, checkpoints.load_config(tiny).sampling).mean() for seed in range(20, 24)]
+    assert last["run"]["settings"]["seed"] == 20 + int(np.argmax(levels)) and len(last["run"]["scales"]) == 3
+
+
+@pytest.mark.parametrize("count", [0, 9, 2.5, None, True, "8"])
+def test_a_number_of_drawings_out_of_range_is_named(tiny, count):
+    record = {"model": tiny, "label": 1, "seed": 20, **vars(checkpoints.load_config(tiny).sampling)}
+    (told,) = bridge.draw(Event({"number": 1, "settings": record, "best_of": count}))
+    assert "best_of = " in told["error"] and "must be a whole number from 1 to 8" in told["error"]
 
 
 @pytest.mark.parametrize("event", [None, {}, {"number": "x", "settings": {}}, {"number": math.nan}])
@@ -167,10 +185,10 @@ def test_a_checkpoint_that_does_not_load_is_a_readable_error(tiny, tmp_path, mon
     (folder / checkpoints.WEIGHTS).write_bytes(b"not a tensor file")
     monkeypatch.setattr(models, "_DEFAULT", [str(folder)])
     record = {"model": str(folder), **{name: value for name, value in GOOD.items() if name != "name"}}
-    (told,) = bridge.draw(Event({"number": 1, "settings": record}))
+    (told,) = bridge.draw(Event({"number": 1, "settings": record, "best_of": 1}))
     assert "not a readable safetensors file" in told["error"]
     (folder / checkpoints.CONFIG).write_text("{")
-    (told,) = bridge.draw(Event({"number": 1, "settings": record}))
+    (told,) = bridge.draw(Event({"number": 1, "settings": record, "best_of": 1}))
     assert "not a readable JSON file" in told["error"]
 
 
@@ -190,7 +208,8 @@ def test_a_run_that_breaks_is_a_readable_error(tiny, monkeypatch, error, message
         raise error
 
     monkeypatch.setattr(loaded.model, "generate", broken)
-    *begun, told = bridge.draw(Event({"number": 1, "settings": runs.checked(**{**GOOD, "name": tiny}).to_dict()}))
+    settings = runs.checked(**{**GOOD, "name": tiny}).to_dict()
+    *begun, told = bridge.draw(Event({"number": 1, "settings": settings, "best_of": 1}))
     assert told == {"number": 1, "error": message} and len(begun) == 1
 
 

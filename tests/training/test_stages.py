@@ -279,12 +279,17 @@ def test_fine_tuning_takes_any_classes_and_says_which_are_new(small_recipe, pict
     assert "was trained on 'pictures'; give its folder with --data" in capsys.readouterr().err
 
 
-def test_scales_of_ones_own_make_another_size(small_recipe, pictures, tmp_path, capsys):
+def test_scales_of_ones_own_make_another_size(small_recipe, pictures, tmp_path, monkeypatch, capsys):
     common = ["--preset", "small", "--data", str(pictures), "--out", str(tmp_path / "run"), "--precision", "no", "--steps", "2"]
     assert main(["train", "tokenizer", *common, "--patch-nums", "1,2,4"]) == 0
     assert main(["train", "transformer", *common]) == 0
     config = checkpoints.load_config(tmp_path / "run" / "model")
     assert config.tokenizer.patch_nums == (1, 2, 4) and config.tokenizer.image_size == 16
+    # a preset whose coarse steps have more scales than these
+    monkeypatch.setitem(recipes.RECIPES, "small", replace(small_recipe, coarse_scales=6))
+    assert (
+        main(["train", "transformer", *common, "--out", str(tmp_path / "b"), "--tokenizer", str(tmp_path / "run" / "model")]) == 0
+    )
     assert main(["train", "tokenizer", *common, "--patch-nums", "1,x"]) == 2
     assert "patch_nums" in capsys.readouterr().err
 

@@ -21,6 +21,7 @@ test('a draw tells of every scale and ends with the whole run, and the component
   const drawn = engine.draw(SETTINGS, { onScale: (scale, index) => scales.push(index) });
   await new Promise(setImmediate);
   assert.equal(asked[0][0], 'draw');
+  assert.equal(asked[0][1].best_of, 1);
   const { number } = asked[0][1], whole = runOf(2);
   set({ number, run: runOf(1) });
   assert.equal(component.props.value, null);

@@ -62,7 +62,7 @@ def evaluate_pairs(model: Model, data: ImageData, samples: int = 500) -> dict:
     `concept_top1` and `concept_top5` are of drawn trained pairs, `..._heldout_pairs` of the held-out ones, `real_...` of real
     held-out pictures. Raises ValueError where the judge is missing.
     """
-    judge = load_judge(data)
+    judge = load_judge(data.name, data.class_names, data.style_names)
     gallery = Gallery.of(judge, data)
     test, train = to_unit(data.test_images), to_unit(data.train_images)
     real = judge.judge(test)

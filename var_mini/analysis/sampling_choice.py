@@ -54,7 +54,7 @@ def _by_classifier(model: Model, data: ImageData, count: int) -> Callable[[Sampl
 
 
 def _by_judge(model: Model, data: ImageData, count: int) -> Callable[[Sampling], dict]:
-    judge = load_judge(data)
+    judge = load_judge(data.name, data.class_names, data.style_names)
     real = judge.judge(datasets.to_unit(data.train_images))
     bench = Bench(model, data, judge, Gallery(real.embedding, data.train_labels, data.known_styles), real.features)
     chosen = torch.randperm(len(data.train_images), generator=torch.Generator().manual_seed(1))[:count]

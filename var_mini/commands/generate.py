@@ -20,6 +20,9 @@ def add(commands) -> None:
     p.add_argument("--class", dest="label", default="#0", help="name of a class, or its number as --class=#3")
     p.add_argument("--style", help="of a model with styles: its name or number (default: any)")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
+    p.add_argument(
+        "--best-of", type=int, default=1, help="draw so many seeds from --seed on, 1 to 64, and keep what a classifier likes best"
+    )
     p.add_argument("--guidance", type=float, help=f"classifier-free guidance, 0 to {MAX_GUIDANCE:g} (0 = none)")
     p.add_argument("--temperature", type=float, help="{:g} to {:g}".format(*TEMPERATURES))
     p.add_argument("--top-k", type=int, help=f"0 to {MAX_TOP_K} (0, or a number above the number of codes: all codes)")
@@ -66,13 +69,14 @@ def run(options) -> None:
     given = {name: getattr(options, name) for name in ("guidance", "temperature", "top_k", "top_p")}
     sampling = Sampling(**{name: getattr(defaults, name) if value is None else value for name, value in given.items()})
     spec = model.transformer.resolve(options.attention)
-    settings = model.trace_settings(label, options.seed, sampling, options.attention, style)
+    seed = _best_seed(model, label, style, sampling, options) if options.best_of != 1 else options.seed
+    settings = model.trace_settings(label, seed, sampling, options.attention, style)
     asked = f", style {validate.printable(model.config.style_name(style))}" if model.config.transformer.num_styles else ""
     print(f"class {validate.printable(model.config.class_name(label))} (#{label}){asked}, seed {settings['seed']}")
     if spec.method != "exact" or options.attention == "auto":
         print(f"attention {spec}: {model.transformer.choose()[1] if options.attention == 'auto' else 'asked for'}")
     trace = Trace(settings)
-    for step in model.generate(label, options.seed, sampling, attention=options.attention, style=style):
+    for step in model.generate(label, seed, sampling, attention=options.attention, style=style):
         trace.steps.append(step)
         print(
             f"scale {step.index + 1}/{model.config.pyramid.num_scales}  {step.side:>2}x{step.side:<2} {step.side**2:>4} tokens  "
@@ -93,6 +97,22 @@ def run(options) -> None:
         save_image(strip(trace, model.tokenizer.quantize.embedding.weight), options.strip)
     if options.trace:
         trace.save(options.trace)
+
+
+def _best_seed(model, label, style, sampling, options) -> int:
+    """The seed whose picture the ranker likes best. Raises ValueError where the model has no ranker."""
+    from functools import partial
+
+    import torch
+
+    from ..analysis.best_of import best_seed, load_ranker, scores
+
+    asked = torch.tensor([[label, model.config.transformer.num_styles if style is None else style]])
+    score = partial(scores, load_ranker(model.config), conditions=asked)
+    how = {"attention": options.attention, "style": style}
+    seed = best_seed(model, score, label, options.seed, options.best_of, sampling, **how)
+    print(f"best of {options.best_of} seeds from {options.seed} on: {seed}")
+    return seed
 
 
 def _implementation(transformer, spec) -> str:

@@ -18,17 +18,20 @@ TAKES = {  # stage -> its options
     "decoder": {"preset", "data", "out", "precision"},
     "landmarks": _RUN | {"model", "landmarks"},
     "classifier": {"data", "out"},
+    "ranker": {"data", "out"},
 }
 
 
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("train", help="train one stage")
-    p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier"))
+    p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier", "ranker"))
     p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
     p.add_argument("--landmarks", default="16,32,64", help=f"landmarks per head, {MIN_LANDMARKS} to {MAX_LANDMARKS}, with commas")
     p.add_argument("--preset", help="shapes and schedule (default: those of --start, else fashion-28)")
-    p.add_argument("--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier a name")
+    p.add_argument(
+        "--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier and ranker a name"
+    )
     p.add_argument("--out", type=Path, help="folder for the run (default runs/PRESET)")
     p.add_argument("--tokenizer", help="checkpoint whose tokenizer the transformer uses (default: the run's own)")
     p.add_argument("--start", help="checkpoint whose weights the tokenizer or the transformer starts from (default: random ones)")
@@ -110,15 +113,20 @@ def _train_stage(options, out: Path) -> None:
         model = options.model or out / "model"
         print(f"landmarks in {train_landmarks(model, options.out if options.model else None, options.data, counts)}")
     else:
-        from .. import data
-        from ..training.classifier import train_classifier
+        _train_classifier(options)
 
-        name = validate.one_of("data", options.data or "fashion-mnist", data.REGISTRY)
-        place = writable_folder("out", options.out or checkpoints.ASSETS / "classifiers" / name)
-        images = data.load(name)
-        if images.train_styles is None:
-            print(f"test accuracy {train_classifier(images, place):.4f}")
-        else:
-            from ..training.judge import train_judge
 
-            print(", ".join(f"{key} {value:.4f}" for key, value in train_judge(images, place).items()))
+def _train_classifier(options) -> None:
+    from .. import data
+    from ..training.classifier import train_classifier
+    from ..training.judge import RANKER, train_judge
+
+    ranker = options.stage == "ranker"
+    name = validate.one_of("data", options.data or ("things" if ranker else "fashion-mnist"), data.REGISTRY)
+    place = options.out or checkpoints.ASSETS / "classifiers" / (f"{name}-ranker" if ranker else name)
+    place, images = writable_folder("out", place), data.load(name)
+    if images.train_styles is None and not ranker:
+        print(f"test accuracy {train_classifier(images, place):.4f}")
+    else:
+        found = train_judge(images, place, **(RANKER if ranker else {}))
+        print(", ".join(f"{key} {value:.4f}" for key, value in found.items()))

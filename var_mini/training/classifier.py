@@ -19,7 +19,6 @@ from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
 from ..files import atomic_write, read_object
-from .loop import Trainer, digest
 from .memory import reuse_memory
 from .objective import Objective
 from .schedule import Schedule
@@ -68,6 +67,8 @@ class ClassifierObjective(Objective[Classifier]):
 
 def train_classifier(data: ImageData, out: Path | str, steps: int = 3000, batch_size: int = 128) -> float:
     """Trains a classifier of the classes in `data` and writes it to the folder `out`. Returns its accuracy on the test images."""
+    from .loop import Trainer, digest  # needs accelerate, which judging does without
+
     reuse_memory()
     torch.manual_seed(0)
     model = Classifier(data.channels, len(data.class_names))

@@ -18,17 +18,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .. import validate
 from ..checkpoints import ASSETS, CONFIG, WEIGHTS
 from ..data import ImageData, to_unit
 from ..files import atomic_write, read_object
 from .augment import augment
 from .classifier import Classifier
-from .loop import Trainer, digest
 from .memory import reuse_memory
 from .objective import Objective
 from .schedule import Schedule
 
 EMBEDDING = 128
+WIDTH = 48
+RANKER = {"width": 32, "batch_size": 96, "seed": 7}  # a second one, narrower and by other batches, see analysis/best_of.py
 SHARPNESS = 16.0  # of the cosine softmax over things
 STRENGTH = 2.5  # of the augmentation, against what the models are trained with
 
@@ -46,7 +48,7 @@ class Verdict:
 class Judge(nn.Module):
     """Pictures (B, 3, S, S) in [-1, 1] -> an embedding and logits of things; and, by a network of its own, logits of styles."""
 
-    def __init__(self, things: int, styles: int, width: int = 48):
+    def __init__(self, things: int, styles: int, width: int = WIDTH):
         super().__init__()
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         before = 12
@@ -133,14 +135,18 @@ def retrieval(judge: Judge, gallery: Gallery, verdict: Verdict, conditions: torc
     }
 
 
-def train_judge(data: ImageData, out: Path | str, steps: int = 1500, batch_size: int = 128) -> dict[str, float]:
+def train_judge(
+    data: ImageData, out: Path | str, steps: int = 1500, batch_size: int = 128, width: int = WIDTH, seed: int = 0
+) -> dict[str, float]:
     """Trains a judge of things and styles and writes it to the folder `out`. Returns its `retrieval` on the held-out pairs."""
     if data.train_styles is None:
         raise ValueError(f"data = {data.name!r}: has no styles, so a classifier judges it, not a judge of things and styles")
+    from .loop import Trainer, digest  # needs accelerate, which judging does without
+
     reuse_memory()
-    torch.manual_seed(0)
-    model = Judge(len(data.class_names), len(data.style_names))
-    schedule = Schedule(steps=steps, batch_size=batch_size, lr=3e-3, weight_decay=0.05, ema=0.0)
+    torch.manual_seed(seed)
+    model = Judge(len(data.class_names), len(data.style_names), width)
+    schedule = Schedule(steps=steps, batch_size=batch_size, lr=3e-3, weight_decay=0.05, ema=0.0, seed=seed)
     identity = digest(data.train_images, data.train_conditions)
     trainer = Trainer(JudgeObjective(model), schedule, Path(out) / "training", identity=identity)
     conditions = data.train_conditions
@@ -158,23 +164,23 @@ def train_judge(data: ImageData, out: Path | str, steps: int = 1500, batch_size:
     with atomic_write(Path(out) / WEIGHTS) as path:
         save_file({n: t.half() if t.is_floating_point() else t for n, t in model.cpu().state_dict().items()}, path)
     with atomic_write(Path(out) / CONFIG) as path:
-        config = {"data": data.name, "things": list(data.class_names), "styles": list(data.style_names)}
+        config = {"data": data.name, "width": width, "things": list(data.class_names), "styles": list(data.style_names)}
         path.write_text(json.dumps(config, indent=1) + "\n")
     shutil.copy(trainer.out / "log.csv", Path(out) / "log.csv")
     return validation(model)
 
 
-def load_judge(data: ImageData) -> Judge:
-    """The shipped judge of a data set with styles. Raises ValueError where there is none, or for other things or styles."""
-    folder = ASSETS / "classifiers" / data.name
-    train = f"python -m var_mini train classifier --data {data.name}"
+def load_judge(data_set: str, things: tuple[str, ...], styles: tuple[str, ...], kind: str = "classifier") -> Judge:
+    """The shipped judge of a data set with styles, or its `ranker`. Raises ValueError where there is none, or it is of others."""
+    folder = ASSETS / "classifiers" / (data_set if kind == "classifier" else f"{data_set}-{kind}")
+    train = f"python -m var_mini train {kind} --data {data_set}"
     if not (folder / WEIGHTS).exists():
-        raise ValueError(f"no judge for data set {data.name!r}: {train}")
+        raise ValueError(f"no {kind} of things and styles for data set {data_set!r}: {train}")
     try:
         config = read_object(folder / CONFIG)
-        if (config["things"], config["styles"]) != (list(data.class_names), list(data.style_names)):
+        if (config["things"], config["styles"]) != (list(things), list(styles)):
             raise ValueError(f"it knows {len(config['things'])} other things or styles; make another: {train}")
-        model = Judge(len(data.class_names), len(data.style_names))
+        model = Judge(len(things), len(styles), validate.integer("width", config.get("width", WIDTH), 1, 1024))
         state = load_file(folder / WEIGHTS)
         model.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in state.items()})
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:

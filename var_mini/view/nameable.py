@@ -5,26 +5,29 @@
 writes sheet.png, 64 pictures in eight numbered rows of eight, and key.json, what each was asked to be. Readers who have not seen
 the key write down a word a picture; what they wrote and which of it is right (the thing, or an obvious synonym) is stored in
 assets/results/nameable-MODEL.json, from which `evaluate` takes its `nameable`. With `--real` the sheet has the artists' own
-pictures of the same things in the same styles: how many of those a stranger names is what a perfect model could reach.
+pictures of the same things in the same styles: how many of those a stranger names is what a perfect model could reach. With
+`--best-of 8` each picture is the best of so many seeds by the ranker (analysis/best_of.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
 from .. import checkpoints, data
+from ..analysis.best_of import best_seed, load_ranker, scores
 from ..files import atomic_write, writable_folder
 from .figures import show
 
 COLUMNS, COUNT = 8, 64
 
 
-def draw_sheet(name: str, seed: int, real: bool = False) -> tuple[Figure, dict]:
+def draw_sheet(name: str, seed: int, real: bool = False, best_of: int = 1) -> tuple[Figure, dict]:
     """The sheet and its key: pairs of thing and style that exist, chosen by the seed, each thing once; drawn, or `real`."""
     model = checkpoints.load(name)
     images = data.load(model.config.data)
@@ -32,6 +35,12 @@ def draw_sheet(name: str, seed: int, real: bool = False) -> tuple[Figure, dict]:
     chosen = list({int(images.train_labels[i]): i for i in reversed(order)}.values())[-COUNT:]
     things, styles = images.train_conditions[chosen].unbind(1)
     seeds = list(range(seed, seed + COUNT))
+    if best_of != 1:
+        ranker = load_ranker(model.config)
+        seeds = [
+            best_seed(model, partial(scores, ranker, conditions=asked[None]), int(asked[0]), first, best_of, style=int(asked[1]))
+            for asked, first in zip(images.train_conditions[chosen], seeds)
+        ]
     if real:
         pictures = (data.to_unit(images.train_images[chosen]) + 1) / 2
     else:
@@ -44,18 +53,19 @@ def draw_sheet(name: str, seed: int, real: bool = False) -> tuple[Figure, dict]:
         {"number": i, "thing": images.class_names[t], "style": images.style_names[s]} | ({} if real else {"seed": k})
         for i, (t, s, k) in enumerate(zip(things.tolist(), styles.tolist(), seeds), 1)
     ]
-    return figure, {"model": name, "seed": seed, "real": real, "pictures": key}
+    return figure, {"model": name, "seed": seed, "real": real, "best_of": best_of, "pictures": key}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m var_mini.view.nameable", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="things-64")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--best-of", type=int, default=1, help="seeds of which each picture is the best (default 1)")
     parser.add_argument("--real", action="store_true", help="the real pictures of the same things and styles")
     parser.add_argument("--out", type=Path, required=True, help="folder for sheet.png and key.json")
     options = parser.parse_args()
     out = writable_folder("out", options.out)
-    figure, key = draw_sheet(options.model, options.seed, options.real)
+    figure, key = draw_sheet(options.model, options.seed, options.real, options.best_of)
     figure.savefig(out / "sheet.png")
     with atomic_write(out / "key.json") as path:
         path.write_text(json.dumps(key, indent=1) + "\n")

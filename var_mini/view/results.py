@@ -79,6 +79,16 @@ def things_table(folder: Path | str, model: str = "things-64") -> str:
     return "\n".join(lines)
 
 
+def best_of_table(folder: Path | str, model: str = "things-64") -> str:
+    """What a judge sees in the best of several drawings, from `best-of-NAME.json`."""
+    stored = _stored(folder, f"best-of-{model}")
+    lines = ["| pairs | drawings | thing first | among the first five | style right |", "| --- |" + " --- |" * 4]
+    for row in stored["rows"]:
+        told = " | ".join(f"{row[key]:.1%}" for key in ("concept_top1", "concept_top5", "style_accuracy"))
+        lines.append(f"| {row['pairs']} | best of {row['best_of']} | {told} |")
+    return "\n".join(lines).replace("best of 1 |", "1 |")
+
+
 def error_table(folder: Path | str, model: str) -> str:
     """What every attention back end does to a model, from `error-NAME.json`."""
     result = _stored(folder, f"error-{model}")
@@ -237,6 +247,7 @@ def all_tables(folder: Path | str) -> list[str]:
     memory, raster, peers = memory_table(folder), raster_table(folder), peers_table(folder)
     things = [
         things_table(folder),
+        best_of_table(folder),
         ladder_table(folder),
         *(ablation_table(folder, stage) for stage in ("tokenizer", "transformer")),
     ]

@@ -48,7 +48,8 @@ export function gradioEngine(base) {
     data: (name) => get(`data/${name}.json`), // recorded results of a chapter
     recorded: recorded.recorded,
     load: async (name) => recorded.load(name), // the server loads a model when it is first asked to draw
-    async draw(settings, { onScale = () => {}, signal } = {}) {
+    ranks: true, // whether `bestOf` of a draw is known: the server draws so many seeds and shows the one that its ranker likes best
+    async draw(settings, { onScale = () => {}, signal, bestOf = 1 } = {}) {
       const { trigger } = await bridge, number = ++count;
       signal?.throwIfAborted();
       const stopped = () => { trigger('stop'); waiting.get(number)?.reject(new DOMException('stopped', 'AbortError')); };
@@ -56,7 +57,7 @@ export function gradioEngine(base) {
       try {
         return await new Promise((resolve, reject) => {
           waiting.set(number, { resolve, reject, onScale });
-          trigger('draw', { number, settings: toRecord(settings) });
+          trigger('draw', { number, settings: toRecord(settings), best_of: bestOf });
         });
       } finally {
         waiting.delete(number);

@@ -75,18 +75,18 @@ function Attention({ state, word, acts }) {
     <p class="vu-hint">${word('lines_note', { largest: percent(top[0].weight) })} ${shares.map((share, k) => `${run.sides[k]}\u00d7${run.sides[k]} ${percent(Math.max(0, share))}`).join(' \u00b7 ')}</p></section>`;
 }
 
-// How to read what stands above; `expect`: and what a model as small as this one can do
-function Reading({ state: { run, model }, word, attends, expect }) {
+// How to read what stands above; `expect`: and what a model as small as this one can do; `ranks`: with the best of several drawings to ask for
+function Reading({ state: { run, model, computing }, word, acts, attends, expect, ranks }) {
   const drawn = run ? run.scales[0]?.entropy : attends; // or taken apart
   const parts = { maps: '', sums: drawn && 'read_sums_drawn', token: attends && 'read_token_click', ...(expect && { model: '' }) };
   return html`<div class="vu-card vu-empty">${Object.entries(parts).map(([name, more]) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
-    <p>${word(`read_${name}`, { codes: (run ?? model).codes })}${more && ` ${word(more)}`}</p></section>`)}</div>`;
+    <p>${word(`read_${name}`, { codes: (run ?? model).codes })}${more && ` ${word(more)}`}${name === 'model' && ranks && html` <button type="button" class="vu-link" id="vm-best" title=${word('best_hint')} disabled=${computing} onclick=${acts.best}>${word('best')}</button>`}</p></section>`)}</div>`;
 }
 
 // `attends`: whether there is anybody to ask where a token attends to
-export function Token({ state, word, acts, attends = true, expect = false }) {
+export function Token({ state, word, acts, attends = true, expect = false, ranks = false }) {
   const { run, token, pinned } = state;
-  if (!token || !run?.scales[token.scale]) return html`<${Reading} ...${{ state, word, attends, expect }} />`;
+  if (!token || !run?.scales[token.scale]) return html`<${Reading} ...${{ state, word, acts, attends, expect, ranks }} />`;
   return html`<div class="vu-card vu-token">
     <${Code} ...${{ state, word }} /><${Likely} ...${{ state, word }} />
     ${!attends ? '' : pinned ? html`<${Attention} ...${{ state, word, acts }} />` : html`<section class="vu-attention"><h3>${word('attends')}</h3><p class="vu-hint">${word('attention_prompt')}</p></section>`}

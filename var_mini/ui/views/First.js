@@ -67,7 +67,7 @@ function First({ store, acts, host }) {
   const shownLabel = run?.settings.label ?? settings.class, subject = run?.subject ?? named(settings.class);
   const sheets = host.sheets, stale = acts.stale();
   const facts = !run ? [] : [named(shownLabel), run.settings.style === undefined ? '' : styled(run.settings.style), word('seed_of', { seed: run.settings.seed }),
-    attentionName(word, run.settings.attention ?? 'exact'), conditionOf({ ...run, model: model.shown }, word)].filter(Boolean);
+    state.bestOf > 1 && word('best_of', { count: state.bestOf }), attentionName(word, run.settings.attention ?? 'exact'), conditionOf({ ...run, model: model.shown }, word)].filter(Boolean);
   usePanel(panel, acts);
   return html`<${Header} word=${word} language=${language} links=${host.links} languages=${host.languages} />
     <div class="vu-top"><${Things} ...${{ state, word, named, grouped, acts, sheets }} />
@@ -84,14 +84,14 @@ function First({ store, acts, host }) {
       <div class="vu-right">
         <${Picture} ...${{ state, word, acts, subject: named(shownLabel) }} />
       </div>
-      <${Token} ...${{ state, word, acts }} expect />
+      <${Token} ...${{ state, word, acts }} expect ranks=${host.engine.ranks && model.ranked} />
     </div>`;
 }
 
 export function mount(root, host) {
   const model = host.models.find((one) => one.name === host.model);
   const store = createStore({ models: host.models, model, language: host.language, settings: defaults(model), run: null, shown: 0, playing: false,
-    computing: false, problem: '', token: null, pinned: false, attention: null, attentionError: '', code: null, layer: 0, head: 0, panel: '' });
+    computing: false, bestOf: 1, problem: '', token: null, pinned: false, attention: null, attentionError: '', code: null, layer: 0, head: 0, panel: '' });
   const acts = createActions(store, host.engine, host);
   store.subscribe(({ run, shown, attention, pinned }) => {
     Object.assign(root.dataset, { drawn: run?.scales.length ?? 0, scales: (run?.sides ?? store.get().model.patch_nums).length, shown, attention: pinned && attention ? 'shown' : '' });

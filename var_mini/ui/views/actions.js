@@ -4,6 +4,8 @@ import { createPlayer, FIRST_MS, SCALE_MS } from '../lib/player.js';
 import { defaults, fromRecord, otherSeed, same, toQuery } from '../lib/settings.js';
 import { continues, offset, whole } from '../lib/run.js';
 
+const BEST_OF = 8; // drawings that the best is chosen from
+
 // `told(run)` hears of every whole run, `chosen(token)` of every token that is clicked
 export function createActions(store, engine, { calm = false, told = () => {}, chosen = () => {} } = {}) {
   let asking = null, attending = 0;
@@ -28,7 +30,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
 
   const forget = () => store.set({ token: null, pinned: false, attention: null, code: null, attentionError: '' });
 
-  async function draw(change = {}) {
+  async function draw(change = {}, bestOf = 1) {
     const settings = { ...get().settings, ...change };
     asking?.abort();
     const mine = new AbortController();
@@ -40,12 +42,12 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
       if (begun) { take(run); return; }
       begun = true; // the old picture stays until there is something of the new one
       forget();
-      store.set({ run, shown: 0 });
+      store.set({ run, shown: 0, bestOf, ...(bestOf > 1 && { settings: { ...get().settings, seed: run.settings.seed } }) });
       player.offer(run.scales.length, run.sides.length);
       if (!calm) player.start(SCALE_MS);
     };
     try {
-      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), signal: mine.signal });
+      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), signal: mine.signal, bestOf });
       if (mine !== asking) return;
       show(run);
       if (calm) player.go(run.scales.length);
@@ -65,7 +67,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     if (!model.recorded) return;
     const run = await engine.recorded(model.name);
     if (get().model !== model || get().run) return;
-    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name } });
+    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name }, bestOf: 1 });
     play(total / run.sides.length);
   }
 
@@ -87,6 +89,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     play: () => (get().playing ? player.stop() : play(SCALE_MS)),
     go: (count) => { player.go(count); },
     dice: () => draw({ seed: otherSeed(get().settings.seed) }),
+    best: () => draw({ seed: otherSeed(get().settings.seed) }, BEST_OF),
     stop: () => { asking?.abort(); },
     change: (change) => store.set({ settings: { ...get().settings, ...change } }),
     reset: () => store.set({ settings: { ...get().settings, ...get().model.sampling, attention: 'exact' } }),
@@ -117,7 +120,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     put(run) {
       const model = get().models.find((one) => one.name === run.settings.model);
       player.go(0);
-      store.set({ model, run, settings: fromRecord(run.settings), problem: '' });
+      store.set({ model, run, settings: fromRecord(run.settings), problem: '', bestOf: 1 });
       play(SCALE_MS);
     },
     // a run, or more of one, that somebody else makes; its end is shown at once
