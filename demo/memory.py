@@ -77,7 +77,7 @@ def _run(url: str, listener: int | None, name: str, label: int, seed: int, atten
         config, session = checkpoints.load_config(name), uuid.uuid4().hex
         style = config.transformer.num_styles or None
         settings = RunSettings(name, label, seed, config.sampling, AttentionSpec.parse(attention), style).to_dict()
-        asked = {"number": seed, "settings": settings}
+        asked = {"number": seed, "settings": settings, "best_of": 1}
         body = {"fn_index": listener, "data": [], "event_data": asked, "session_hash": session}
         _ask(url, "POST", f"{API}/queue/join", body)
         stream, done = _ask(url, "GET", f"{API}/queue/data?session_hash={session}"), b'"success":true'

@@ -187,7 +187,7 @@ def test_sampling_is_chosen_by_what_the_judge_recognises(monkeypatch):
     )
     monkeypatch.setattr(checkpoints, "load", lambda name: model)
     monkeypatch.setattr(datasets, "load", lambda name: data)
-    monkeypatch.setattr(sampling_choice, "load_judge", lambda data: judge)
+    monkeypatch.setattr(sampling_choice, "load_judge", lambda *given: judge)
     monkeypatch.setattr(sampling_choice, "GUIDANCE", (0.0, 2.0))
     monkeypatch.setattr(sampling_choice, "TOP_P", (0.5,))
     plain, guided = sampling_choice.measure_settings("c", 100)

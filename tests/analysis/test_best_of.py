@@ -10,7 +10,7 @@ import torch
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints, data
 from var_mini.__main__ import main
-from var_mini.analysis.best_of import best_seed, load_ranker, measure, scores
+from var_mini.analysis.best_of import bench_best_of, best_seed, load_ranker, scores
 from var_mini.checkpoints import ASSETS
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation.sampling import MAX_SEED
@@ -92,7 +92,7 @@ def test_the_measurement_has_every_row_and_one_drawing_is_no_choice(monkeypatch)
     from var_mini.analysis import best_of
 
     monkeypatch.setattr(best_of, "COUNTS", (1, 2))
-    rows = measure("things-64", 4)["rows"]
+    rows = bench_best_of("things-64", 4)["rows"]
     assert [(row["pairs"], row["best_of"]) for row in rows] == [("trained", 1), ("trained", 2), ("held out", 1), ("held out", 2)]
     assert all(0 <= row["concept_top1"] <= row["concept_top5"] <= 1 for row in rows)
 

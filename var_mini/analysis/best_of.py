@@ -4,19 +4,14 @@ The published VAR reports it, too (arXiv 2404.02905, table 1, "-re"). The classi
 (training/judge.py), narrower than the first and trained on other batches: the judge that `evaluate` asks has no part
 in the choice.
 
-    python -m var_mini.analysis.best_of --model things-64 --out FILE.json
-
-measures what it gains by what the judge sees in the best of 1, 2, 4 and 8 drawings.
+`bench best-of` measures what it gains.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +19,6 @@ import torch.nn.functional as F
 from .. import checkpoints, validate
 from .. import data as datasets
 from ..config import ModelConfig, Sampling
-from ..cost.machine import machine_facts
-from ..files import atomic_write, writable_file
 from ..generation.sampling import MAX_SEED
 from ..model import Model
 from ..training.judge import Gallery, Judge, load_judge, retrieval
@@ -81,8 +74,8 @@ def best_seed(
     return seeds[int(score(model.sample_images(label, seeds, sampling, **options)).argmax())]
 
 
-def measure(name: str, samples: int = 200) -> dict:
-    """What the judge sees in the best of several drawings: `rows` for trained and held-out pairs, `samples` of each.
+def bench_best_of(name: str, samples: int = 200) -> dict:
+    """What the judge sees in the best of 1, 2, 4 and 8 drawings: `rows` for trained and held-out pairs, `samples` of each.
 
     Picture i of drawing k has seed 1000 k + i. Raises ValueError where judge or ranker is missing.
     """
@@ -102,19 +95,3 @@ def measure(name: str, samples: int = 200) -> dict:
             verdict = judge.judge(chosen * 2 - 1)
             rows.append({"pairs": pairs, "best_of": count, **retrieval(judge, gallery, verdict, asked)})
     return {"model": name, "samples": samples, "rows": rows, "seconds": round(time.monotonic() - began)}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser("python -m var_mini.analysis.best_of", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", default="things-64")
-    parser.add_argument("--samples", type=int, default=200)
-    parser.add_argument("--out", type=Path, required=True, help="JSON file")
-    options = parser.parse_args()
-    writable_file("out", options.out, (".json",))
-    result = measure(options.model, options.samples) | {"machine": machine_facts("cpu")}
-    with atomic_write(options.out) as path:
-        path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

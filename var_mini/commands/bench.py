@@ -8,15 +8,20 @@ from .. import validate
 from .common import add_dtype, show
 
 ON_DEVICE = ("generate", "scaling", "dtype")  # all others compute on the processor, but for train, which chooses itself
-BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train", "laws")
+BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train", "laws", "best-of")
 
 
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
     p.add_argument("what", choices=BENCHES)
-    p.add_argument("--model", help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16")
-    p.add_argument("--samples", type=int, default=2000, help="images per back end, for error, 100 to 100000")
+    p.add_argument(
+        "--model",
+        help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16; of best-of things-64",
+    )
+    p.add_argument(
+        "--samples", type=int, help="of error: images per back end, 100 to 100000 (default 2000); of best-of: pairs (200)"
+    )
     p.add_argument("--device", help=f"of {', '.join(ON_DEVICE)} (default cpu)")
     p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
     p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
@@ -48,7 +53,11 @@ def run(options) -> None:
 
         name = options.model or "fashion-28-bounded"
         validate.one_of("data set of the model", checkpoints.load_config(name).data, data.REGISTRY)
-        result = bench_error(checkpoints.load(name), options.samples)
+        result = bench_error(checkpoints.load(name), 2000 if options.samples is None else options.samples)
+    elif options.what == "best-of":
+        from ..analysis.best_of import bench_best_of
+
+        result = bench_best_of(options.model or "things-64", 200 if options.samples is None else options.samples)
     elif options.what == "scaling":
         from ..cost.scaling import bench_scaling
 
