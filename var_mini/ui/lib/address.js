@@ -7,6 +7,8 @@ const EARLIER = { draw: 'numbers' }; // a place that had another address
 const A = 'a[href^="#"]', NEAR = 10; // pixels that a finger moves while it presses
 const TOUCHED = ['pointerdown', 'wheel', 'touchmove', 'keydown']; // from here on a visitor goes where they like
 
+export const GOES = 'vu-goes'; // event of the window: the page goes to the place `detail`, however that was asked for
+
 export function placeOf(hash) {
   const name = /^#([a-z]+)$/.exec(hash)?.[1] ?? '';
   return EARLIER[name] ?? name;
@@ -18,6 +20,7 @@ export function followAddress() {
   const go = () => {
     held = placeOf(location.hash);
     until = Date.now() + HELD_MS;
+    dispatchEvent(new CustomEvent(GOES, { detail: held }));
     align();
   };
   TOUCHED.forEach((name) => addEventListener(name, () => { held = ''; }, { capture: true, passive: true }));

@@ -2,6 +2,7 @@
 // closed (one line), open (a card in the page), docked (a bar at the foot while the visitor looks). What is answered stays in the browser.
 
 import { html, render, useLayoutEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { GOES } from '../lib/address.js';
 import { fill } from '../lib/format.js';
 import { ANSWERS, begun, clamped, KEY, placeOf, restored, scoreOf, stored } from '../lib/tour.js';
 
@@ -126,12 +127,12 @@ function Tour({ root, words, values, steps, calm }) {
     const restore = outline(shown, calm);
     // unless it is meant for something inside what is shown
     const escape = ({ key, target }) => { if (key === 'Escape' && (target === shown || root.contains(target))) acts.back(); };
-    const home = ({ target }) => { if (target.closest?.('a[href="#tour"]')) acts.back(); }; // to where the card would be missing
+    const home = ({ detail }) => { if (detail === 'tour') acts.back(); }; // to where the card would be missing
     document.addEventListener('keydown', escape);
-    document.addEventListener('click', home);
+    addEventListener(GOES, home);
     return () => {
       document.removeEventListener('keydown', escape);
-      document.removeEventListener('click', home);
+      removeEventListener(GOES, home);
       restore();
     };
   }, [shown]);
