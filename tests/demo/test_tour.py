@@ -134,6 +134,21 @@ def test_show_me_leads_to_the_chapter_and_outlines_what_to_look_at(visit, width)
 
 
 @pytest.mark.slow
+def test_whatever_leads_to_the_tour_brings_its_card_back(visit):
+    """An address, here, as the browser's Back gives one; no link is clicked."""
+    page = visit(reduced_motion="reduce")
+    start(page)
+    act(page, "show").click()
+    page.locator(".vt-dock").wait_for()
+    page.evaluate("() => { location.hash = '#masks'; }")
+    page.wait_for_timeout(200)
+    assert page.locator(".vt-dock").count() == 1  # elsewhere it stays
+    page.evaluate("() => { location.hash = '#tour'; }")
+    page.wait_for_function("!document.querySelector('[data-vt-shown]')")
+    assert title(page) == EN["tour_input_title"] and page.complaints == []
+
+
+@pytest.mark.slow
 def test_it_can_be_left_and_resumed_after_a_reload(visit):
     page = visit()
     start(page, 2)
