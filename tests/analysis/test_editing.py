@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from var_mini.analysis.editing import (
+    continued,
     edit,
     masks_per_scale,
     nearest_classes,
@@ -136,3 +137,21 @@ def test_bad_pictures_and_ids_name_the_value(tiny):
         edit(tiny, [*good[:2], good[2] - 24], mask, 0, 0)
     with pytest.raises(ValueError, match=r"forced have shape \[\(1,\), \(4,\), \(4,\)\]: must be"):
         edit(tiny, [*good[:2], good[1]], mask, 0, 0)
+
+
+def test_a_picture_is_drawn_on_from_its_coarsest_maps(tiny, tiny_images):
+    picture = (tiny_images[0] + 1) / 2
+    quantized = tiny.tokenizer.tokenize(picture[None] * 2 - 1)
+    with torch.no_grad():
+        whole = (tiny.tokenizer.decode(quantized.f_hat[-1])[0] + 1) / 2
+    drawn = tiny.sample_images(1, 5)[0]
+    half = continued(tiny, picture, 2, 1, 5)
+    assert torch.allclose(continued(tiny, picture, 3, 1, 5), whole, atol=1e-5)  # nothing is left to draw
+    assert torch.allclose(continued(tiny, picture, 0, 1, 5), drawn, atol=1e-5)  # nothing is given
+    found = tiny.tokenizer.tokenize(picture[None] * 2 - 1).token_ids
+    steps = list(tiny.generate(1, 5, forced=[(ids[0], torch.full(ids[0].shape, k < 2)) for k, ids in enumerate(found)]))
+    assert all(torch.equal(step.token_ids, ids) for step, ids in zip(steps[:2], found[:2]))
+    assert torch.equal(half, steps[-1].image[0]) and not torch.allclose(half, whole, atol=1e-3)
+    for wrong in (-1, 4, 1.5):
+        with pytest.raises(ValueError, match=r"given = .*0 to 3"):
+            continued(tiny, picture, wrong, 1, 5)

@@ -137,3 +137,16 @@ def edit(
         raise ValueError(f"original has {len(original)} token maps: must have {len(inside)}")
     forced = [(ids, ~where) for ids, where in zip(original, inside)]
     return model.generate(label, seed, sampling, forced=forced, **options)
+
+
+def continued(model: Model, image: torch.Tensor, given: int, label: int, seed: int, **options) -> torch.Tensor:
+    """The picture, (channels, S, S) in [0, 1], whose `given` coarsest maps are those of `image` (likewise), the others drawn.
+
+    Which maps a model errs in shows where more of them are given. Raises ValueError for `given` out of range, and as
+    `tokenize_picture` and `generate` do; `options` go to the latter.
+    """
+    validate.integer("given", given, 0, model.config.pyramid.num_scales)
+    ids = [step.token_ids[0] for step in tokenize_picture(model, image).steps]
+    forced = [(part, torch.full(part.shape, k < given)) for k, part in enumerate(ids)]
+    *_, last = model.generate(label, seed, forced=forced, **options)
+    return last.recorded("image")[0]
