@@ -148,7 +148,7 @@ def test_a_picture_is_drawn_on_from_its_coarsest_maps(tiny, tiny_images):
     half = continued(tiny, picture, 2, 1, 5)
     assert torch.allclose(continued(tiny, picture, 3, 1, 5), whole, atol=1e-5)  # nothing is left to draw
     assert torch.allclose(continued(tiny, picture, 0, 1, 5), drawn, atol=1e-5)  # nothing is given
-    found = tiny.tokenizer.tokenize(picture[None] * 2 - 1).token_ids
+    found = quantized.token_ids
     steps = list(tiny.generate(1, 5, forced=[(ids[0], torch.full(ids[0].shape, k < 2)) for k, ids in enumerate(found)]))
     assert all(torch.equal(step.token_ids, ids) for step, ids in zip(steps[:2], found[:2]))
     assert torch.equal(half, steps[-1].image[0]) and not torch.allclose(half, whole, atol=1e-3)
