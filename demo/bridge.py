@@ -1,19 +1,25 @@
 """The component that links the front end (var_mini/ui) with this server: its draws, and its questions about runs.
 
 A draw is an event, {number, settings, best_of}, that waits in the page's queue; the component's value then is {number, run} with
-ever more scales, or {number, error}. Everything else that the browser asks is a server function, which passes the gate.
+ever more scales, or {number, error}. Of several drawings the best is the run, and all of them come with its last scale, as
+`drawings`. Everything else that the browser asks is a server function, which passes the gate.
 """
 
 from __future__ import annotations
 
+import base64
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import gradio as gr
 
 from var_mini import validate
+from var_mini.analysis.best_of import Drawing
 from var_mini.generation import Trace
 from var_mini.view import questions
+from var_mini.view.images import to_uint8
 from var_mini.view.payload import payload
 
 from . import explorer, gate, guard, models, runs, scripts, wording
@@ -30,7 +36,9 @@ FAILED = "() => { window.varMini?.failed(); }"
 
 
 def draw(event: gr.EventData) -> Iterator[dict]:
-    """Yields {number, run} after every scale; {number, error} where the settings are wrong or the run breaks off."""
+    """Yields {number, run} after every scale, with {drawings} in the end where the best of several was asked for;
+    {number, error} where the settings are wrong or the run breaks off.
+    """
     try:
         number = validate.integer("number", event_field(event, "number"), 0, 2**53)
     except ValueError as error:
@@ -38,9 +46,10 @@ def draw(event: gr.EventData) -> Iterator[dict]:
     try:
         settings = runs.from_record(event_field(event, "settings"))
         count = validate.integer("best_of", event_field(event, "best_of"), 1, MOST_DRAWN)
-        settings = settings if count == 1 else runs.best(settings, count)
-        for run in stream(settings):
-            yield {"number": number, "run": run}
+        drawings = runs.drawings(settings, count) if count > 1 else []
+        for run in stream(replace(settings, seed=drawings[0].seed) if drawings else settings):
+            whole = len(run["scales"]) == len(run["sides"])
+            yield {"number": number, "run": run} | ({"drawings": list(map(shown, drawings))} if whole and drawings else {})
     except ERRORS as error:
         yield {"number": number, "error": message(error)}
 
@@ -48,10 +57,16 @@ def draw(event: gr.EventData) -> Iterator[dict]:
 def stream(settings: runs.Settings) -> Iterator[dict]:
     """The run so far, as `payload` writes it, after every scale."""
     trace = Trace(settings.to_dict())
-    shown = partial(payload, trace, settings.config, colours=models.load_model(settings.name).colours)
+    so_far = partial(payload, trace, settings.config, colours=models.load_model(settings.name).colours)
     for step in runs.draw(settings):
         trace.steps.append(step)
-        yield shown() | {"timed": models.timed()}
+        yield so_far() | {"timed": models.timed()}
+
+
+def shown(drawing: Drawing) -> dict:
+    """A drawing as JSON: `share` is what the ranker makes of it, p(thing) p(style); the image is RGB bytes in base64."""
+    image = base64.b64encode(to_uint8(drawing.image).tobytes()).decode()
+    return {"seed": drawing.seed, "share": math.exp(drawing.score), "image": image}
 
 
 def stop(request: gr.Request = None) -> None:

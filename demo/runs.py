@@ -15,7 +15,7 @@ from functools import partial
 import torch
 
 from var_mini import checkpoints, validate
-from var_mini.analysis.best_of import best_seed, load_ranker, scores
+from var_mini.analysis.best_of import Drawing, load_ranker, ranked, scores
 from var_mini.attention import AttentionSpec
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation import RunSettings, ScaleStep, Trace
@@ -119,12 +119,12 @@ def draw(settings: Settings) -> Iterator[ScaleStep]:
             _RUNS.popitem(last=False)
 
 
-def best(settings: Settings, count: int) -> Settings:
-    """The same with that of `count` seeds, from theirs on, whose picture the ranker likes best. Raises ValueError without one."""
+def drawings(settings: Settings, count: int) -> list[Drawing]:
+    """What `count` seeds from theirs on draw, as the ranker likes it, best first. Raises ValueError without a ranker."""
     score = partial(scores, load_ranker(settings.config), conditions=settings.condition)
     how = {"attention": settings.attention, "style": settings.style}
     model = models.load_model(settings.name).model
-    return replace(settings, seed=best_seed(model, score, settings.label, settings.seed, count, settings.sampling, **how))
+    return ranked(model, score, settings.label, settings.seed, count, settings.sampling, **how)
 
 
 def size(steps: list[ScaleStep]) -> int:

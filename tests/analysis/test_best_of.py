@@ -10,7 +10,7 @@ import torch
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER, awake
 from var_mini import checkpoints, data
 from var_mini.__main__ import main
-from var_mini.analysis.best_of import bench_best_of, best_seed, load_ranker, scores
+from var_mini.analysis.best_of import bench_best_of, load_ranker, ranked, scores
 from var_mini.checkpoints import ASSETS
 from var_mini.config import ModelConfig, Sampling
 from var_mini.generation.sampling import MAX_SEED
@@ -35,7 +35,7 @@ def test_scores_are_the_two_log_probabilities_and_any_style_counts_nothing():
         assert found[i].item() == pytest.approx(wanted, abs=1e-4)
 
 
-def test_the_chosen_seed_is_the_best_of_those_drawn_one_by_one():
+def test_drawings_stand_in_the_order_of_those_drawn_one_by_one():
     config = replace(TINY_TRANSFORMER, num_styles=2)
     model = awake(
         Model.build(ModelConfig("styled", TINY_TOKENIZER, config, ("ant", "bee", "cow"), style_names=("flat", "round")))
@@ -46,14 +46,19 @@ def test_the_chosen_seed_is_the_best_of_those_drawn_one_by_one():
 
     for first in (0, MAX_SEED - 2):  # behind the largest seed comes 0
         seeds = [(first + i) % 2**32 for i in range(6)]
-        levels = [model.trace(1, seed, Sampling(guidance=2.0), style=0).image.mean().item() for seed in seeds]
-        assert best_seed(model, brightness, 1, first, 6, Sampling(guidance=2.0), style=0) == seeds[int(np.argmax(levels))]
+        images = [model.trace(1, seed, Sampling(guidance=2.0), style=0).image[0] for seed in seeds]
+        order = np.argsort([-image.mean().item() for image in images], kind="stable")
+        found = ranked(model, brightness, 1, first, 6, Sampling(guidance=2.0), style=0)
+        assert [drawing.seed for drawing in found] == [seeds[i] for i in order]
+        for drawing, i in zip(found, order):
+            assert drawing.score == pytest.approx(images[i].mean().item(), abs=1e-5)
+            assert torch.allclose(drawing.image, images[i], atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 65, 2.5])
 def test_a_number_of_drawings_out_of_range_is_named(tiny, count):
     with pytest.raises(ValueError, match=r"best_of = .*: must be a whole number from 1 to 64"):
-        best_seed(tiny, lambda images: images, 0, 0, count)
+        ranked(tiny, lambda images: images, 0, 0, count)
 
 
 def test_a_model_without_a_ranker_says_so(capsys):

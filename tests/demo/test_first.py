@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlparse
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from demo import front, models, runs, wording
 from tests.demo.test_page import EN, expected
 from tests.demo.visits import DRAWN, RUN, SHOWN, draw, record
 from var_mini import checkpoints
+from var_mini.analysis.best_of import Drawing
 from var_mini.generation import Trace
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
@@ -47,14 +48,24 @@ def test_the_best_of_eight_is_offered_where_a_ranker_is_drawn_and_told(visit, ti
     assert page.locator("#vm-best").count() == 0  # the tiny model has none
     front.describe.cache_clear()
     monkeypatch.setattr(front, "has_ranker", lambda config: True)
-    monkeypatch.setattr(runs, "best", lambda settings, count: replace(settings, seed=10**6 + count))
+    made = [Drawing(10**6 - i, -float(i), torch.full((3, 12, 12), i / 8)) for i in range(8)]
+    monkeypatch.setattr(runs, "drawings", lambda settings, count: made[:count])
     page.reload()
     page.locator("#vm-best").click()
-    page.wait_for_function(f"{RUN}?.settings.seed === 1000008 && {DRAWN}")
-    page.get_by_text("seed 1000008 \u00b7 best of 8 \u00b7").wait_for()
-    assert "seed=1000008" in page.url and not page.evaluate("varMini.acts.stale()")  # the link draws this very picture
+    page.wait_for_function(f"{RUN}?.settings.seed === 1000000 && {DRAWN}")
+    page.get_by_text("seed 1000000 \u00b7 best of 8 \u00b7").wait_for()
+    assert "seed=1000000" in page.url and not page.evaluate("varMini.acts.stale()")  # the link draws this very picture
+    all_eight = page.locator(".vu-drawings button")
+    all_eight.nth(7).wait_for()
+    assert all_eight.all_inner_texts() == ["100 %", "37 %", "14 %", "5.0 %", "1.8 %", "0.7 %", "0.2 %", "< 0.1 %"]
+    levels = [one.evaluate(PIXELS)[0] for one in all_eight.locator("canvas").all()]
+    assert levels == [round(255 * i / 8) for i in range(8)]
+    all_eight.nth(2).click()  # another of the eight is looked into, and the eight stay
+    page.wait_for_function(f"{RUN}?.settings.seed === 999998 && {DRAWN}")
+    assert "best of" not in page.locator(".vu-facts").inner_text()
+    assert [one.get_attribute("aria-pressed") for one in all_eight.all()] == ["false"] * 2 + ["true"] + ["false"] * 5
     draw(page, 5)
-    assert "best of" not in page.locator(".vu-facts").inner_text() and page.complaints == []
+    assert all_eight.count() == 0 and page.complaints == []
     front.describe.cache_clear()
 
 

@@ -160,9 +160,17 @@ def test_the_best_of_several_seeds_is_drawn_and_told(tiny, monkeypatch):
     assert "has no styles, and so no ranker" in told["error"]
     monkeypatch.setattr(runs, "load_ranker", lambda config: None)
     monkeypatch.setattr(runs, "scores", lambda ranker, images, conditions: images.flatten(1).mean(1))  # the brightest
-    *_, last = bridge.draw(Event({"number": 1, "settings": record, "best_of": 4}))
+    *begun, last = bridge.draw(Event({"number": 1, "settings": record, "best_of": 4}))
+    assert not any("drawings" in told for told in begun)  # once is enough: they are the largest part
     levels = [expected(tiny, 1, seed, checkpoints.load_config(tiny).sampling).mean() for seed in range(20, 24)]
     assert last["run"]["settings"]["seed"] == 20 + int(np.argmax(levels)) and len(last["run"]["scales"]) == 3
+    order = [20 + int(i) for i in np.argsort([-level for level in levels], kind="stable")]
+    assert [drawing["seed"] for drawing in last["drawings"]] == order
+    for drawing in last["drawings"]:
+        image = np.frombuffer(base64.b64decode(drawing["image"]), np.uint8).reshape(12, 12, 3).astype(int)
+        wanted = expected(tiny, 1, drawing["seed"], checkpoints.load_config(tiny).sampling)
+        assert np.abs(image - wanted).max() <= 1  # drawn all at once, and rounded
+        assert drawing["share"] == pytest.approx(math.exp(wanted.mean() / 255), abs=0.01)
 
 
 @pytest.mark.parametrize("count", [0, 9, 2.5, None, True, "8"])

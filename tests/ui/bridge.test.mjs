@@ -31,6 +31,18 @@ test('a draw tells of every scale and ends with the whole run, and the component
   assert.deepEqual(scales, [0]);
 });
 
+test('the drawings that the best was chosen from come with the whole run', async () => {
+  const { engine, asked, set } = linked(), heard = [];
+  const drawn = engine.draw(SETTINGS, { bestOf: 2, onDrawings: (all) => heard.push(all) });
+  await new Promise(setImmediate);
+  const { number, best_of: count } = asked[0][1];
+  assert.equal(count, 2);
+  set({ number, run: runOf(1) });
+  set({ number, run: runOf(2), drawings: [{ seed: 4, share: 0.5, image: btoa('\x00\x7f\xff') }, { seed: 3, share: 0.25, image: btoa('\x01') }] });
+  await drawn;
+  assert.deepEqual(heard.flat().map(({ seed, share, image }) => [seed, share, ...image]), [[4, 0.5, 0, 127, 255], [3, 0.25, 1]]);
+});
+
 test('a file that is opened twice is told of twice, and an error ends the draw it belongs to', async () => {
   const opened = [], { engine, asked, set } = linked((run) => opened.push(run));
   set({ opened: true, run: 'a' });

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,15 @@ def scores(ranker: Judge, images: torch.Tensor, conditions: torch.Tensor) -> tor
     return (things.gather(1, thing) + styles.gather(1, style))[:, 0]
 
 
-def best_seed(
+class Drawing(NamedTuple):
+    """One of those that the best is chosen from: its seed, its score, its image (3, S, S) in [0, 1]."""
+
+    seed: int
+    score: float
+    image: torch.Tensor
+
+
+def ranked(
     model: Model,
     score: Callable[[torch.Tensor], torch.Tensor],
     label: int,
@@ -64,14 +73,16 @@ def best_seed(
     count: int,
     sampling: Sampling | None = None,
     **options,
-) -> int:
-    """Of `count` seeds from `seed` on the one whose image scores most; `score` takes images (count, ...) in [0, 1].
+) -> list[Drawing]:
+    """What `count` seeds from `seed` on draw, the highest score first; `score` takes images (count, ...) in [0, 1].
 
     `options` go to `Model.sample_images`, which draws all at once.
     """
     validate.integer("best_of", count, 1, MOST)
     seeds = [(validate.integer("seed", seed, 0, MAX_SEED) + i) % (MAX_SEED + 1) for i in range(count)]
-    return seeds[int(score(model.sample_images(label, seeds, sampling, **options)).argmax())]
+    images = model.sample_images(label, seeds, sampling, **options)
+    drawn = map(Drawing, seeds, score(images).tolist(), images)
+    return sorted(drawn, key=lambda drawing: drawing.score, reverse=True)
 
 
 def bench_best_of(name: str, samples: int = 200) -> dict:

@@ -105,12 +105,12 @@ def _best_seed(model, label, style, sampling, options) -> int:
 
     import torch
 
-    from ..analysis.best_of import best_seed, load_ranker, scores
+    from ..analysis.best_of import load_ranker, ranked, scores
 
     asked = torch.tensor([[label, model.config.transformer.num_styles if style is None else style]])
     score = partial(scores, load_ranker(model.config), conditions=asked)
     how = {"attention": options.attention, "style": style}
-    seed = best_seed(model, score, label, options.seed, options.best_of, sampling, **how)
+    seed = ranked(model, score, label, options.seed, options.best_of, sampling, **how)[0].seed
     print(f"best of {options.best_of} seeds from {options.seed} on: {seed}")
     return seed
 

@@ -21,7 +21,7 @@ import torch
 from matplotlib.figure import Figure
 
 from .. import checkpoints, data, validate
-from ..analysis.best_of import best_seed, load_ranker, scores
+from ..analysis.best_of import load_ranker, ranked, scores
 from ..analysis.editing import continued
 from ..files import atomic_write, writable_folder
 from .figures import show
@@ -43,10 +43,9 @@ def draw_sheet(name: str, seed: int, real: bool = False, best_of: int = 1, given
     seeds = list(range(seed, seed + COUNT))
     if best_of != 1:
         ranker = load_ranker(model.config)
-        seeds = [
-            best_seed(model, partial(scores, ranker, conditions=asked[None]), int(asked[0]), first, best_of, style=int(asked[1]))
-            for asked, first in zip(images.train_conditions[chosen], seeds)
-        ]
+        for i, asked in enumerate(images.train_conditions[chosen]):
+            score = partial(scores, ranker, conditions=asked[None])
+            seeds[i] = ranked(model, score, int(asked[0]), seeds[i], best_of, style=int(asked[1]))[0].seed
     artists = (data.to_unit(images.train_images[chosen]) + 1) / 2
     if real:
         pictures = artists

@@ -10,7 +10,7 @@ import { recordedEngine } from './recorded.js';
 export function gradioEngine(base) {
   let linked, count = 0;
   const bridge = new Promise((resolve) => { linked = resolve; });
-  const waiting = new Map(); // number of a draw -> { resolve, reject, onScale }
+  const waiting = new Map(); // number of a draw -> { resolve, reject, onScale, onDrawings }
   const get = async (path) => {
     const answer = await fetch(new URL(path, base));
     if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
@@ -25,8 +25,10 @@ export function gradioEngine(base) {
     const asked = waiting.get(value.number);
     if (!asked) return;
     if (value.error) asked.reject(new Error(value.error));
-    else if (value.run.scales.length === value.run.sides.length) asked.resolve(value.run);
-    else asked.onScale(value.run.scales.at(-1), value.run.scales.length - 1, value.run);
+    else if (value.run.scales.length === value.run.sides.length) {
+      asked.onDrawings((value.drawings ?? []).map((one) => ({ ...one, image: bytes(one.image) })));
+      asked.resolve(value.run);
+    } else asked.onScale(value.run.scales.at(-1), value.run.scales.length - 1, value.run);
   }
 
   return {
@@ -48,15 +50,17 @@ export function gradioEngine(base) {
     data: (name) => get(`data/${name}.json`), // recorded results of a chapter
     recorded: recorded.recorded,
     load: async (name) => recorded.load(name), // the server loads a model when it is first asked to draw
-    ranks: true, // whether `bestOf` of a draw is known: the server draws so many seeds and shows the one that its ranker likes best
-    async draw(settings, { onScale = () => {}, signal, bestOf = 1 } = {}) {
+    // whether `bestOf` of a draw is known: the server draws so many seeds, the run is the one that its ranker likes best, and
+    // `onDrawings` hears of all, best first: { seed, share: p(thing) p(style), image }
+    ranks: true,
+    async draw(settings, { onScale = () => {}, onDrawings = () => {}, signal, bestOf = 1 } = {}) {
       const { trigger } = await bridge, number = ++count;
       signal?.throwIfAborted();
       const stopped = () => { trigger('stop'); waiting.get(number)?.reject(new DOMException('stopped', 'AbortError')); };
       signal?.addEventListener('abort', stopped);
       try {
         return await new Promise((resolve, reject) => {
-          waiting.set(number, { resolve, reject, onScale });
+          waiting.set(number, { resolve, reject, onScale, onDrawings });
           trigger('draw', { number, settings: toRecord(settings), best_of: bestOf });
         });
       } finally {

@@ -77,10 +77,11 @@ function Attention({ state, word, acts }) {
 
 // How to read what stands above; `expect`: and what a model as small as this one can do; `ranks`: with the best of several drawings to ask for
 function Reading({ state: { run, model, computing }, word, acts, attends, expect, ranks }) {
+  const best = ({ currentTarget }) => { acts.best(); currentTarget.closest('.vu').querySelector('.vu-picture').scrollIntoView({ block: 'nearest' }); };
   const drawn = run ? run.scales[0]?.entropy : attends; // or taken apart
   const parts = { maps: '', sums: drawn && 'read_sums_drawn', token: attends && 'read_token_click', ...(expect && { model: '' }) };
   return html`<div class="vu-card vu-empty">${Object.entries(parts).map(([name, more]) => html`<section key=${name}><h3>${word(`read_${name}_title`)}</h3>
-    <p>${word(`read_${name}`, { codes: (run ?? model).codes })}${more && ` ${word(more)}`}${name === 'model' && ranks && html` <button type="button" class="vu-link" id="vm-best" title=${word('best_hint')} disabled=${computing} onclick=${acts.best}>${word('best')}</button>`}</p></section>`)}</div>`;
+    <p>${word(`read_${name}`, { codes: (run ?? model).codes })}${more && ` ${word(more)}`}${name === 'model' && ranks && html` <button type="button" class="vu-link" id="vm-best" title=${word('best_hint')} disabled=${computing} onclick=${best}>${word('best')}</button>`}</p></section>`)}</div>`;
 }
 
 // `attends`: whether there is anybody to ask where a token attends to

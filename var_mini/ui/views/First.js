@@ -14,6 +14,7 @@ import { whole } from '../lib/run.js';
 import { defaults } from '../lib/settings.js';
 import { createStore } from '../lib/store.js';
 import { useStore } from '../lib/use.js';
+import { Drawings } from '../parts/Drawings.js';
 import { DICE, icon, PAUSE, PLAY, STOP, TUNE } from '../parts/icons.js';
 import { Picture } from '../parts/Picture.js';
 import { Pyramid } from '../parts/Pyramid.js';
@@ -83,6 +84,7 @@ function First({ store, acts, host }) {
       </div>
       <div class="vu-right">
         <${Picture} ...${{ state, word, acts, subject: named(shownLabel) }} />
+        <${Drawings} ...${{ state, word, acts }} />
       </div>
       <${Token} ...${{ state, word, acts }} expect ranks=${host.engine.ranks && model.ranked} />
     </div>`;
@@ -91,7 +93,7 @@ function First({ store, acts, host }) {
 export function mount(root, host) {
   const model = host.models.find((one) => one.name === host.model);
   const store = createStore({ models: host.models, model, language: host.language, settings: defaults(model), run: null, shown: 0, playing: false,
-    computing: false, bestOf: 1, problem: '', token: null, pinned: false, attention: null, attentionError: '', code: null, layer: 0, head: 0, panel: '' });
+    computing: false, bestOf: 1, drawings: [], problem: '', token: null, pinned: false, attention: null, attentionError: '', code: null, layer: 0, head: 0, panel: '' });
   const acts = createActions(store, host.engine, host);
   store.subscribe(({ run, shown, attention, pinned }) => {
     Object.assign(root.dataset, { drawn: run?.scales.length ?? 0, scales: (run?.sides ?? store.get().model.patch_nums).length, shown, attention: pinned && attention ? 'shown' : '' });

@@ -5,6 +5,7 @@ import { defaults, fromRecord, otherSeed, same, toQuery } from '../lib/settings.
 import { continues, offset, whole } from '../lib/run.js';
 
 const BEST_OF = 8; // drawings that the best is chosen from
+const ALONE = { bestOf: 1, drawings: [] }; // a run that was not chosen among several
 
 // `told(run)` hears of every whole run, `chosen(token)` of every token that is clicked
 export function createActions(store, engine, { calm = false, told = () => {}, chosen = () => {} } = {}) {
@@ -30,7 +31,8 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
 
   const forget = () => store.set({ token: null, pinned: false, attention: null, code: null, attentionError: '' });
 
-  async function draw(change = {}, bestOf = 1) {
+  // `drawings` are those of which the picture is one: none, unless it is chosen among those that are shown
+  async function draw(change = {}, { bestOf = 1, drawings = [] } = {}) {
     const settings = { ...get().settings, ...change };
     asking?.abort();
     const mine = new AbortController();
@@ -42,14 +44,16 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
       if (begun) { take(run); return; }
       begun = true; // the old picture stays until there is something of the new one
       forget();
-      store.set({ run, shown: 0, bestOf, ...(bestOf > 1 && { settings: { ...get().settings, seed: run.settings.seed } }) });
+      store.set({ run, shown: 0, bestOf, drawings, ...(bestOf > 1 && { settings: { ...get().settings, seed: run.settings.seed } }) });
       player.offer(run.scales.length, run.sides.length);
       if (!calm) player.start(SCALE_MS);
     };
     try {
-      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), signal: mine.signal, bestOf });
+      let drawn = drawings;
+      const run = await engine.draw(settings, { onScale: (scale, index, so) => show(so), onDrawings: (all) => { drawn = all; }, signal: mine.signal, bestOf });
       if (mine !== asking) return;
       show(run);
+      if (bestOf > 1) store.set({ drawings: drawn });
       if (calm) player.go(run.scales.length);
     } catch (error) {
       if (mine === asking && error.name !== 'AbortError') store.set({ problem: String(error.message || error) });
@@ -67,7 +71,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     if (!model.recorded) return;
     const run = await engine.recorded(model.name);
     if (get().model !== model || get().run) return;
-    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name }, bestOf: 1 });
+    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name }, ...ALONE });
     play(total / run.sides.length);
   }
 
@@ -89,7 +93,8 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     play: () => (get().playing ? player.stop() : play(SCALE_MS)),
     go: (count) => { player.go(count); },
     dice: () => draw({ seed: otherSeed(get().settings.seed) }),
-    best: () => draw({ seed: otherSeed(get().settings.seed) }, BEST_OF),
+    best: () => draw({ seed: otherSeed(get().settings.seed) }, { bestOf: BEST_OF }),
+    another: (seed) => draw({ ...fromRecord(get().run.settings), seed }, { drawings: get().drawings }), // of those that the best was chosen from
     stop: () => { asking?.abort(); },
     change: (change) => store.set({ settings: { ...get().settings, ...change } }),
     reset: () => store.set({ settings: { ...get().settings, ...get().model.sampling, attention: 'exact' } }),
@@ -112,7 +117,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
       asking?.abort();
       player.go(0);
       forget();
-      store.set({ model, settings: defaults(model), run: null, shown: 0, problem: '', layer: 0, head: 0, panel: get().panel });
+      store.set({ model, settings: defaults(model), run: null, shown: 0, problem: '', layer: 0, head: 0, panel: get().panel, ...ALONE });
       await begin(FIRST_MS / 2);
     },
     begin,
@@ -120,13 +125,13 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     put(run) {
       const model = get().models.find((one) => one.name === run.settings.model);
       player.go(0);
-      store.set({ model, run, settings: fromRecord(run.settings), problem: '', bestOf: 1 });
+      store.set({ model, run, settings: fromRecord(run.settings), problem: '', ...ALONE });
       play(SCALE_MS);
     },
     // a run, or more of one, that somebody else makes; its end is shown at once
     show(run) {
       if (!continues(get().run, run)) forget();
-      store.set({ run, settings: fromRecord(run.settings), problem: '' });
+      store.set({ run, settings: fromRecord(run.settings), problem: '', ...ALONE });
       player.offer(run.scales.length, run.sides.length);
       player.go(run.scales.length);
     },
