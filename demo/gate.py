@@ -71,7 +71,8 @@ class Gate:
             return
         first = self.turns.order(self.waiting, lambda one: one.visitor)[0]
         self.waiting.remove(first)
-        first.arrived.set_result(None)  # `taken` stays true: nobody slips in between
+        if not first.arrived.done():  # one that gave up in this very moment passes the turn on itself
+            first.arrived.set_result(None)  # `taken` stays true: nobody slips in between
 
 
 _GATES: dict[asyncio.AbstractEventLoop, Gate] = {}  # a server has one loop; tests run several servers in a process

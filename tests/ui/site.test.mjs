@@ -90,6 +90,29 @@ test('stopping closes the question, and breaks the download off', async () => {
   assert.deepEqual([told.loading, loads.length], ['', 1]);
 });
 
+test('whoever asks anew goes on with the download, and when nobody waits it is broken off', async () => {
+  const { engine, downloads, told, loads } = site(), [one, two] = [new AbortController(), new AbortController()];
+  const first = engine.draw({ ...SETTINGS, seed: 5 }, { signal: one.signal });
+  await soon();
+  downloads.answer(true);
+  await soon();
+  one.abort(); // another click while the model comes
+  const second = engine.draw({ ...SETTINGS, seed: 6 }, { signal: two.signal });
+  await soon();
+  loads[0].half();
+  assert.deepEqual([loads.length, told.loading, told.share], [1, 'small', 0.5]);
+  loads[0].done();
+  await assert.rejects(first, { name: 'AbortError' });
+  assert.equal((await second).settings.seed, 6);
+  const other = new AbortController(), third = engine.draw({ ...SETTINGS, model: 'large' }, { signal: other.signal });
+  await soon();
+  downloads.answer(true);
+  await soon();
+  other.abort();
+  await assert.rejects(third, { name: 'AbortError' });
+  assert.deepEqual([loads.length, told.loading], [2, '']);
+});
+
 test('a download that fails says why, and may be tried again', async () => {
   const { engine, downloads, loads } = site({ fails: new Error('small/model.safetensors was cut off.') });
   for (const time of [0, 1]) {

@@ -45,6 +45,7 @@ export function gradioEngine(base) {
     },
     // the queue refused the event or it broke off: Gradio has already said why
     failed(text) { waiting.forEach(({ reject }) => reject(new Error(text))); },
+    read: get, // JSON that this server has at a path
     models: async () => (await get('data/start.json')).models,
     start: () => get('data/start.json'),
     data: (name) => get(`data/${name}.json`), // recorded results of a chapter

@@ -2,6 +2,7 @@
 
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { answered } from '../lib/answers.js';
+import { broken } from '../lib/broken.js';
 import { title, wordsOf } from '../lib/format.js';
 import { reveal } from '../lib/reveal.js';
 import { followAddress } from '../lib/address.js';
@@ -26,8 +27,6 @@ const RESULTS = ['vm-compare', 'vm-gallery', 'vm-lowrank-compare', 'vm-lowrank-h
 const PLACES = [...STORY, 'tour', 'tokenize', 'numbers']; // what demo/app.py builds, in its order
 const NEAR = '50%'; // of the window's height: so far above and below it a chapter counts as seen
 const KEPT_S = 365 * 24 * 3600; // how long a chosen language is remembered
-
-const read = (path) => fetch(new URL(path, base)).then((answer) => answer.json());
 
 const kept = (query) => [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith('__')).forEach(([name, value]) => query.set(name, value));
 
@@ -76,7 +75,7 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), read('words.json')]);
+  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), engine.read('words.json')]);
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountContents(document.getElementById('vm-contents'), { all, language, there: PLACES });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: PLACES, measured });
@@ -87,6 +86,7 @@ const made = (async () => {
   followAddress();
   return { first, asked, problem };
 })();
+made.catch((error) => broken(document.getElementById('vm-first'), error));
 const ready = made.then(async ({ first, asked, problem }) => {
   await first.begin(asked);
   if (problem) first.store.set({ problem });
@@ -158,7 +158,7 @@ export async function limits(element) {
 // The views of the components below are loaded when Gradio has made them, with their own words where they have any, so that the first screen
 // does not wait for them. A component is { element, props, watch, trigger, server }; `mount` gives what is called whenever its value is another.
 async function later({ props, watch }, view, words, mount) {
-  const [{ first }, loaded, own] = await Promise.all([made, view, words ? read(`words/${words}.json`) : {}]), all = { ...first.all, ...own };
+  const [{ first }, loaded, own] = await Promise.all([made, view, words ? engine.read(`words/${words}.json`) : {}]), all = { ...first.all, ...own };
   const show = mount(loaded, { first, all, word: wordsOf(all, language), named: (name) => title(name, all.names, language) });
   watch('value', show);
   show();

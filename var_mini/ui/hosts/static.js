@@ -3,6 +3,7 @@
 
 import { browserEngine } from '../engines/browser.js';
 import { siteEngine } from '../engines/site.js';
+import { broken } from '../lib/broken.js';
 import { createDownloads } from '../lib/downloads.js';
 import { megabytes, wordsOf } from '../lib/format.js';
 import { followAddress } from '../lib/address.js';
@@ -91,12 +92,12 @@ async function begin() {
   let asked = null, problem = '';
   try { asked = offered(fromQuery(location.search, models), models); } catch (error) { problem = error.message; }
   if (asked) first.store.set({ model: named(asked.model) });
-  await first.acts.begin().catch((error) => { problem ||= error.message; });
+  await first.acts.begin();
   if (asked) first.acts.draw(asked); // the recorded run stays until there is more
   if (problem) first.store.set({ problem });
 }
 
-begin().catch((error) => { at('vm-first').append(Object.assign(document.createElement('p'), { role: 'alert', className: 'vu-problem', textContent: error.message })); })
+begin().catch((error) => broken(at('vm-first'), error))
   .finally(() => { document.body.dataset.ready = 'true'; });
 // storage denied: the page works, but not without a network
 navigator.serviceWorker?.register(new URL('sw.js', SITE)).catch(() => {});

@@ -16,7 +16,11 @@ export function placeOf(hash) {
 
 export function followAddress() {
   let held = '', until = 0;
-  const align = () => { if (held && Date.now() < until) document.getElementById(held)?.scrollIntoView({ block: 'start' }); };
+  const align = () => {
+    if (!held || Date.now() >= until) return;
+    if (held === 'top') scrollTo(0, 0);
+    else document.getElementById(held)?.scrollIntoView({ block: 'start' });
+  };
   const go = () => {
     held = placeOf(location.hash);
     until = Date.now() + HELD_MS;

@@ -9,6 +9,7 @@
 
 export function createDownloads(engine, tell, refusal) {
   const agreed = new Set(), declined = new Set(); // in this visit
+  const wanted = []; // names of models, one for each who waits
   let question = null, loading = null, current = ''; // the engine holds one model at a time
   const refused = (name) => Object.assign(new Error(refusal(name)), { name: 'AbortError' });
 
@@ -58,15 +59,26 @@ export function createDownloads(engine, tell, refusal) {
     return loading.work;
   }
 
+  // nobody waits for it now; whoever asks anew in the same moment goes on with it
+  function unwanted() {
+    setTimeout(() => { if (loading && !wanted.includes(loading.name)) loading.control.abort(); });
+  }
+
   return {
     answer,
     cancel: () => loading?.control.abort(),
     about: () => question?.name,
     // `insist`: ask again although the answer was no before
     async need(name, { signal, insist = true } = {}) {
-      const stop = () => { answer(null); loading?.control.abort(); };
+      let waits = true;
+      const leave = () => {
+        if (waits) wanted.splice(wanted.indexOf(name), 1);
+        waits = false;
+      };
+      const stop = () => { answer(null); leave(); unwanted(); };
       signal?.throwIfAborted();
       signal?.addEventListener('abort', stop);
+      wanted.push(name);
       try {
         if (current === name) return;
         const stored = (await engine.models()).find((one) => one.name === name)?.stored;
@@ -77,7 +89,9 @@ export function createDownloads(engine, tell, refusal) {
           await ask(name);
         }
         await load(name, stored);
+        signal?.throwIfAborted();
       } finally {
+        leave();
         signal?.removeEventListener('abort', stop);
       }
     },

@@ -1,7 +1,7 @@
 // One token in numbers: its code, what the code means, what else was likely, and what it attends to.
 
 import { html } from '../vendor/preact-htm.js';
-import { bytes, locate, masses, strongest } from '../lib/run.js';
+import { bytes, locate, masses, strongest, whole } from '../lib/run.js';
 import { percent, signed } from '../lib/format.js';
 import { rgbAt } from '../lib/pixels.js';
 import { Canvas } from './Canvas.js';
@@ -59,7 +59,7 @@ function Attention({ state, word, acts }) {
   const chooser = html`<div class="vu-choosers"><${Choice} label=${word('layer')} value=${String(layer)} options=${options(run.layers)} onChoose=${(value) => acts.look(Number(value), head)} />
     <${Choice} label=${word('head')} value=${String(head)} options=${options(run.heads)} onChoose=${(value) => acts.look(layer, Number(value))} /></div>`;
   if (attentionError) return html`<section class="vu-attention"><h3>${word('attends')}</h3>${chooser}<p class="vu-problem" role="status">${attentionError}</p></section>`;
-  if (!attention) return html`<section class="vu-attention"><h3>${word('attends')}</h3>${chooser}<p class="vu-hint" role="status">${word('waiting')}</p></section>`;
+  if (!attention) return html`<section class="vu-attention"><h3>${word('attends')}</h3>${chooser}<p class="vu-hint" role="status">${whole(run) ? word('waiting') : word('attention_whole', { count: run.scales.length, all: run.sides.length })}</p></section>`;
   const top = strongest(attention.weights, KEYS), shares = masses(run.sides, attention.weights);
   const rest = 1 - top.reduce((sum, { weight }) => sum + weight, 0), others = attention.weights.length - top.length;
   const dim = attention.dim, valueOf = (key) => Array.from(attention.values.slice(key * dim, (key + 1) * dim));

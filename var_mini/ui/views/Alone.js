@@ -22,8 +22,9 @@ export const same = (one, other) => one.scales.reduce((sum, scale, k) => sum + s
 
 const imageOf = (run) => pixelsOf(run.scales.at(-1)).image;
 
-// two pictures that are computed when asked for, forgotten when `about` changes; `compute()` gives { runs, captions, told }
-function Pair({ about, start, compute, word, children }) {
+// two pictures that are computed when asked for, forgotten when `about` changes; `compute()` gives { runs, ... }, `say` of that
+// { captions, told }, in the language of the moment
+function Pair({ about, start, compute, say, word, children }) {
   const [found, setFound] = useState(null), [busy, setBusy] = useState(false), [problem, setProblem] = useState('');
   useEffect(() => { setFound(null); setProblem(''); }, [about]);
   const work = async () => {
@@ -32,7 +33,7 @@ function Pair({ about, start, compute, word, children }) {
     try { setFound({ about, ...await compute() }); } catch (error) { if (error.name !== 'AbortError') setProblem(String(error.message || error)); }
     setBusy(false);
   };
-  const shown = found?.about === about ? found : null;
+  const shown = found?.about === about ? { ...found, ...say(found) } : null;
   return html`${shown && html`<div class="vu-pair">${shown.runs.map((run, i) => html`<figure key=${i}><${Canvas} side=${run.size} rgb=${imageOf(run)} label=${shown.captions[i]} />
       <figcaption><b>${shown.captions[i]}</b></figcaption></figure>`)}</div>`}
     <div class="vu-say">${children}<button type="button" class="vu-button vu-primary" disabled=${busy} onclick=${work}>${word(start)}</button>
@@ -44,9 +45,10 @@ function LowRank({ first, engine, all, word, measured }) {
   const compute = async () => {
     const runs = [];
     for (const kind of ['exact', attention]) runs.push(await engine.draw({ ...settings, model: model.name, attention: kind }));
-    return { runs, captions: runs.map((run) => attentionName(word, run.settings.attention)), told: word('lowrank_alone_same', { same: same(...runs), all: runs[0].tokens }) };
+    return { runs };
   };
-  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, word }}><${Ask} name="lowrank" ...${{ all, word }} />
+  const say = ({ runs }) => ({ captions: runs.map((run) => attentionName(word, run.settings.attention)), told: word('lowrank_alone_same', { same: same(...runs), all: runs[0].tokens }) });
+  return html`<${Pair} about=${settings} start=${'lowrank_alone_start'} ...${{ compute, say, word }}><${Ask} name="lowrank" ...${{ all, word }} />
     ${measured.map((one) => html`<p key=${one.model} class="vu-soft">${word('lowrank_alone', { ...one, name: attentionName(word, one.attention) })}</p>`)}<//>`;
 }
 
@@ -58,9 +60,11 @@ function Edit({ first, engine, word, named }) {
     const label = models.find(({ name }) => name === run.model).near[run.settings.label];
     const edited = await engine.edit({ ...run.settings, label, model: run.model, attention: 'exact', seed, forced });
     const drawn = forced.reduce((sum, { where }) => sum + where.filter((given) => !given).length, 0);
-    return { runs: [run, edited], captions: [word('edit_alone_before', { thing: named(run.subject), seed: run.settings.seed }), word('edit_alone_after', { thing: named(edited.subject), seed })], told: word('edit_alone_told', { drawn, all: run.tokens }) };
+    return { runs: [run, edited], drawn };
   };
-  return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
+  const say = ({ runs, drawn }) => ({ captions: runs.map(({ subject, settings }, i) => word(i ? 'edit_alone_after' : 'edit_alone_before', { thing: named(subject), seed: settings.seed })),
+    told: word('edit_alone_told', { drawn, all: run.tokens }) });
+  return html`<${Pair} about=${run} start=${'edit_alone_start'} ...${{ compute, say, word }}><p>${word('edit_ask')}</p><p class="vu-soft">${word('edit_alone')}</p><//>`;
 }
 
 function Seen({ first, all, language, word, counted }) {

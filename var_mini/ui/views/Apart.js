@@ -48,7 +48,7 @@ function Apart({ first, there, word, engine }) {
       <label class="vu-button vu-primary vu-file" aria-disabled=${String(busy)}>${word('apart_choose')}<input type="file" accept="image/*" disabled=${busy} onchange=${take} /></label>
       <p class="vu-hint">${word('apart_note')}</p><p class="vu-problem" role="status">${problem}</p></div>
     ${mine.run && html`<${Picture} ...${{ state, word, acts, subject: mine.name }} />
-      <${Pyramid} ...${{ state, word, acts }} heading=${word('apart_yours')} thing=${mine.name} thumbnail=${html`<${Canvas} side=${model.size} rgb=${mine.square} label=${mine.name} />`} />`}<//>`;
+      <${Pyramid} ...${{ state, acts }} word=${(name, values) => word(name === 'map' ? 'apart_map' : name, values)} heading=${word('apart_yours')} thing=${mine.name} thumbnail=${html`<${Canvas} side=${model.size} rgb=${mine.square} label=${mine.name} />`} />`}<//>`;
 }
 
 export function mountApart(root, first, { engine, there, all, language }) {

@@ -59,7 +59,7 @@ function Cost({ data, here, word, language, tell }) {
       <div class="vu-choosers"><${Choice} label=${word('cost_timed')} value=${what} options=${options(KINDS, (kind) => word(`cost_timed_${kind}`))} onChoose=${setWhat} />
         ${!raster && html`<${Choice} label=${word('cost_head_dim')} value=${String(headDim)} options=${options(dims, String)} onChoose=${(dim) => setHeadDim(Number(dim))} />`}</div>
       ${rest.map((said) => html`<p key=${said}>${said}</p>`)}</div>
-    <${Chart} series=${series} x=${{ label: word('cost_side'), log: true, ticks: [...new Set([...SIDES, ...sides])].sort((a, b) => a - b) }} y=${{ label: word('cost_milliseconds'), log: true, unit: 'ms' }}
+    <${Chart} series=${series} x=${{ label: word('cost_side'), log: true, ticks: [...new Set([...SIDES, ...sides])].sort((a, b) => a - b) }} y=${{ label: word('cost_milliseconds'), log: true, unit: word('cost_ms') }}
       marks=${marks} title=${word('cost_curves', { what: word(`cost_timed_${what}`) })} note=${word('cost_curves_note')} table=${word('cost_values')} height=${360}
       here=${n} at=${answer.side} onHere=${(at) => setN(Math.max(SIDES[0], Math.min(SIDES[1], Math.round(at))))} />
     <p class="vu-hint">${[word('cost_curves_hint'), !raster && word('cost_curves_marks'), data.conditions[raster ? 'raster' : headDim][language], own && word('cost_answer_own', { ...own, tokens: number(answer.tokens) })].filter(Boolean).join(' ')}</p></div>`;

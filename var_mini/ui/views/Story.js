@@ -5,7 +5,7 @@ import { conditionOf } from '../lib/condition.js';
 import { milliseconds, wordsOf } from '../lib/format.js';
 import { enlarged, recoloured, rgbAt, shrunk } from '../lib/pixels.js';
 import { createRace, steps, timesOf } from '../lib/race.js';
-import { added, whole } from '../lib/run.js';
+import { added, moved, whole } from '../lib/run.js';
 import { around, numberOf } from '../lib/story.js';
 import { useStore } from '../lib/use.js';
 import { Canvas } from '../parts/Canvas.js';
@@ -73,20 +73,33 @@ export function uncover(rgb, size, side, count) {
 
 // 2: other codes in one token's place, each with its colour in the map and the whole picture that comes of it
 function Swap({ run, word, engine }) {
-  const [scale, setScale] = useState(Math.min(2, run.sides.length - 1)), side = run.sides[scale];
+  const [level, setScale] = useState(2), scale = Math.min(level, run.sides.length - 1), side = run.sides[scale], now = useRef(run);
   const middle = (count) => Math.floor(count / 2) * (count + 1), [token, setToken] = useState(middle(side)), [offer, setOffer] = useState(null), [chosen, setChosen] = useState(0), [problem, setProblem] = useState('');
   const index = Math.min(token, side * side - 1);
+  now.current = run;
   useEffect(() => { setOffer(null); setChosen(0); setProblem(''); }, [run]);
-  const ask = async (level, at) => {
-    setScale(level); setToken(at); setChosen(0); setProblem('');
-    try { setOffer({ scale: level, token: at, ...await engine.candidates(run, { scale: level, index: at }) }); } catch (error) { setProblem(String(error.message || error)); }
+  const ask = async (at) => {
+    setToken(at); setChosen(0); setProblem('');
+    const still = (act) => { if (now.current === run) act(); }; // another run may have come meanwhile
+    try {
+      const found = await engine.candidates(run, { scale, index: at });
+      still(() => setOffer({ scale, token: at, ...found }));
+    } catch (error) { still(() => setProblem(String(error.message || error))); }
+  };
+  const keys = (event) => {
+    const next = moved(side, index, event.key);
+    if (next !== null) { setToken(next); setChosen(0); }
+    else if (event.key === 'Enter' || event.key === ' ') ask(index);
+    else return;
+    event.preventDefault();
   };
   const mine = offer && offer.scale === scale && offer.token === index ? offer : null;
   const swapped = mine && chosen > 0, own = pixelsOf(run.scales[scale]).colours, picture = swapped ? mine.images[chosen] : pixelsOf(run.scales.at(-1)).image;
   const colours = useMemo(() => (swapped ? recoloured(own, index, rgbAt(mine.colours, chosen)) : own), [own, index, mine, chosen]);
   const named = (rgb, code) => html`<${Swatch} rgb=${rgb} />${word('word_code', { code })}`;
   return html`<div class="vu-pair">
-      <figure><div class="vu-map" style=${`--side:${side}`} onclick=${(event) => ask(scale, placeOf(event, side))}><${Canvas} side=${side} rgb=${colours} label=${word('word_map', { side })} />
+      <figure><div class="vu-map" style=${`--side:${side}`} tabindex="0" role="application" aria-label=${word('word_map_keys', { side, row: Math.floor(index / side) + 1, column: (index % side) + 1 })}
+          onclick=${(event) => ask(placeOf(event, side))} onkeydown=${keys}><${Canvas} side=${side} rgb=${colours} label="" />
         <${Place} side=${side} index=${index} kind="vu-own" /></div><figcaption><b>${word('word_map', { side })}</b> ${named(rgbAt(own, index), run.scales[scale].ids[index])}
         ${swapped && html` \u2192 ${named(rgbAt(mine.colours, chosen), mine.codes[chosen])}`}</figcaption></figure>
       <figure><div class="vu-frame"><${Canvas} side=${run.size} rgb=${picture} label=${word('word_picture')} /><${Place} side=${side} index=${index} kind="vu-within" /></div>
@@ -97,7 +110,7 @@ function Swap({ run, word, engine }) {
       ${mine ? html`<div class="vu-offers" role="group" aria-label=${word('word_offers')}>${mine.codes.map((code, i) => html`<button key=${code} type="button" class="vu-offer"
           aria-pressed=${String(i === chosen)} onclick=${() => setChosen(i)} onpointerenter=${() => setChosen(i)}><${Canvas} side=${run.size} rgb=${mine.images[i]} label="" />
           <span><${Swatch} rgb=${rgbAt(mine.colours, i)} />${i === 0 ? word('word_own') : code}</span></button>`)}</div><p class="vu-hint">${word('word_note')}</p>`
-      : html`<button type="button" class="vu-button vu-primary" onclick=${() => ask(scale, index)}>${word('word_start')}</button>`}
+      : html`<button type="button" class="vu-button vu-primary" onclick=${() => ask(index)}>${word('word_start')}</button>`}
       <p class="vu-problem" role="status">${problem}</p></div>`;
 }
 
@@ -132,11 +145,13 @@ function Sum({ run, word, calm }) {
 }
 
 function Story({ first, word, engine, calm, there, measured }) {
-  const state = useStore(first.store), kept = useRef(null), part = { there, word };
+  const state = useStore(first.store), kept = useRef(null), count = useRef(0), part = { there, word };
   const ready = whole(state.run) && state.run.scales.every((scale) => scale.image);
+  const before = kept.current;
   if (ready || !state.computing) kept.current = ready ? state.run : null; // while the next one is drawn, the page keeps its height
   const run = kept.current;
-  return run && html`<${Chapter} id="idea" ...${part}><${Race} ...${{ run, word, calm, measured }} /><//>
+  if (run !== before) count.current += 1;
+  return run && html`<${Chapter} id="idea" ...${part}><${Race} key=${count.current} ...${{ run, word, calm, measured }} /><//>
     <${Chapter} id="word" ...${part}><${Swap} ...${{ run, word, engine }} /><//>
     <${Chapter} id="sum" ...${part}><${Sum} ...${{ run, word, calm }} /><//>`;
 }

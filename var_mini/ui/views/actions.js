@@ -17,19 +17,28 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
   function take(run) {
     store.set({ run });
     player.offer(run.scales.length, run.sides.length);
+    completed(run);
     if (whole(run)) told(run);
+  }
+
+  // a token that was clicked while there was only a part of the run
+  function completed(run) {
+    if (whole(run) && get().pinned && !get().attention) attend();
   }
 
   function play(pace) {
     const { run } = get();
     forget();
     if (!run) return;
-    player.offer(run.scales.length, run.sides.length);
+    player.offer(run.scales.length, get().computing ? run.sides.length : run.scales.length); // of one that was stopped no more comes
     if (calm) player.go(run.scales.length); // reduced motion: the end at once
     else player.start(pace);
   }
 
-  const forget = () => store.set({ token: null, pinned: false, attention: null, code: null, attentionError: '' });
+  function forget() {
+    attending += 1; // an answer that is still awaited is of no token now
+    store.set({ token: null, pinned: false, attention: null, code: null, attentionError: '' });
+  }
 
   // `drawings` are those of which the picture is one: none, unless it is chosen among those that are shown
   async function draw(change = {}, { bestOf = 1, drawings = [] } = {}) {
@@ -40,7 +49,7 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     store.set({ settings, computing: true, problem: '', notice: '' });
     let begun = false;
     const show = (run) => {
-      if (mine !== asking) return;
+      if (mine !== asking || mine.signal.aborted) return; // a scale may come after it was stopped
       if (begun) { take(run); return; }
       begun = true; // the old picture stays until there is something of the new one
       forget();
@@ -61,17 +70,22 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
       if (mine === asking) {
         asking = null;
         store.set({ computing: false });
+        const { run, playing } = get();
+        if (playing && run && !whole(run)) player.go(run.scales.length); // no more of it will come
       }
     }
   }
 
   // the run that stands there at first: the recorded one, or none
   async function begin(total = FIRST_MS) {
-    const { model } = get();
+    const { model, settings } = get();
     if (!model.recorded) return;
-    const run = await engine.recorded(model.name);
+    let run = null, problem = '';
+    try { run = await engine.recorded(model.name); } catch (error) { problem = String(error.message || error); }
     if (get().model !== model || get().run) return;
-    store.set({ run, settings: { ...fromRecord(run.settings), model: model.name }, ...ALONE });
+    if (!run) { store.set({ problem }); return; }
+    const untouched = get().settings === settings; // what was asked for meanwhile stays
+    store.set({ run, ...(untouched && { settings: { ...fromRecord(run.settings), model: model.name } }), ...ALONE });
     play(total / run.sides.length);
   }
 
@@ -85,6 +99,9 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
       keep({ attention: await engine.attention(run, { layer, head, token: offset(run.sides, token.scale) + token.index }) });
     } catch (error) { keep({ attention: null, attentionError: String(error.message || error) }); }
   }
+
+  // another model has other layers and heads
+  const looked = (run) => (run.model === get().run?.model ? {} : { layer: 0, head: 0 });
 
   const equal = (a, b) => a && b && a.scale === b.scale && a.index === b.index;
 
@@ -124,14 +141,16 @@ export function createActions(store, engine, { calm = false, told = () => {}, ch
     // a run from elsewhere: a file that was opened
     put(run) {
       const model = get().models.find((one) => one.name === run.settings.model);
+      asking?.abort();
       player.go(0);
-      store.set({ model, run, settings: fromRecord(run.settings), problem: '', ...ALONE });
+      store.set({ model, run, settings: fromRecord(run.settings), problem: '', ...ALONE, ...looked(run) });
       play(SCALE_MS);
     },
     // a run, or more of one, that somebody else makes; its end is shown at once
     show(run) {
       if (!continues(get().run, run)) forget();
-      store.set({ run, settings: fromRecord(run.settings), problem: '', ...ALONE });
+      store.set({ run, settings: fromRecord(run.settings), problem: '', ...ALONE, ...looked(run) });
+      completed(run);
       player.offer(run.scales.length, run.sides.length);
       player.go(run.scales.length);
     },
