@@ -302,6 +302,24 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     assert page.locator(".vu-stages .vu-later").count() == 0 and page.locator("#sum .vu-primary").count() == 0  # no motion
     page.locator("#sum .vu-button").click()  # the first picture of the first scale
     assert page.locator(".vu-stages .vu-later").count() == 5 and "Scale 1 of 5" in page.locator("#sum").inner_text()
+    page.locator("#word .vu-map").focus()
+    page.keyboard.press("ArrowRight")  # the token beside the middle, of which nothing was asked
+    page.locator("#word .vu-primary").wait_for()
+    assert f"code {page.evaluate('varMini.run().scales[2].ids[5]')}" in page.locator("#word figcaption").first.inner_text()
+    page.keyboard.press("Enter")
+    page.locator(".vu-offer").nth(5).wait_for()
+    # a run that took longer: its own times, not those of the one before; then one of fewer scales than were chosen
+    page.locator("#word input[type=range]").fill("4")
+    page.evaluate(
+        "((run) => varMini.acts.put({ ...run, scales: run.scales.map((s) => ({ ...s, seconds: s.seconds.map((t) => 10 * t) })) }))(varMini.run())"
+    )
+    for caption, wanted in zip(page.locator("#idea figcaption").all_inner_texts(), (49 * min(told), sum(told))):
+        assert float(re.search(r"([\d.]+) ms", caption)[1]) == pytest.approx(10 * wanted, rel=0.01)
+    page.evaluate(
+        "((run) => varMini.acts.put({ ...run, sides: [1, 2], tokens: 5, scales: run.scales.slice(0, 2) }))(varMini.run())"
+    )
+    page.locator("#idea").get_by_text("step 2 of 2").wait_for()
+    assert "Map 2 \u00d7 2" in page.locator("#word").inner_text() and page.complaints == []
 
 
 @pytest.mark.slow
