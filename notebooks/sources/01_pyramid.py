@@ -139,7 +139,8 @@ row(
 # %% [markdown]
 # {{exercise area_downsample}}
 #
-# Write it without `F.interpolate` and without `adaptive_avg_pool2d`. Two loops over the cells are fine.
+# Write it without `F.interpolate` and without `adaptive_avg_pool2d`. Two loops over the cells are fine. (Checks compare
+# numbers and cannot see how they were made: that is left to you, here and later.)
 
 
 # %% tags=["exercise"]

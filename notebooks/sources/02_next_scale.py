@@ -30,6 +30,9 @@ print(f"{settings.depth} blocks, width {settings.width}, {settings.heads} heads 
 print(f"{sum(p.numel() for p in transformer.parameters()):,} parameters; it chooses among {transformer.vocab_size} codes")
 
 # %% [markdown]
+# (Heads times dimension is 96, not the width: the heads together are narrower than the stream, and a linear layer leads
+# back to it.)
+#
 # ## What the transformer is asked
 #
 # Given the class and all token maps up to scale $k$, it answers for *every* place of scale $k+1$: how likely is each
@@ -127,7 +130,7 @@ print("the same as the library's, up to", (ours - var_input).abs().max().item())
 # $$\mathrm{AdaLN}(x) = \frac{x - \mathrm{mean}(x)}{\sqrt{\mathrm{var}(x) + 10^{-6}}} \, (1 + \mathrm{scale}) + \mathrm{shift}$$
 #
 # A third number per channel, gamma, says how much of the block's result is added to the stream. That makes six
-# vectors per block: scale, shift and gamma before and after attention, and the same for the feed-forward part. They
+# vectors per block: scale and shift before attention and gamma after it, and the same three for the feed-forward part. They
 # depend on the class alone, so all tokens of a picture share them, and they are computed once per picture.
 
 # %%
@@ -135,7 +138,7 @@ with torch.no_grad():
     all_classes = transformer.condition(torch.arange(settings.num_classes + 1))  # the last one is "no class"
 scales = torch.stack([block[2][:, 0] for block in all_classes.blocks])  # (blocks, classes, width)
 spread = scales.std(dim=1).mean().item()
-print(f"scale of attention: typical size {scales.abs().mean():.2f}, spread between classes {spread:.2f}")
+print(f"AdaLN scale before attention: typical size {scales.abs().mean():.2f}, spread between classes {spread:.2f}")
 assert spread > 0.01
 names = [*model.config.class_names, "no class"]
 figure = new_figure(6.6, 2.6)
@@ -298,7 +301,8 @@ with torch.no_grad():
 # {{exercise extend_and_attend}}
 #
 # Write both operations as one function without an object: old cache in, attention output and new cache out. First
-# extend, then attend.
+# extend, then attend. Keys and queries come as **unit vectors**: instead of dividing $q \cdot k$ by the root of $d$, VAR makes
+# both of length 1 and multiplies by a number that each head has learned, its *scale* (the third meaning of that word).
 
 
 # %% tags=["exercise"]

@@ -459,7 +459,7 @@ for what, name in names.items():
 
 # %% [markdown]
 # Measured alone and at large sides, attention does reach the $n^4$ of the theory. In a whole transformer the linear
-# layers hide it for a long time. Two consequences: at the 88 tokens of our compact models nothing is gained by
+# layers hide it for a long time. Two consequences: at the 88 tokens of the fashion models nothing is gained by
 # speeding attention up, and for large pictures everything is. Lesson 5 builds such attention.
 #
 # ## What the cache costs

@@ -292,8 +292,9 @@ draw_curves(
 #
 # ### Dead codes
 #
-# Only a code that is chosen gets a gradient. A code that lies far from everything is never chosen, never moves, and
-# stays dead: the model pays for codes that it does not use. The remedy is blunt: every few steps, put each dead code
+# Only a code that is chosen gets a gradient. A code that lies far from everything is not chosen and stays where
+# it is; only if the encoder's vectors happen to come to it is it chosen again. Meanwhile the model pays for codes that it
+# does not use. The remedy is blunt: every few steps, put each dead code
 # onto a vector that the encoder really produced.
 #
 # {{exercise revive_codes}}
@@ -339,7 +340,7 @@ checks.revive_codes(revive_codes)
 # <details><summary>Answer</summary>
 #
 # More with revival; how much more the cell below measures. Without it a code that lies far from all vectors has no
-# way to come nearer.
+# way to come nearer; some come back because the encoder's vectors move.
 #
 # </details>
 

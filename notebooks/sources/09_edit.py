@@ -313,7 +313,7 @@ row(
 # ## Another class in a place
 #
 # For a **class edit** only the label differs: inside the mask another class is drawn. The coarse tokens decide
-# whether that succeeds. With a small mask they are all given, they say "pullover", and the new class gets only a few
+# whether that succeeds. With a small mask nearly all of them are given, they say "pullover", and the new class gets only a few
 # fine tokens. With a mask of more than half of the picture the coarse tokens are drawn for the new class, too.
 # Guidance (lesson 3) pulls harder towards it.
 

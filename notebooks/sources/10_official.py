@@ -369,13 +369,10 @@ row(
 
 # %% [markdown]
 # The call is the same for both models: `model.generate(label, seed, sampling)`, one record per scale. Everything in
-# the other lessons that takes a model takes this one: the explorer, edits, the attention tables. Two differences
-# matter:
-#
-# - Its **logits**: the scale of each head was learned without a tight cap, and its head dimension is 64. So low-rank
-#   attention of degree 2 is outside its regime (lesson 6); choose `exact`.
-# - Its **guidance** needs the null class, number 1000: the published models were trained with 10 % of the labels
-#   dropped.
+# the other lessons that takes a model takes this one: the explorer, edits, the attention tables. One difference
+# matters, its **logits**: the scale of each head was learned without a tight cap, and its head dimension is 64. So low-rank
+# attention of degree 2 is outside its regime (lesson 6); choose `exact`. The null class of guidance is number 1000 here: the
+# published models were trained with 10 % of the labels dropped, as ours were.
 
 # %%
 bounds = {name: load(name) for name in ("fashion-28", "fashion-28-bounded")}

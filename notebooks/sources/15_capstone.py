@@ -168,7 +168,8 @@ checks.adaln_block(adaln_block)
 # 1. *Input.* At the first scale `start`; later $\hat f$, averaged over areas to this scale's side, through the linear
 #    layer `word`. In both cases this scale's part of `positions` is added. Two rows go through the blocks: row 0 with the
 #    class, row 1 with the null class; their input after the first scale is the same.
-# 2. *Blocks.* Your `adaln_block`, each with its own keys and values, which stay for the scales to come.
+# 2. *Blocks.* Your `adaln_block`, each with its own keys and values, which stay for the scales to come. (While yours is not
+#    written, `adaln_block = checks.use("adaln_block")` stands in.)
 # 3. *Head.* Layer norm (eps = 1e-6) times 1 + scale, plus shift, `head_condition` being (scale, shift); then the linear
 #    layer `head`.
 # 4. *Guidance.* $(1 + t)\,\ell_0 - t\,\ell_1$ with $t = \mathrm{guidance} \cdot k/(K-1)$.

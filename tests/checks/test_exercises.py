@@ -51,6 +51,10 @@ def _forever(*args):
     return _forever(*args)
 
 
+def _lacking():
+    raise NotImplementedError("no such kernel")
+
+
 def _exit():
     raise SystemExit(0)
 
@@ -105,4 +109,6 @@ def test_a_stub_is_unsolved_and_a_forgotten_return_is_told(name):
         raise NotImplementedError
 
     assert verdict(name, stub).unsolved
+    assert "your function calls stub, which is not written yet" in told(name, lambda *args: stub(*args))
+    assert "raised NotImplementedError: no such kernel" in told(name, lambda *args: _lacking())
     assert "is None: is a `return` missing?" in told(name, lambda *args: None)

@@ -63,7 +63,7 @@ PHI_OF_SCALE = Exercise(
         ),
         Mistake(
             "gives each convolution the same number of scales",
-            "Nearest tick, not equal shares: the middle convolutions get more of ten scales than this.",
+            "Nearest tick, not equal shares: of ten scales the four get 2, 3, 2 and 3, not 3, 2, 3 and 2.",
             lambda num_scales: [k * COUNT // num_scales for k in range(num_scales)],
         ),
         Mistake(

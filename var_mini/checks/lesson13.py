@@ -176,7 +176,7 @@ ROW_SUMS_WITHOUT_MATRIX = Exercise(
         ),
         Mistake(
             "forgets C",
-            "r = rowsum(c * (f H)): multiply f H by C entry by entry before summing.",
+            "r = rowsum(C * (f H)): multiply f H by C entry by entry before summing.",
             lambda U, V, C, H: (array(U) @ (array(V).T @ array(H))).sum(1),
         ),
     ),
