@@ -807,8 +807,8 @@ shown(
 
 # %% [markdown]
 # Below the black line a method is **slower** than exact attention with a cache. At side 8 all are, and the
-# model of this lesson stops at side 7: the switch in this lesson shows what changes in the picture, not a gain. From side 24 on all
-# constant-size states beat the cache; but there `pool-4` beats them. Their gain keeps growing, because their cost
+# model of this lesson stops at side 7: the switch in this lesson shows what changes in the picture, not a gain. From side
+# 24 on all constant-size states beat the cache; but there `pool-4` beats them. Their gain keeps growing, because their cost
 # grows like $n^2$ instead of $n^4$, while pooling's levels off: at side 32 `poly-2` and `landmark-32` are about
 # level with `pool-4`, at side 48 all are ahead.
 #

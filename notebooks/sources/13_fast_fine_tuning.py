@@ -196,8 +196,8 @@ assert torch.allclose(gradients(G, B, A, 2.0)[0], G @ A.T)
 #
 # $$(U V^\top)_{ij} (C H^\top)_{ij} = \sum_{u, a} (U_{iu} C_{ia}) (V_{ju} H_{ja})$$
 #
-# (This $r$ is not the rank of an adapter, and $f$ is no feature map.) So it is again a product of two thin matrices, with $m d$ columns: row by row, all products of one entry of $U$ and
-# one of $C$.
+# (This $r$ is not the rank of an adapter, and $f$ is no feature map.) So it is again a product of two thin
+# matrices, with $m d$ columns: row by row, all products of one entry of $U$ and one of $C$.
 
 # %% [markdown]
 # {{exercise row_products}}

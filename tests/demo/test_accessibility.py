@@ -310,9 +310,8 @@ def test_the_story_swaps_a_token_and_runs_the_race(visit):
     page.locator(".vu-offer").nth(5).wait_for()
     # a run that took longer: its own times, not those of the one before; then one of fewer scales than were chosen
     page.locator("#word input[type=range]").fill("4")
-    page.evaluate(
-        "((run) => varMini.acts.put({ ...run, scales: run.scales.map((s) => ({ ...s, seconds: s.seconds.map((t) => 10 * t) })) }))(varMini.run())"
-    )
+    longer = "run.scales.map((scale) => ({ ...scale, seconds: scale.seconds.map((time) => 10 * time) }))"
+    page.evaluate(f"((run) => varMini.acts.put({{ ...run, scales: {longer} }}))(varMini.run())")
     for caption, wanted in zip(page.locator("#idea figcaption").all_inner_texts(), (49 * min(told), sum(told))):
         assert float(re.search(r"([\d.]+) ms", caption)[1]) == pytest.approx(10 * wanted, rel=0.01)
     page.evaluate(
