@@ -134,13 +134,16 @@ def test_the_gate_opens_again_after_a_failure_and_a_cancelled_wait():
     assert sorted(one.session for one in done) == ["a", "b"] and not door.taken and not door.waiting
 
 
-def test_a_turn_given_to_who_leaves_at_that_moment_goes_to_the_next():
+@pytest.mark.parametrize("before", [True, False])
+def test_a_turn_given_to_who_leaves_at_that_moment_goes_to_the_next(before):
     async def story():
         door, done = Gate(Hosting()), []
         async with door.turn(A):
             gone = asyncio.create_task(work(door, A, done))
             stays = asyncio.create_task(work(door, A, done))
             await asyncio.sleep(0)
+            if before:
+                gone.cancel()  # it leaves, but has not woken up yet when the turn is given
         gone.cancel()  # its turn has come, but it has not woken up yet
         await asyncio.gather(gone, return_exceptions=True)
         await stays
