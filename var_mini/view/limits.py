@@ -16,8 +16,8 @@ from ..checkpoints import ASSETS
 PLACES = {  # experiment -> (arXiv number, the statement in one line, what is compared with what, what it does not show)
     "var_pass": (
         "2501.04377",
-        "With d = O(log n), a pass takes n^(2+o(1)) while entries stay o(√log n); from order √log n on, no n^(4-constant) "
-        "unless SETH fails",
+        "With d = O(log n), a pass takes n^(2+o(1)) while entries stay o(√log n); for every δ > 0 there is a C: at C√log n, "
+        "no n^(4-δ) unless SETH fails",
         "pairs counted one by one; float64 loops in NumPy; cubic kernel in closed form",
         "The threshold: √log of the tokens is 2.4 at n = 16 and 3.3 at n = 256. An error that grows with R is not hardness",
     ),
