@@ -1,4 +1,4 @@
-"""Where the lessons are published. Change these two lines when the repository moves, then run `make notebooks`."""
+"""Where the lessons are published. Change these two lines when they are, or when the repository moves, then run `make notebooks`."""
 
-REPOSITORY = "https://github.com/var-mini/var-mini"  # a placeholder until the repository has a public address
+REPOSITORY: str | None = None  # https://github.com/OWNER/NAME; while None, no notebook links to or clones from anywhere
 BRANCH = "main"

@@ -2,7 +2,7 @@
 
 A source is a jupytext percent script. What is generated, so that nothing is written twice:
 
-    badge and set-up cell     at the top of every notebook
+    badge and set-up cell     at the top of every notebook; the badge and what the set-up cell clones, once there is an address
     cell with tag exercise    the lines between ### BEGIN SOLUTION and ### END SOLUTION become `raise NotImplementedError`
                               in the student notebook; in the solution notebook only the two markers go
     {{exercise NAME}}         in a markdown cell: number, name, difficulty and minutes, from var_mini.checks
@@ -31,11 +31,10 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 
-SET_UP = """\
-# Finds VAR Mini, or installs it where it is missing (Colab). Run this cell first.
+FIND = """\
+# Finds VAR Mini{or_installs}. Run this cell first.
 import importlib.util
-import subprocess
-import sys
+{imports}import sys
 from pathlib import Path
 
 for folder in (Path.cwd(), *Path.cwd().parents):  # the notebook lies inside a copy of the repository
@@ -43,13 +42,17 @@ for folder in (Path.cwd(), *Path.cwd().parents):  # the notebook lies inside a c
         sys.path.insert(0, str(folder))
         break
 if importlib.util.find_spec("var_mini") is None:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{repository}", "var-mini"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "./var-mini[notebooks]"], check=True)
-    sys.path.insert(0, str(Path("var-mini").resolve()))
+{missing}
 if "google.colab" in sys.modules:
     from google.colab import output
 
     output.enable_custom_widget_manager()"""
+TELL = """\
+    raise ModuleNotFoundError("open this notebook inside a copy of the repository, or install the package: pip install FOLDER[notebooks]")"""
+INSTALL = """\
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{repository}", "var-mini"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "./var-mini[notebooks]"], check=True)
+    sys.path.insert(0, str(Path("var-mini").resolve()))"""
 
 
 def sources() -> list[Path]:
@@ -69,7 +72,7 @@ def read(source: Path, kind: str) -> nbformat.NotebookNode:
     text = source.read_text(encoding="utf-8")
     cells = jupytext.reads(text, fmt="py:percent").cells
     solutions = {name: _solution(cell.source) for cell in cells if (name := _exercise(cell))}
-    made = [_markdown(_badge(source, kind), []), _code(SET_UP.format(repository=REPOSITORY), ["setup"])]
+    made = [_markdown(_badge(source, kind), []), _code(_set_up(REPOSITORY), ["setup"])]
     for cell in cells:
         tags = list(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
@@ -85,12 +88,21 @@ def read(source: Path, kind: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=made, metadata={**KERNEL, "var_mini": {"lesson": lesson, "kind": kind}})
 
 
-def _badge(source: Path, kind: str) -> str:
-    path = target(source, kind).relative_to(FOLDER.parent).as_posix()
-    colab = REPOSITORY.replace("https://github.com", "https://colab.research.google.com/github")
-    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab}/blob/{BRANCH}/{path})"
+def _set_up(repository: str | None) -> str:
+    if repository is None:
+        return FIND.format(or_installs="", imports="", missing=TELL)
+    missing = INSTALL.format(repository=repository)
+    return FIND.format(or_installs=", or installs it where it is missing (Colab)", imports="import subprocess\n", missing=missing)
+
+
+def _badge(source: Path, kind: str, repository: str | None = REPOSITORY) -> str:
     told = "This copy has the solutions of all exercises." if kind == "solution" else "Exercises are to be written by you."
-    return f"{badge}\n\n{told} [All lessons]({REPOSITORY}/tree/{BRANCH}/notebooks)"
+    if repository is None:
+        return f"{told} [All lessons]({'../' * (kind == 'solution')}README.md)"
+    path = target(source, kind).relative_to(FOLDER.parent).as_posix()
+    colab = repository.replace("https://github.com", "https://colab.research.google.com/github")
+    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab}/blob/{BRANCH}/{path})"
+    return f"{badge}\n\n{told} [All lessons]({repository}/tree/{BRANCH}/notebooks)"
 
 
 def _exercise(cell) -> str | None:

@@ -46,8 +46,8 @@ torch.manual_seed(0)
 #   $R=o(\sqrt{\log n})$, then VAR can be computed in $O(n^{2 + o(1)})$ operations with an error of
 #   $1/\mathrm{poly}(n)$, by replacing attention with a low-rank approximation.
 # - **Not fast.** For every $\delta > 0$ there is a constant $C$, *which depends on* $\delta$, such that for
-#   $R = C \sqrt{\log n}$ no algorithm takes $O(n^{4-\delta})$ operations, unless a widely believed hypothesis
-#   (SETH) is false.
+#   $R = C \sqrt{\log n}$ no algorithm takes $O(n^{4-\delta})$ operations, unless a hypothesis (SETH) is false
+#   that was widely believed when the paper was written, and is in doubt now (see "What SETH says").
 #
 # Mind the order: first $\delta$ is chosen, then $C$. It is *not* said that one constant rules out every $\delta$ at
 # once. With a small constant something between $n^2$ and $n^4$ may be possible, and further below we shall compute
@@ -449,8 +449,17 @@ shown(
 # each on or off, and a list of conditions, each naming a few switches. Trying all settings takes $2^m$ attempts. Much
 # cleverer programs exist for formulas whose conditions name few switches, but the longer the conditions may be, the
 # smaller the gain. The *Strong Exponential Time Hypothesis* (SETH) says that it vanishes in the end: for no
-# $\delta > 0$ is there a method that takes about $2^{(1 - \delta) m}$ steps however long the conditions are. Nobody
-# has proved it, and nobody has refuted it in more than twenty years.
+# $\delta > 0$ is there a method that takes about $2^{(1 - \delta) m}$ steps however long the conditions are.
+#
+# For twenty-five years nobody proved it and nobody refuted it. In October 2026 two refutations were published, both found by
+# AI models and each with a proof in the language of a proof checker (Lean):
+# [The Exponential Time Hypothesis is false](https://github.com/openai/math) by OpenAI and
+# [A $2^{o(n)}$ time algorithm for 3-SAT](https://github.com/anthropics/formal-math) by Anthropic. They claim $2^{o(m)}$ steps
+# for every fixed length of the conditions. That would make SETH false, and "unless SETH is false" would protect nothing any
+# more. Researchers are examining the proofs; we have not checked them. Read every sentence here that rests on SETH with
+# that in mind. If they stand, the *not fast* half is open again as a theorem: it may be saved by another hypothesis (the
+# [reduction](https://arxiv.org/abs/1803.00904) passes through the search for two orthogonal vectors among $N$, for which no
+# method is known that takes much less than $N^2$ steps), but that would have to be shown and believed anew. The *fast* half needs no hypothesis and stays.
 #
 # What does that have to do with attention? One can encode such a search in queries and keys so that a very accurate
 # attention output gives the answer away. A method that did so for large logits in much less than $N^2$ operations

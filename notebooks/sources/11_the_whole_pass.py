@@ -331,7 +331,7 @@ print(f"the published decoder: width 640, {math.comb(642, 2):,} features of degr
 # | --- | --- |
 # | the doubling ladder has $(64 n^4 - 20 n^2 + 1)/45$ pairs | proven, by you |
 # | with $d = O(\log n)$ and $R = o(\sqrt{\log n})$ a pass takes $n^{2+o(1)}$ | proven in the paper, unchecked by us |
-# | to every $\delta > 0$ a $C$: at $R = C \sqrt{\log n}$ no pass takes $n^{4-\delta}$ | conditional on SETH, $n \to \infty$ |
+# | to every $\delta > 0$ a $C$: at $R = C \sqrt{\log n}$ no pass takes $n^{4-\delta}$ | conditional on SETH (lesson 6), $n \to \infty$ |
 # | degree 2 is wrong by so much at $R = 3$ | measured, on random weights |
 # | low-rank attention costs more than it saves in the published decoder | counted; its error was measured on another one |
 #
@@ -339,6 +339,6 @@ print(f"the published decoder: width 640, {math.comb(642, 2):,} features of degr
 #
 # - A pass costs $n^4$ in two places, the transformer's attention and the decoder's; enlarging and adding maps costs
 #   $n^2$ and can enlarge the bound.
-# - Below the threshold both can be made almost as cheap as writing the result; above it, probably nothing can.
-# - At the sizes of today the threshold is invisible, linear layers cost more than attention, and what helps is to
-#   measure.
+# - Below the threshold both can be made almost as cheap as writing the result; above it nothing can, if SETH holds.
+# - At the sizes of today the threshold is invisible, linear layers cost nearly all at side 16 and about half at side 64,
+#   and what helps is to measure.

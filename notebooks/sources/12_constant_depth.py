@@ -190,7 +190,8 @@ shown(figure, "depth against tokens: a rising line for the cups that crosses the
 # %% [markdown]
 # The tree grows with $\log n$, and it passes the head's ten layers only beyond 32 tokens. Is there a cleverer circuit, of
 # constant depth? For all five cups nobody knows one: the problem is complete for a class called **NC1** (Barrington),
-# and a constant depth would mean TC0 = NC1, which hardly anybody believes and nobody has refuted. So: *conditional*.
+# and a constant depth with polynomially many gates would mean TC0 = NC1, which hardly anybody believes and nobody has
+# refuted. So: *conditional*.
 #
 # What is special about five? A *group* is here a set of permutations that holds every product and every inverse of its
 # members, and its *order* is their number. A group is called **solvable** if taking commutators again and again leads down
@@ -288,7 +289,8 @@ assert f20 < 0.3  # the control
 # ## Thinking aloud
 #
 # VAR draws tokens and reads them again. Each drawn scale is a memory between passes, as the written steps of a chain of
-# thought are. The bound holds for one pass with constantly many scales; a model that may write and read on can do more.
+# thought are. The bound holds for one pass with constantly many scales; a model that may write and read on
+# is not covered by it, and may do more.
 #
 # ## Three sentences
 #

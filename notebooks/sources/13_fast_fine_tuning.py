@@ -271,7 +271,8 @@ checks.row_sums_without_matrix(row_sums_without_matrix)
 # {{help row_sums_without_matrix}}
 #
 # Every gradient needs $p$ (or its transpose) times an $L \times d$ matrix, and so $O(L\, m\, d^2)$ operations. The
-# library's chain against autograd, which knows nothing of all this:
+# library's chain against the explicit formula, with all its $L \times L$ matrices (which a test of the library compares with
+# autograd):
 
 # %%
 sums = checks.use("row_sums_without_matrix")

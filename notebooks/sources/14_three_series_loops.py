@@ -86,8 +86,9 @@ for key, label in (("exact", "all triples"), ("features", "degree 4")):
     print(f"{label}: time ~ n^{found[key]['last']:.2f} for n = {found[key]['sizes'][0]:,} to {found[key]['sizes'][-1]:,}")
 
 # %% [markdown]
-# The paper: with entries $o((\log n)^{1/3})$ the cost is $n^{1+o(1)}$, and from entries of that order on no
-# $n^{3-\delta}$ is possible, unless SETH fails. (Order three, so a third: the logit is a product of three entries.)
+# The paper, for $d = O(\log n)$: with entries $o((\log n)^{1/3})$ the cost is $n^{1+o(1)}$, and to every $\delta > 0$ there is
+# a $C$ such that with entries up to $C (\log n)^{1/3}$ no $n^{3-\delta}$ is possible, unless SETH fails. (Order three,
+# so a third: the logit is a product of three entries.)
 #
 # What are pairs good for? A task whose answer no *two* tokens show:
 
@@ -127,7 +128,7 @@ beta = tensor_attention.sharp_beta(8, 31)
 truth = checks.use("match3")(torch.from_numpy(x), 31).numpy()
 for share in (1.0, 0.25, 0.1):
     said = tensor_attention.constructed_match3(x, 31, share * beta)
-    print(f"entries {(share * beta) ** (1 / 3):.1f}: {(said == truth).mean():.0%} right on one sequence")
+    print(f"entries {tensor_attention.largest_entry(share * beta):.1f}: {(said == truth).mean():.0%} right on one sequence")
 assert (tensor_attention.constructed_match3(x, 31, beta) == truth).all()
 for row in found["constructed"]:
     print(
@@ -140,8 +141,11 @@ print(f"trained, one seed: {told}")
 
 # %% [markdown]
 # The entries that it is given grow with $M$ above all, as $M^{2/3}$, but as $(\log n)^{1/3}$ even where $M$ is fixed:
-# the head stands exactly where the lower bound begins. That the head with single keys learned nothing is *no proof*
-# that it cannot (lesson 12); that is another theorem, by counting the bits that must be exchanged.
+# just the order at which the paper's fast algorithm ends. Is this head hard, then? No: the lower bound asks for $d$ of order
+# $\log n$ as well. Here $d = 4$, and a polynomial of degree $O(\log n)$ in four numbers has only polylog$(n)$ terms.
+#
+# That the head with single keys learned nothing is *no proof* that it cannot (lesson 12); that is another theorem, by
+# counting the bits that must be exchanged.
 #
 # ## A series and its changes of sign
 #
@@ -174,8 +178,8 @@ checks.hull_bounds(hull_bounds)
 # A sine comes down through zero: the window is positive, the next value negative. With $v > 0$ every forecast of a head
 # is positive.
 #
-# **Guess:** trained on windows *without* a change of sign and tested on changes: which of these get the sign right?
-# Persistence, a linear model, one head, two heads, an ordinary block of four heads with positions.
+# **Guess:** trained where the next value keeps the sign of the last one, tested where it changes: which of these
+# get the sign right? Persistence, a linear model, one head, two heads, an ordinary block of four heads with positions.
 
 # %%
 windows, following = forecasting.windows(500, True)

@@ -3,13 +3,15 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
 
 from notebooks import address
 from notebooks.build import MAX_BYTES, execute, faults, for_nbgrader
-from notebooks.source import FOLDER, KINDS, SET_UP, _name_cells, _stub, read, sources, target
+from notebooks.source import FOLDER, KINDS, _badge, _name_cells, _set_up, _stub, read, sources, target
 from var_mini.checks import exercises, find
 
 ALL = [(source, kind) for source in sources() for kind in KINDS]
@@ -59,12 +61,33 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(built):
                 assert len(out.metadata.get("image/png", {}).get("alt", "")) > 10, cell.id
 
 
-def test_a_notebook_begins_with_a_badge_and_the_set_up_cell(built):
+def test_a_notebook_begins_with_a_link_to_all_lessons_and_the_set_up_cell(built):
     source, kind, committed = built
-    badge, set_up = committed.cells[:2]
-    path = target(source, kind).relative_to(FOLDER.parent).as_posix()
-    assert "colab.research.google.com/github" in badge.source and f"/blob/{address.BRANCH}/{path})" in badge.source
-    assert set_up.source == SET_UP.format(repository=address.REPOSITORY) and set_up.metadata["tags"] == ["setup"]
+    head, set_up = committed.cells[:2]
+    assert "[All lessons](" in head.source and set_up.metadata["tags"] == ["setup"]
+    if address.REPOSITORY is None:
+        assert "http" not in head.source + set_up.source and "clone" not in set_up.source
+        linked = re.search(r"\[All lessons\]\((.+)\)", head.source)[1]
+        assert (target(source, kind).parent / linked).resolve() == FOLDER / "README.md"
+
+
+def test_a_published_notebook_begins_with_a_badge_and_clones_what_is_missing():
+    source = sources()[0]
+    for kind, path in (("student", f"notebooks/{source.stem}.ipynb"), ("solution", f"notebooks/solutions/{source.stem}.ipynb")):
+        head = _badge(source, kind, "https://github.com/owner/name")
+        assert f"(https://colab.research.google.com/github/owner/name/blob/{address.BRANCH}/{path})" in head
+        assert f"[All lessons](https://github.com/owner/name/tree/{address.BRANCH}/notebooks)" in head
+    code = _set_up("https://github.com/owner/name")
+    compile(code, "set-up", "exec")
+    assert '"git", "clone"' in code and '"https://github.com/owner/name"' in code
+
+
+def test_the_set_up_cell_says_what_to_do_where_the_package_is_missing(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", "import importlib.util as u; u.find_spec = lambda name: None\n" + _set_up(None)],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 1 and "inside a copy of the repository" in ran.stderr
 
 
 def test_every_exercise_stands_in_the_notebook_of_its_lesson_in_the_order_of_its_number():

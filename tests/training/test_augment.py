@@ -57,7 +57,7 @@ def test_zoom_shift_and_mirror_are_those_that_were_done():
     assert torch.allclose(spread / spread0, grown, atol=0.02)
     middle, sign = SIDE / 2, 1 - 2 * mirrored
     assert torch.allclose(y, middle + grown * (y0 - middle - SHIFT * SIDE * up), atol=0.1)
-    assert torch.allclose(x, middle + sign * grown * (x0 - middle - SHIFT * SIDE * left), atol=0.1)
+    assert torch.allclose(x, middle + sign * grown * (x0 - middle) - grown * SHIFT * SIDE * left, atol=0.1)
     assert mirrored[1::2].sum() == 0 and 0.25 < mirrored[::2].mean() < 0.55
 
 

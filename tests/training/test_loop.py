@@ -194,6 +194,19 @@ def test_early_steps_take_batches_of_their_own(images, tmp_path):
         schedule(steps=5, early_steps=6)
 
 
+def test_early_steps_and_the_others_each_go_through_all_examples_before_any_comes_again():
+    mixed = schedule(steps=60, early_steps=50, early_batch=6, full_every=2)
+    early, late = [], []
+    for step in range(60):
+        (early if mixed.batch_at(step) == 6 else late).append(mixed.indices_at(step, 48).tolist())
+    assert len(early) == 25 and len(late) == 35
+    for batches, per_epoch in ((early, 8), (late, 6)):
+        for epoch in range(len(batches) // per_epoch):
+            seen = [i for chosen in batches[epoch * per_epoch : (epoch + 1) * per_epoch] for i in chosen]
+            assert sorted(seen) == list(range(48))
+    assert early[0][:6] != late[0][:6]
+
+
 def test_learning_rate_by_formula():
     s = schedule(final_lr=0.1)
     assert s.rate(0) == 0.1 and s.rate(9) == 1.0

@@ -132,8 +132,8 @@ def parity_circuit(n: int) -> Circuit:
 def product_circuit(n: int, tree: bool = True, points: int = 5) -> Circuit:
     """The product of n permutations of 5 points, each given as a matrix of bits: depth 2 a multiplication.
 
-    As a balanced tree 2 ceil(log2 n) deep, one after the other 2 (n - 1). No constant depth is known for S5, and none exists
-    unless TC0 = NC1 (Barrington).
+    As a balanced tree 2 ceil(log2 n) deep, one after the other 2 (n - 1). No constant depth with polynomially many gates is
+    known for S5, and none exists unless TC0 = NC1 (Barrington).
     """
     n = validate.integer("n", n, 1, 256)
     size = points * points

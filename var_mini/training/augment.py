@@ -15,6 +15,7 @@ ZOOM = 0.10  # largest change of size
 HUE = 0.18  # largest turn of the hue, radians
 PLAIN = 0.2  # share of pictures left as they are
 CHANGES = 5  # numbers that tell a change: zoom, shift to the left, shift upwards, hue, mirrored; 0 where nothing was done
+TOLD_SINCE = 2  # the shift is told as it looks in the end; before (1, the shipped weights' training) as it was before mirroring
 
 
 def augment(
@@ -31,7 +32,8 @@ def augment_and_tell(
 
     `flips`, bool (B,), says which may be mirrored (None: none). What shifts and zooms uncover becomes white.
     Grey pictures keep their tones; in colour the hue turns about the grey axis, which leaves greys alone. All changes but the
-    mirror image grow with `strength`, and are told in units of their largest value at strength 1.
+    mirror image grow with `strength`, and are told in units of their largest value at strength 1. A shift is told as it looks in
+    the end, mirrored or not, so that the same number always means the same direction.
     """
     x = to_unit(images)
     u = to_device(torch.rand(len(x), 6, generator=generator), x.device)
@@ -48,6 +50,7 @@ def augment_and_tell(
     if x.shape[1] == 3:
         moved = torch.einsum("bij,bjhw->bihw", hue_rotation(HUE * spread[:, 4]), moved)
     told = torch.cat([spread[:, 1:5], mirrored.float()[:, None]], 1)
+    told[:, 1] *= 1 - 2 * mirrored.float()  # the matrix moves first and mirrors then
     return torch.where(changed[:, None, None, None], moved.clamp(-1, 1), x), told
 
 

@@ -65,15 +65,26 @@ class Schedule:
         """How many examples a step takes."""
         return self.early_batch if self.is_early(step) else self.batch_size
 
+    def indices_at(self, step: int, count: int) -> torch.Tensor:
+        """Which of `count` examples a step sees. Early steps and the others go through epochs of their own, each without gaps."""
+        early = self._early_before(step)
+        if self.is_early(step):
+            return batch_indices(early, count, self.early_batch, self.seed + 1)
+        return batch_indices(step - early, count, self.batch_size, self.seed)
+
     def examples(self, steps: int, count: int) -> int:
         """How many the first steps take together, out of `count` examples."""
-        early = min(steps, self.early_steps)
-        early -= early // self.full_every if self.full_every else 0
+        early = self._early_before(steps)
         return early * min(self.early_batch, count) + (steps - early) * min(self.batch_size, count)
+
+    def _early_before(self, step: int) -> int:
+        """How many of the steps before `step` are early ones."""
+        early = min(step, self.early_steps)
+        return early - (early // self.full_every if self.full_every else 0)
 
 
 def batch_indices(step: int, count: int, batch_size: int, seed: int) -> torch.Tensor:
-    """Which images step `step` sees: every epoch is a permutation of its own, known without replaying the run."""
+    """The images of batch number `step`: every epoch is a permutation of its own, known without replaying the run."""
     batch_size = min(batch_size, count)
     per_epoch = count // batch_size
     epoch, place = divmod(step, per_epoch)

@@ -31,15 +31,15 @@ PLACES = {  # experiment -> (arXiv number, the statement in one line, what is co
     ),
     "lora": (
         "2406.03136",
-        "Below one threshold on the norms, gradients of LoRA are approximated in almost linear time; above it, no "
+        "With d = O(log L) and norms below one threshold, gradients of LoRA are approximated in almost linear time; above it, no "
         "sub-quadratic algorithm unless SETH fails",
-        "autograd in float64 on the formula of the loss",
+        "explicit L×L formula in float64, which tests compare with autograd",
         "The threshold, and the paper's own algorithm: the chain is ours. One random task, one seed",
     ),
     "tensor_attention": (
         "2310.04064",
-        "Attention over pairs of keys takes n^(1+o(1)) with entries o((log n)^(1/3)); from that order on, no n^(3-constant) "
-        "unless SETH fails",
+        "With d = O(log n), attention over pairs of keys takes n^(1+o(1)) while entries stay o((log n)^(1/3)); for every δ > 0 "
+        "there is a C: at C(log n)^(1/3), no n^(3-δ) unless SETH fails",
         "three loops over the definition; search over all triples",
         "That a pairwise head cannot learn Match3: failing to train is no proof (that is communication complexity, "
         "arXiv 2306.02896)",
