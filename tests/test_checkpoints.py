@@ -1,11 +1,16 @@
 """Checkpoints survive saving; every damaged, foreign or unsafe file is refused by name."""
 
+import hashlib
 import json
 import pickle
+import shutil
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tests.test_official_names import small
@@ -151,6 +156,78 @@ def test_of_many_foreign_names_ten_are_listed(tiny_folder, tmp_path):
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"model = 'nonesuch': must be one of .*var_d16"):
         checkpoints.load("nonesuch")
+
+
+def test_a_checkpoint_that_is_no_model_to_draw_with_is_called_as_the_command_calls_it():
+    for load in (lambda: checkpoints.load_tokenizer("nonesuch"), lambda: checkpoints.find("nonesuch", "tokenizer")):
+        with pytest.raises(ValueError, match=r"tokenizer = 'nonesuch': must be one of fashion-28, ") as caught:
+            load()
+        assert "var_d16" not in str(caught.value)
+    with pytest.raises(ValueError, match="start = 'var_d16': published models cannot be trained further here"):
+        checkpoints.load_tokenizer("var_d16", "start")
+
+
+# -- calibrated tables belong to the weights that they were made of ----------------------------------------------------
+
+
+@pytest.fixture
+def calibrated(calibrated_folder, tmp_path):
+    return Path(shutil.copytree(calibrated_folder, tmp_path / "calibrated"))
+
+
+def landmarks(folder: Path) -> set[int]:
+    """Those that a model has, loaded without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return set(checkpoints.load(folder).transformer.calibration.landmarks)
+
+
+def test_a_save_keeps_the_tables_of_the_same_transformer_alone(calibrated):
+    model = checkpoints.load(calibrated)
+    with torch.no_grad():
+        model.tokenizer.post_quant_conv.weight.add_(1)  # as `train decoder` does
+    for dtype in (torch.float16, torch.float32):
+        checkpoints.save(model, calibrated, dtype)
+        assert landmarks(calibrated) == {16, 32, 64}
+    with torch.no_grad():
+        model.transformer.head.bias[0] += 1
+    with pytest.warns(UserWarning, match=r"calibration\.safetensors was made for the weights .*landmarks --model .*calibrated"):
+        checkpoints.save(model, calibrated)
+    assert not (calibrated / checkpoints.CALIBRATION).exists() and landmarks(calibrated) == set()
+
+
+def test_a_load_leaves_tables_of_other_weights_aside(calibrated):
+    edit_weights(lambda t: t["transformer.head.bias"].add_(1))(calibrated)  # by whatever, such as a copied file
+    with pytest.warns(UserWarning, match="was made for other weights, and is left aside; `python -m var_mini train landmarks"):
+        model = checkpoints.load(calibrated)
+    assert not model.transformer.calibration.landmarks and not model.transformer.calibration.coefficients
+    with pytest.raises(ValueError, match="attention = 'landmark-16': this model has not been calibrated"):
+        model.generate(0, 0, attention="landmark-16")
+    checkpoints.save_calibration(checkpoints.load(calibrated, calibrated=False), calibrated)
+    assert landmarks(calibrated) == set()  # an empty file, but one of these weights
+
+
+def test_tables_of_an_older_file_that_does_not_say_whose_they_are_are_taken(calibrated):
+    path = calibrated / checkpoints.CALIBRATION
+    save_file(load_file(path), path)
+    assert landmarks(calibrated) == {16, 32, 64}
+    checkpoints.save(checkpoints.load(calibrated), calibrated)
+    assert landmarks(calibrated) == {16, 32, 64}
+
+
+@pytest.mark.parametrize("name", checkpoints.available())
+def test_shipped_tables_say_that_they_are_of_the_shipped_weights(name):
+    """SHA-256 over names and 16-bit values of the transformer, in the order of their names, from the file of weights."""
+    folder = checkpoints.ASSETS / name
+    weights = {
+        n.removeprefix("transformer."): t for n, t in load_file(folder / checkpoints.WEIGHTS).items() if "transformer." in n
+    }
+    sha = hashlib.sha256()
+    for key in sorted(weights):
+        values = weights[key].numpy().astype(np.float16)
+        sha.update(key.encode() + np.where(values == 0, np.float16(0), values).tobytes())
+    with safe_open(folder / checkpoints.CALIBRATION, "pt") as file:
+        assert file.metadata() == {"transformer": sha.hexdigest()[:16]}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -18,6 +18,7 @@ from var_mini.__main__ import main
 from var_mini.analysis.evaluation import evaluate
 from var_mini.generation import Trace
 from var_mini.model import Model
+from var_mini.training.recipes import RECIPES
 from var_mini.view.images import to_uint8
 
 
@@ -92,7 +93,30 @@ def test_bad_input_exits_with_two_and_one_line(tiny_folder, capsys, arguments, m
         ("train tokenizer --finish", "finish = True: is no option of train tokenizer"),
         ("train classifier --preset x", "preset = 'x': is no option of train classifier"),
         ("train tokenizer --patch-nums 1,2,4 --out .", "patch_nums = (1, 2, 4): takes pictures of 16 x 16 pixels"),
+        ("train landmarks --start fashion-28", "start = 'fashion-28': is no option of train landmarks"),
+        ("train landmarks --model x --preset fashion-28", "preset = 'fashion-28': is no option of train landmarks --model"),
+        (
+            "train transformer --lora-rank 4 --start fashion-28 --preset things-64",
+            "preset = 'things-64': is no option of train transformer --lora-rank --start",
+        ),
         ("bench error --device cpu", "device = 'cpu': is an option of bench generate, scaling, dtype alone"),
+        (
+            "bench scaling --model nosuch",
+            "model = 'nosuch': is an option of bench generate, error, dtype, practice",
+        ),
+        ("bench scaling --samples -5", "samples = -5: is an option of bench error, best-of alone"),
+        ("bench scaling --batch-size 0", "batch_size = 0: is an option of bench train alone"),
+        ("bench scaling --dtype float16", "dtype = 'float16': is an option of bench generate, dtype alone"),
+        ("bench train --out x", "out = 'x': is an option of bench laws alone"),
+        ("bench raster --steps 5", "steps = 5: is an option of bench laws alone"),
+        (
+            "figure samples --json x.json --out x.png",
+            "json = 'x.json': is an option of figure error, scaling, peers, raster, laws alone",
+        ),
+        ("figure toggle --style noto --out x.png", "style = 'noto': is an option of figure drawing, nearest, ladder alone"),
+        ("figure samples --classes 1 --out x.png", "classes = '1': is an option of figure drawing, nearest, ladder, toggle, pra"),
+        ("figure ladder --model things-64 --out x.png", "model = 'things-64': is an option of figure drawing, samples, nearest"),
+        ("figure laws --seed 3 --out x.png", "seed = 3: is an option of figure drawing, samples, nearest, ladder, toggle"),
         ("bench dtype --dtype float32", "dtype = 'float32': must be one of bfloat16, float16"),
     ],
 )
@@ -132,6 +156,30 @@ def ranges(command: str, capsys) -> dict[str, str]:
     text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
     parts = re.split(r" (?=--[a-z-]+ [A-Z_]+ )", text)
     return {part.split()[0].removeprefix("--"): part for part in parts if part.startswith("--")}
+
+
+def test_help_tells_defaults_and_the_names_of_presets(capsys):
+    said = ranges("generate", capsys)
+    assert "default fashion-28" in said["model"] and "default #0" in said["class"]
+    said = ranges("train", capsys)["preset"]
+    assert all(name in said for name in RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train tokenizer --start nosuch", "start = 'nosuch': must be one of fashion-28, "),
+        ("train transformer --start nosuch --preset fashion-28", "start = 'nosuch': must be one of"),
+        ("train transformer --start var_d16", "start = 'var_d16': must be one of"),
+        ("train transformer --lora-rank 4 --start nosuch", "start = 'nosuch': must be one of"),
+        ("train transformer --tokenizer nosuch", "tokenizer = 'nosuch': must be one of fashion-28, "),
+    ],
+)
+def test_a_checkpoint_is_called_by_its_option(tmp_path, capsys, command, message):
+    """And published models are not offered where none is taken."""
+    assert main([*command.split(), "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"var_mini: {message}") and "var_d20" not in told
 
 
 def test_help_tells_the_ranges_that_are_checked(tiny_folder, capsys):

@@ -24,6 +24,9 @@ def test_json_round_trip(tiny):
         (lambda d: d.update(class_names=[1, 2, 3]), "must be a list of strings"),
         (lambda d: d.update(class_groups=["one"]), "class_groups has 1 names: must have 3"),
         (lambda d: d.update(tokenizer=[]), "must be a JSON object"),
+        (lambda d: d["tokenizer"].update(image_channels=2), r"image_channels = 2: must be 1 \(grey\) or 3 \(colour\)"),
+        (lambda d: d["tokenizer"].update(image_channels=4), "image_channels = 4"),
+        (lambda d: d["tokenizer"].update(image_channels=True), "image_channels = True"),
     ],
 )
 def test_foreign_entries_are_named(tiny, change, message):

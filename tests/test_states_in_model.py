@@ -99,6 +99,10 @@ def test_what_a_model_lacks_is_named_before_anything_is_drawn(tiny, model):
         tiny.generate(0, 0, attention="landmark-64")
     with pytest.raises(ValueError, match=r"attention = 'landmark-100': this model has 16, 32, 64 landmarks"):
         model.generate(0, 0, attention="landmark-100")
+    with pytest.raises(ValueError, match=r"attention = 'poly-6-calibrated': this model has coefficients of degree 2, 4; "):
+        model.generate(0, 0, attention="poly-6-calibrated")
+    with pytest.raises(ValueError, match=r"attention = 'poly-2-calibrated': this model has not been calibrated"):
+        tiny.generate(0, 0, attention="poly-2-calibrated")
     with pytest.raises(ValueError, match="must be one of auto, budget, exact"):
         model.generate(0, 0, attention="fast")
     with pytest.raises(ValueError, match=r"landmarks have shape \(2, 2, 16, 4\): must be \(2, 2, m, 8\)"):

@@ -112,6 +112,16 @@ def test_the_coarsest_scales_alone_give_the_same_logits(attention):
         model(label, var_input[:, :7], attention)
 
 
+@pytest.mark.parametrize("attention", ["landmark-16", "pool-2", "local-9", "budget-4"])
+@torch.inference_mode()
+def test_a_mask_is_refused_where_there_is_no_masked_pass(attention):
+    model = make(**VARIANTS["narrow attention, capped"])
+    model.set_landmarks(torch.nn.functional.normalize(torch.randn(model.config.depth, model.config.heads, 16, 4), dim=-1))
+    label, var_input = torch.tensor([0]), torch.randn(1, 13, 4)
+    with pytest.raises(ValueError, match=rf"mask of shape \(14, 14\): must be None, for attention {attention} has no"):
+        model(label, var_input, attention, torch.ones(14, 14, dtype=torch.bool))
+
+
 @pytest.mark.parametrize("attention", ["exact", "poly-2", "landmark-16", "pool-2", "local-9", "budget-4"])
 @torch.inference_mode()
 def test_an_observer_is_told_of_every_layer_and_what_it_answers_changes_nothing(attention):

@@ -1,10 +1,11 @@
 """Saving and loading models: this project's checkpoints, and the published weights of VAR.
 
 A checkpoint is a folder with `model.safetensors` (both parts, prefixed `tokenizer.` and `transformer.`), `config.json` and,
-once calibrated, `calibration.safetensors` (landmarks and coefficients of the low-rank back ends). Published weights are
-state dicts in .pth files; they are read with `weights_only`, so no code in them can run. Either kind is compared with what its
-configuration needs, name by name and shape by shape, before a value is read or memory of that size is asked for. What other
-trainers wrap names in (`module.`, `_orig_mod.`, any prefix, dicts in dicts) is found and taken off.
+once calibrated, `calibration.safetensors` (landmarks and coefficients of the low-rank back ends, and the fingerprint of the
+weights that they belong to). Published weights are state dicts in .pth files; they are read with `weights_only`, so no code in
+them can run. Either kind is compared with what its configuration needs, name by name and shape by shape, before a value is read
+or memory of that size is asked for. What other trainers wrap names in (`module.`, `_orig_mod.`, any prefix, dicts in dicts) is
+found and taken off.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -29,7 +31,7 @@ from . import validate
 from .config import PATCH_NUMS_512, ModelConfig, Sampling, TokenizerConfig, TransformerConfig
 from .files import atomic_write, read_json
 from .model import Model
-from .precision import device_of, dtype_of
+from .precision import device_of, dtype_of, fingerprint
 from .tokenizer import VQVAE
 
 
@@ -54,9 +56,16 @@ WRAPPERS = ("module", "_orig_mod")  # what DistributedDataParallel and torch.com
 
 
 def save(model: Model, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
-    """Writes a checkpoint folder. Weights are stored as `dtype` (float16 halves the size) and computed in float32."""
+    """Writes a checkpoint folder. Weights are stored as `dtype` (float16 halves the size) and computed in float32.
+
+    A calibration that lies there stays, unless it says that it was made for other weights: then it is removed, with a warning.
+    """
     parts = {"tokenizer": model.tokenizer, "transformer": model.transformer}
     _write(Path(folder), parts, model.config.to_dict(), dtype)
+    path = Path(folder) / CALIBRATION
+    if path.is_file() and _is_of_others(path, model.transformer):
+        path.unlink()  # whoever reads the file alone, as the page does, would offer its tables
+        warnings.warn(f"{path} was made for the weights that were here before, and is removed; {_remake(folder)}", stacklevel=2)
 
 
 def save_tokenizer(tokenizer: VQVAE, folder: Path | str) -> None:
@@ -70,8 +79,9 @@ def load(
     """Loads a shipped model by name, a checkpoint folder by path, or a published model (`var_d16` ...) by name.
 
     `device` "auto" is the GPU where there is one; what is drawn comes back on the CPU. Landmarks and coefficients come along
-    where the folder has them, unless `calibrated` is False. `dtype` bfloat16 or float16 makes most weights 16-bit (see
-    `precision`): bfloat16 is fast on processors with units for it (AMX), both are on GPUs.
+    where the folder has them, unless `calibrated` is False; those that say they were made for other weights are left aside, with
+    a warning. `dtype` bfloat16 or float16 makes most weights 16-bit (see `precision`): bfloat16 is fast on processors with units
+    for it (AMX), both are on GPUs.
 
     Raises ValueError where there is no such model, or where the files are truncated, foreign or do not fit.
     """
@@ -83,8 +93,12 @@ def load(
     with _shapes_alone():
         model = Model.build(config)
     _fill({"tokenizer": model.tokenizer, "transformer": model.transformer}, folder / WEIGHTS)
-    if calibrated and (folder / CALIBRATION).is_file():
-        _load_calibration(model, folder / CALIBRATION)
+    path = folder / CALIBRATION
+    if calibrated and path.is_file():
+        if _is_of_others(path, model.transformer):
+            warnings.warn(f"{path} was made for other weights, and is left aside; {_remake(folder)}", stacklevel=2)
+        else:
+            _load_calibration(model, path)
     return model.eval().to(device, dtype)
 
 
@@ -117,11 +131,11 @@ def load_config(name: str | Path) -> ModelConfig:
     return ModelConfig.from_dict(read_json(find(name) / CONFIG))
 
 
-def load_tokenizer(name: str | Path) -> VQVAE:
-    """Only the tokenizer of a checkpoint, by the name of a shipped model or by its folder."""
+def load_tokenizer(name: str | Path, argument: str = "tokenizer") -> VQVAE:
+    """Only the tokenizer of a checkpoint, by the name of a shipped model or by its folder. `argument` is what errors call it."""
     if str(name) in OFFICIAL:
-        raise ValueError(f"tokenizer = {str(name)!r}: published models cannot be trained further here; name a checkpoint folder")
-    folder = find(name)
+        raise ValueError(f"{argument} = {str(name)!r}: published models cannot be trained further here; name a checkpoint folder")
+    folder = find(name, argument)
     config = read_json(folder / CONFIG)
     config = TokenizerConfig.from_dict(config.get("tokenizer") if isinstance(config, dict) else None)
     with _shapes_alone():
@@ -131,7 +145,7 @@ def load_tokenizer(name: str | Path) -> VQVAE:
 
 
 def save_calibration(model: Model, folder: Path | str) -> None:
-    """Writes the landmarks (float16) and coefficients (float32) of a calibrated model beside its weights."""
+    """Writes the landmarks (float16) and coefficients (float32) of a calibrated model beside its weights, and whose they are."""
     kept = model.transformer.calibration
     tensors = {
         f"{kind}.{number}": table.to("cpu", dtype).contiguous()
@@ -139,7 +153,25 @@ def save_calibration(model: Model, folder: Path | str) -> None:
         for number, table in getattr(kept, kind).items()
     }
     with atomic_write(Path(folder) / CALIBRATION) as path:
-        save_file(tensors, path)
+        save_file(tensors, path, {PARTS[1]: _of_transformer(model.transformer)})
+
+
+def _of_transformer(transformer: nn.Module) -> str:
+    return fingerprint(sorted(transformer.state_dict().items()))
+
+
+def _is_of_others(path: Path, transformer: nn.Module) -> bool:
+    """Whether a calibration file says that its tables belong to other weights; older files do not say whose they are."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            made_for = (file.metadata() or {}).get(PARTS[1])
+    except (OSError, SafetensorError):
+        return False  # reading its tables will say what is wrong with it
+    return made_for is not None and made_for != _of_transformer(transformer)
+
+
+def _remake(folder: Path | str) -> str:
+    return f"`python -m var_mini train landmarks --model {folder}` makes one"
 
 
 def _load_calibration(model: Model, path: Path) -> None:
@@ -151,6 +183,8 @@ def _load_calibration(model: Model, path: Path) -> None:
             raise ValueError(f"{path} has a table of no known kind: {validate.shown(key)} of shape {tuple(table.shape)}")
         if table.dtype not in FLOATS or not torch.isfinite(table).all():
             raise ValueError(f"{path}: {key} is not a finite floating-point table")
+        if not table.numel():
+            raise ValueError(f"{path} does not fit: {key} is empty, of shape {tuple(table.shape)}")
         if kind == "landmarks" and (table.float().norm(dim=-1) - 1).abs().max() > 0.01:  # float16 rounds them a little
             raise ValueError(f"{path}: {key} has a landmark that is no unit vector")
         try:
@@ -204,15 +238,18 @@ def available() -> list[str]:
     return sorted(p.parent.name for p in ASSETS.glob(f"*/{CONFIG}") if (p.parent / WEIGHTS).exists())
 
 
-def find(name: str | Path) -> Path:
-    """The folder of a checkpoint, by the name of a shipped model or by its path."""
+def find(name: str | Path, argument: str = "model") -> Path:
+    """The folder of a checkpoint, by the name of a shipped model or by its path.
+
+    Raises ValueError where there is none, which calls the name `argument`; only a model to draw with may be a published one.
+    """
     with contextlib.suppress(OSError, ValueError):  # too long for a path, or a NUL in it
         for folder in (ASSETS / str(name), Path(str(name))):
             if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
                 return folder
-    known = validate.listed(available() + sorted(OFFICIAL))
+    known = validate.listed(available() + (sorted(OFFICIAL) if argument == "model" else []))
     given = validate.shown(str(name) if isinstance(name, Path) else name)
-    raise ValueError(f"model = {given}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
+    raise ValueError(f"{argument} = {given}: must be one of {known}, or a folder with {CONFIG} and {WEIGHTS}")
 
 
 def _fitting(needed: dict[str, tuple], found: dict[str, tuple | None], others: tuple[str, ...], where: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ class TokenizerConfig:
     """The multi-scale VQVAE. Defaults: the published tokenizer (vae_ch160v4096z32)."""
 
     patch_nums: tuple[int, ...] = PATCH_NUMS_256
-    image_channels: int = 3  # 1 for grey
+    image_channels: int = 3  # 3 for colour, 1 for grey
     vocab_size: int = 4096  # V, number of codes in the one codebook that all scales share
     z_channels: int = 32  # Cvae, length of a code
     channels: int = 160  # width of the first resolution
@@ -55,7 +55,6 @@ class TokenizerConfig:
         mult = tuple(validate.integer("channel_mult", m, 1, 64) for m in self.channel_mult)
         _keep(self, "channel_mult", mult)
         for name, low, high in (
-            ("image_channels", 1, 4),
             ("vocab_size", 2, 1 << 20),
             ("z_channels", 1, 4096),
             ("channels", 1, 4096),
@@ -65,6 +64,9 @@ class TokenizerConfig:
             ("phi_count", 1, 64),
         ):
             _keep(self, name, validate.integer(name, getattr(self, name), low, high))
+        if validate.integer("image_channels", self.image_channels, 1, 3) == 2:
+            raise ValueError("image_channels = 2: must be 1 (grey) or 3 (colour)")
+        _keep(self, "image_channels", int(self.image_channels))
         for m in mult:
             if self.channels * m % self.norm_groups:
                 raise ValueError(f"norm_groups = {self.norm_groups}: must divide every width, here {self.channels * m}")

@@ -7,6 +7,9 @@ the residual stream, f_hat, the attention states, the logits. Embeddings, norms 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,6 +25,15 @@ def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
     """A torch type, given itself or its name. Raises ValueError where models cannot have weights of it."""
     name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
     return DTYPES[validate.one_of("dtype", name, DTYPES)]
+
+
+def fingerprint(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """Of named weights in float16, as most checkpoints store them: the same for a model and for what is read back of it."""
+    sha = hashlib.sha256()
+    for name, weight in weights:
+        bits = weight.detach().cpu().half() + 0.0  # averaging turns -0 into 0, which is the same weight
+        sha.update(name.encode() + bits.contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]
 
 
 def device_of(device: torch.device | str) -> torch.device | str:

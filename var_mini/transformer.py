@@ -153,7 +153,7 @@ class VAR(BackEnds):
 
         var_input (B, L - n_0, Cvae) from `MultiScaleQuantizer.inputs_from_ids`, L tokens of all scales or of the coarsest ones.
         A token sees its own scale and all coarser ones; another `mask`, bool (L, L), shows what a wrong one would do. A back
-        end that has no masked pass goes through its states, scale by scale.
+        end that has no masked pass goes through its states, scale by scale, and takes no `mask`: ValueError.
         """
         first = self.pyramid.counts[0]
         L = var_input.shape[1] + first if var_input.ndim == 3 and var_input.shape[2] == self.z_channels else None
@@ -162,6 +162,8 @@ class VAR(BackEnds):
             raise ValueError(f"var_input has shape {tuple(var_input.shape)}: must be {expected}")
         spec = self.resolve(attention)
         if not has_masked_pass(spec):
+            if mask is not None:
+                raise ValueError(f"mask of shape {tuple(mask.shape)}: must be None, for attention {spec} has no masked pass")
             return self.forward_by_scale(label, var_input, spec, added=added)
         condition = self.condition(label, added)
         x = torch.cat([self.start_tokens(condition), self.word_embed(var_input)], dim=1) + self.positions()[:, :L]

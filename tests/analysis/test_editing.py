@@ -14,6 +14,7 @@ from var_mini.analysis.editing import (
     scale_errors,
     tokenize_picture,
 )
+from var_mini.generation import Trace
 
 
 def ids_of(trace):
@@ -155,3 +156,19 @@ def test_a_picture_is_drawn_on_from_its_coarsest_maps(tiny, tiny_images):
     for wrong in (-1, 4, 1.5):
         with pytest.raises(ValueError, match=r"given = .*0 to 3"):
             continued(tiny, picture, wrong, 1, 5)
+
+
+def test_a_picture_taken_apart_survives_saving(tiny, tiny_images):
+    trace = tokenize_picture(tiny, (tiny_images[0] + 1) / 2)
+    read = Trace.load(trace.to_bytes())
+    assert read.settings == {"model": "tiny"} and [step.backend for step in read.steps] == ["none"] * 3
+    for a, b in zip(read.steps, trace.steps, strict=True):
+        assert torch.equal(a.token_ids, b.token_ids) and torch.equal(a.f_hat, b.f_hat) and torch.equal(a.image, b.image)
+
+
+def test_ids_that_are_no_whole_numbers_are_refused(tiny):
+    counts = tiny.config.pyramid.counts
+    for bad in (torch.full((4,), 1.7), torch.full((4,), torch.nan), torch.zeros(4, dtype=torch.bool)):
+        ids = [torch.zeros(n, dtype=torch.long) if n != 4 else bad for n in counts]
+        with pytest.raises(ValueError, match=rf"^ids have type {bad.dtype}: must be whole numbers, such as int64, from 0 to 23"):
+            picture_of_ids(tiny, ids)

@@ -145,3 +145,14 @@ def test_the_same_seed_holds_out_the_same_pictures(draw):
     first, again, other = (load_folder(folder, 8, 1, seed=seed).test_images[:, 0, 0, 0].tolist() for seed in (0, 0, 1))
     assert first == again != other and len(first) == 4
     assert np.intersect1d(first, load_folder(folder, 8, 1).train_images[:, 0, 0, 0]).size == 0
+
+
+def test_classes_of_which_nothing_is_held_out_are_trained_on(draw):
+    """Five bags are too few to hold one out; the zebras, of which some are, mean nothing to the model."""
+    d = load_folder(draw(*many("bag", 5), *many("zebra", 30)), 8, 1)
+    assert d.test_labels.unique().tolist() == [1]
+    kept = d.with_classes(("coat", "bag"))
+    assert kept.train_labels.tolist() == [1] * 5 and len(kept.test_images) == 0 and kept.skipped == 30
+    assert {int(image.max()) for image in kept.train_images} == {1, 2, 3, 4, 5}  # the bags' greys
+    with pytest.raises(ValueError, match=r"has no images of the model's classes \('coat', 'hat'\)"):
+        d.with_classes(("coat", "hat"))

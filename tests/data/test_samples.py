@@ -44,3 +44,12 @@ def test_every_data_set_that_can_be_trained_on_has_samples():
     assert all(len(list((samples.FOLDER / name).glob("*.png"))) == samples.COUNT for name in REGISTRY)
     assert sum(path.stat().st_size for path in samples.FOLDER.rglob("*.png")) < 200_000
     assert torch.is_tensor(samples.load_samples(checkpoints.load_config("fashion-28"))[0].image)
+
+
+def test_data_that_cannot_be_read_is_told_in_one_line(monkeypatch, capsys):
+    def missing(name):
+        raise ValueError(f"data set {name}: is not here")
+
+    monkeypatch.setattr(samples, "load", missing)
+    assert samples.main(["things"]) == 2
+    assert capsys.readouterr().err == "samples: data set things: is not here\n"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from var_mini import checkpoints
 from var_mini.generation import Sampling, generate
 
 PLAIN = Sampling()
@@ -201,3 +202,23 @@ def test_top_k_above_v_means_all_codes(tiny):
     a = list(tiny.generate(0, 0, Sampling(top_k=10**6)))
     b = list(tiny.generate(0, 0, Sampling()))
     assert torch.equal(a[-1].token_ids, b[-1].token_ids)
+
+
+def test_given_tokens_are_whole_numbers_of_any_type(tiny):
+    def given(dtype):
+        return [(torch.full((n,), 5).to(dtype), torch.ones(n, dtype=torch.bool)) for n in tiny.config.pyramid.counts]
+
+    for dtype in (torch.uint8, torch.int32, torch.int64):
+        steps = list(tiny.generate(0, 0, forced=given(dtype)))
+        assert all(step.token_ids.dtype == torch.int64 and (step.token_ids == 5).all() for step in steps)
+    with pytest.raises(ValueError, match=r"^forced have type torch\.float32: must be whole numbers, such as int64, from 0 to 23"):
+        tiny.generate(0, 0, forced=given(torch.float32))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the kernels run")
+@pytest.mark.parametrize("attention", ["poly-2", "landmark-16"])
+def test_kernels_without_a_gpu_are_refused_in_words(calibrated_folder, monkeypatch, attention):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    model = checkpoints.load(calibrated_folder)
+    with pytest.raises(ValueError, match="implementation = 'triton': the kernels need a GPU, the tensors are on cpu"):
+        list(model.generate(0, 0, attention=attention, implementation="triton"))

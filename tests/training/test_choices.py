@@ -89,3 +89,18 @@ def test_settings_are_compared_with_training_images(tiny_folder, pictures, monke
     assert all(float(row["frechet_to_training"]) > 0 and row["samples"] == "100.0" for row in rows)
     with pytest.raises(ValueError, match="samples = 5: must be"):
         sampling_choice.measure_settings(str(tiny_folder), 5)
+
+
+def test_bad_input_is_told_in_one_line(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "rows.csv")]
+    for command, arguments, message in (
+        (sampling_choice.main, ["--model", "nosuch", *out], "sampling_choice: model = 'nosuch': must be one of"),
+        (sampling_choice.main, ["--model", "fashion-28", "--samples", "5", *out], "sampling_choice: samples = 5"),
+        (ablation.main, ["transformer", "--variants", "none", *out], "ablation: variant = 'none': must be one of"),
+        (ablation.main, ["transformer", "--tokenizer", "nosuch", *out], "ablation: tokenizer = 'nosuch': must be one of"),
+        (ablation.main, ["tokenizer", "--out", str(tmp_path)], "ablation: out = "),
+    ):
+        assert command(arguments) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(message) and told.count("\n") == 1
+    assert not list(tmp_path.iterdir())

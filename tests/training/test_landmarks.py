@@ -128,6 +128,7 @@ def test_bad_calibration_is_refused(tiny):
         (lambda t: t.update({"other.2": torch.zeros(3)}), "no known kind: 'other.2'"),
         (lambda t: t.update({"coefficients.3": torch.ones(2, 2, 4)}), "does not fit: degree = 3: must be even"),
         (lambda t: t.update({"landmarks.": torch.zeros(())}), "no known kind"),
+        (lambda t: t.update({"landmarks.16": torch.zeros(0, 2, 16, 8)}), r"does not fit: landmarks.16 is empty, of shape \(0, 2"),
     ],
 )
 def test_a_damaged_calibration_file_is_named(calibrated_folder, tmp_path, change, message):
@@ -159,13 +160,15 @@ def test_classes_of_a_folder_are_those_of_the_model_by_their_names(tiny_folder, 
     assert "has no images of the model's classes ('ant', 'bee', 'cow')" in capsys.readouterr().err
 
 
-def test_the_command_refuses_bad_input(capsys):
+def test_the_command_refuses_bad_input(tmp_path, capsys):
     for arguments, message in (
         (["--landmarks", "x"], "landmarks = 'x': must be whole numbers"),
         (["--landmarks", "8"], "landmarks = 8: must be a whole number from 16 to 256"),
         (["--model", "nothing"], "model = 'nothing'"),
-        (["--model", "var_d16"], "var_d16 is a published model; name a folder"),
+        (["--model", "var_d16"], "model = 'var_d16': is a published one, whose landmarks nothing could load"),
+        (["--model", "var_d16", "--out", str(tmp_path / "x")], "model = 'var_d16': is a published one"),
     ):
         model = [] if "--model" in arguments else ["--model", "fashion-28"]
         assert main(["train", "landmarks", *model, *arguments]) == 2
         assert message in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

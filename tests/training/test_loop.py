@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from accelerate.state import PartialState
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.conftest import TINY_TOKENIZER, TINY_TRANSFORMER
@@ -13,7 +14,7 @@ from var_mini.config import ModelConfig
 from var_mini.model import Model
 from var_mini.tokenizer import quantizer
 from var_mini.training import tokenizer as stage
-from var_mini.training.loop import Trainer
+from var_mini.training.loop import Trainer, digest
 from var_mini.training.schedule import Schedule, batch_indices
 from var_mini.training.tokenizer import TokenizerObjective
 from var_mini.training.transformer import TransformerObjective, tokenize_images
@@ -220,3 +221,47 @@ def test_learning_rate_by_formula():
 def test_a_wrong_schedule_is_named(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         schedule(**change)
+
+
+def test_cpu_holds_after_a_trainer_that_was_somewhere_else(images, tmp_path):
+    model = Model.build(ModelConfig("t", TINY_TOKENIZER, TINY_TRANSFORMER)).tokenizer
+    try:
+        Trainer(TokenizerObjective(model, 1), schedule(steps=1), tmp_path / "a", precision="no")
+        PartialState().device = torch.device("meta")  # as if it had found a GPU
+        there = Trainer(TokenizerObjective(model, 1), schedule(steps=1), tmp_path / "a", precision="no")
+        assert there.accelerator.device.type == "meta"
+        model.to_empty(device="cpu")
+        here = Trainer(TokenizerObjective(model, 1), schedule(steps=1), tmp_path / "b", precision="no", cpu=True)
+        assert here.accelerator.device == torch.device("cpu") and here.broken.device.type == "cpu"
+        again = Trainer(TokenizerObjective(model, 1), schedule(steps=1), tmp_path / "b", precision="no")
+        assert (again.accelerator.device.type == "cuda") == torch.cuda.is_available()
+    finally:
+        PartialState._reset_state()
+
+
+def test_minus_zero_and_zero_are_the_same_weight_to_a_runs_identity():
+    assert digest(torch.tensor([0.0, 1.0])) == digest(torch.tensor([-0.0, 1.0])) != digest(torch.tensor([-1.0, 1.0]))
+    assert digest(torch.tensor([True, False]), torch.tensor([3])) != digest(torch.tensor([True, True]), torch.tensor([3]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"step;images;loss\n10;80;1\n",
+        b"step,images\nten,80\n",
+        b"step,images\n10,80,9\n",
+        b"step\n\xff\n",
+        b"a,b\n,\n",
+        b'step\n"1',
+    ],
+    ids=["semicolons", "no number", "too long", "no text", "other names", "unclosed"],
+)
+def test_a_damaged_log_does_not_keep_a_run_from_going_on(images, tmp_path, content):
+    whole = tokenizer_run(images, tmp_path / "whole")
+    tokenizer_run(images, tmp_path / "parts", stop_at=20)
+    (tmp_path / "parts" / "log.csv").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"parts.log\.csv is no log of this run and will be written anew, without its old rows"):
+        resumed = tokenizer_run(images, tmp_path / "parts")
+    assert all(torch.equal(t, resumed.bare.state_dict()[n]) for n, t in whole.bare.state_dict().items())
+    with open(tmp_path / "parts" / "log.csv", newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(30, STEPS + 1, 10))

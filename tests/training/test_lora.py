@@ -122,6 +122,21 @@ def test_files_that_do_not_fit_are_refused_and_leave_the_model_as_it_was(model, 
         lora.load(model.transformer, tmp_path / "bad.safetensors")
 
 
+def test_merged_adapters_leave_no_table_of_the_weights_before(calibrated_folder, tmp_path, capsys):
+    model = checkpoints.load(calibrated_folder)
+    filled(model)
+    lora.save(model.transformer, tmp_path / "a.safetensors")
+    lora.take_off(model.transformer)
+    assert set(model.transformer.calibration.landmarks) == {16, 32, 64}  # the weights that they were made of are back
+    lora.load(model.transformer, tmp_path / "a.safetensors")
+    lora.merge(model.transformer)
+    assert not model.transformer.calibration.landmarks and not model.transformer.calibration.coefficients
+    command = ["generate", "--model", str(calibrated_folder), "--attention", "landmark-16"]
+    assert main(command) == 0
+    assert main([*command, "--adapter", str(tmp_path / "a.safetensors")]) == 2
+    assert "attention = 'landmark-16': this model has not been calibrated" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("rank", [0, 17, True])
 def test_bad_ranks_are_refused(model, rank):
     with pytest.raises(ValueError, match=f"rank = {rank}: must be a whole number from 1 to 16"):
@@ -166,3 +181,30 @@ def test_adapters_learn_a_few_pictures_of_some_classes_from_a_folder(tiny, tmp_p
     ids = tokenize_images(tiny.tokenizer, torch.full((2, 1, 12, 12), 200, dtype=torch.uint8))
     before, after = (cross_entropy(m.transformer, tiny.tokenizer.quantize, ids, torch.tensor([0, 2])) for m in (model, adapted))
     assert after["cross_entropy"] < before["cross_entropy"] - 0.1
+
+
+def test_a_run_goes_on_for_the_same_weights_whatever_their_name(tiny, tmp_path, monkeypatch, capsys):
+    """By a relative path or an absolute one; but not once other weights lie there."""
+    checkpoints.save(tiny, tmp_path / "model")
+    (tmp_path / "pictures" / "ant").mkdir(parents=True)
+    for grey in (100, 200):
+        Image.new("L", (12, 12), grey).save(tmp_path / "pictures" / "ant" / f"{grey}.png")
+    monkeypatch.chdir(tmp_path)
+
+    def train(name):
+        return lora.train_adapter(name, tmp_path / "run", tmp_path / "pictures", 2, 3, "no")
+
+    train("model")
+    capsys.readouterr()
+    train(str(tmp_path / "model"))
+    assert "resumed at step 3 of 3" in capsys.readouterr().err
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+    for part in ("transformer", "tokenizer"):
+        other = checkpoints.load(tmp_path / "model")
+        with torch.no_grad():
+            next(getattr(other, part).parameters()).add_(1)
+        checkpoints.save(other, tmp_path / "model")
+        with pytest.raises(ValueError, match=r"state\.pt does not hold a state of this training run: .*another model"):
+            train("model")
+        checkpoints.save(tiny, tmp_path / "model")
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before

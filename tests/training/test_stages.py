@@ -83,6 +83,28 @@ def test_the_decoder_alone_learns_further_on_unchanged_tokens(small_recipe, pict
     assert "psnr_test" in (tmp_path / "run" / "model" / "decoder_log.csv").read_text()
 
 
+def test_repeated_stages_keep_what_is_finished(small_recipe, pictures, tmp_path, monkeypatch, capsys):
+    """`train transformer` the decoder of `train decoder`, and that one its own run, whose weights averaging gave other zeros."""
+    monkeypatch.setitem(recipes.RECIPES, "small", replace(small_recipe, decoder_schedule=small_recipe.transformer_schedule))
+    out = tmp_path / "run"
+    common = ["--preset", "small", "--data", str(pictures), "--out", str(out), "--precision", "no"]
+    assert main(["train", "tokenizer", *common]) == 0
+    tensors = load_file(out / "tokenizer" / checkpoints.WEIGHTS)
+    tensors["tokenizer.encoder.conv_in.bias"][0] = -0.0
+    save_file(tensors, out / "tokenizer" / checkpoints.WEIGHTS)
+    assert main(["train", "transformer", *common]) == main(["train", "decoder", *common]) == 0
+    weights = out / "model" / checkpoints.WEIGHTS
+    finished = load_file(weights)
+    for stage in ("decoder", "transformer", "decoder"):
+        assert main(["train", stage, *common]) == 0, capsys.readouterr().err
+        assert all(torch.equal(tensor, finished[name]) for name, tensor in load_file(weights).items()), stage
+    shutil.rmtree(out / "tokenizer")  # another tokenizer: the decoder of the old one does not fit it
+    shutil.rmtree(out / "transformer")
+    assert main(["train", "tokenizer", *common, "--steps", "7"]) == main(["train", "transformer", *common]) == 0
+    fresh, written = load_file(out / "tokenizer" / checkpoints.WEIGHTS), load_file(weights)
+    assert all(torch.equal(tensor.half(), written[name]) for name, tensor in fresh.items())
+
+
 def test_a_last_run_sees_whole_pictures_as_they_are(small_recipe, pictures, tmp_path, monkeypatch, capsys):
     early = replace(small_recipe.transformer_schedule, early_steps=small_recipe.transformer_schedule.steps)
     recipe = replace(small_recipe, transformer_schedule=early, views=2, coarse_scales=2)

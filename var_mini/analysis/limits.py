@@ -35,6 +35,7 @@ class Vectors:
     v: torch.Tensor
     bound: float | None = None  # the model's own s, median over these heads; None where there is no model
     centres: dict[int, torch.Tensor] = field(default_factory=dict)  # landmarks (H, m, d) made so far
+    sweeps: dict[tuple, tuple] = field(default_factory=dict)  # errors over many bounds computed so far
 
     @property
     def cosines(self) -> torch.Tensor:

@@ -62,21 +62,26 @@ def _by_judge(model: Model, data: ImageData, count: int) -> Callable[[Sampling],
     return lambda sampling: bench.figures(bench.draw(conditions, sampling), conditions)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m var_mini.analysis.sampling_choice", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--model", required=True)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="CSV file")
-    options = parser.parse_args()
-    writable_file("out", options.out, (".csv",))
-    rows = measure_settings(options.model, options.samples)
-    with open(options.out, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({key: float(f"{value:.4g}") for key, value in row.items()} for row in rows)
+    options = parser.parse_args(arguments)
+    try:
+        writable_file("out", options.out, (".csv",))
+        rows = measure_settings(options.model, options.samples)
+        with open(options.out, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({key: float(f"{value:.4g}") for key, value in row.items()} for row in rows)
+    except (ValueError, OSError) as error:
+        print(f"sampling_choice: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -46,23 +46,30 @@ def new_state(
     if spec.method == "exact":
         return ExactState(*shape)
     if spec.method == "pool":
-        return PoolState(*shape, factor=spec.factor, reserve=bool(reserve))
+        return PoolState(*shape, spec.factor)
     if spec.method == "local":
         return LocalState(*shape, spec.neighbours)
     if spec.method == "budget":
         return BudgetState(*shape, spec.budget)
     if spec.method == "poly":
-        if spec.calibrated and (coefficients is None or tuple(coefficients.shape) != (len(scale), spec.degree + 1)):
-            given = None if coefficients is None else tuple(coefficients.shape)
-            raise ValueError(f"coefficients have shape {given}: must be ({len(scale)}, {spec.degree + 1})")
+        fitted = _fitted(spec, coefficients, len(scale))
         reserve = spec.calibrated if reserve is None else reserve
-        poly = _poly(spec, scale, head_dim, implementation)
-        return poly(*shape, spec.degree, coefficients if spec.calibrated else None, reserve)
+        return _poly(spec, scale, head_dim, implementation)(*shape, spec.degree, fitted, reserve)
     wanted = (len(scale), spec.landmarks, head_dim)
     if landmarks is None or tuple(landmarks.shape) != wanted:
         given = None if landmarks is None else tuple(landmarks.shape)
         raise ValueError(f"landmarks have shape {given}: must be {wanted}")
     return _landmark(spec, scale, head_dim, implementation)(*shape, landmarks, True if reserve is None else reserve)
+
+
+def _fitted(spec: AttentionSpec, coefficients: torch.Tensor | None, heads: int) -> torch.Tensor | None:
+    """The coefficients that `poly` computes with, None for Taylor's. Raises ValueError where calibrated ones are missing."""
+    if not spec.calibrated:
+        return None
+    if coefficients is None or tuple(coefficients.shape) != (heads, spec.degree + 1):
+        given = None if coefficients is None else tuple(coefficients.shape)
+        raise ValueError(f"coefficients have shape {given}: must be ({heads}, {spec.degree + 1})")
+    return coefficients
 
 
 def _poly(spec: AttentionSpec, scale: torch.Tensor, head_dim: int, implementation: str) -> type[PolyState]:
@@ -99,12 +106,13 @@ def masked(
 ) -> torch.Tensor:
     """Teacher-forced attention over all tokens at once: (B, H, L, head_dim) with the bool mask (L, L) of a pyramid.
 
-    Equals the loop of `extend` and `attend` over the scales.
+    Equals the loop of `extend` and `attend` over the scales. Raises ValueError where the back end has no masked pass, or
+    `coefficients` (H, degree + 1), for calibrated `poly`, are missing.
     """
     spec = AttentionSpec.parse(attention)
     with torch.autocast("cpu", enabled=False):  # there SDPA is several times slower backwards in bfloat16 than in float32
         if spec.method == "exact":
             return masked_exact(q, k, v, scale, mask)
         if spec.method == "poly":
-            return masked_polynomial(q, k, v, scale, mask, spec.degree, coefficients if spec.calibrated else None)
+            return masked_polynomial(q, k, v, scale, mask, spec.degree, _fitted(spec, coefficients, len(scale)))
     raise ValueError(f"attention = {str(spec)!r}: has no masked pass; use VAR.forward_by_scale")

@@ -49,12 +49,21 @@ class Calibration(nn.Module):
         AttentionSpec("poly", degree=degree)  # checks the degree
         self.coefficients[degree] = table.detach().float()
 
+    def clear(self) -> None:
+        """Forgets all tables, as they fit no other weights."""
+        self.landmarks.clear()
+        self.coefficients.clear()
+
     def check(self, spec: AttentionSpec) -> None:
         """Raises ValueError where `spec` needs a table that is not here."""
-        lacks_landmarks = spec.method == "landmark" and spec.landmarks not in self.landmarks
-        if lacks_landmarks or (spec.calibrated and spec.degree not in self.coefficients):
-            known = validate.listed(sorted(self.landmarks))
-            has = f"has {known} landmarks" if self.landmarks else "has not been calibrated"
+        if spec.method == "landmark":
+            tables, number, kind = self.landmarks, spec.landmarks, "{} landmarks"
+        elif spec.calibrated:
+            tables, number, kind = self.coefficients, spec.degree, "coefficients of degree {}"
+        else:
+            return
+        if number not in tables:
+            has = "has " + kind.format(validate.listed(sorted(tables))) if tables else "has not been calibrated"
             raise ValueError(
                 f"attention = {str(spec)!r}: this model {has}; `python -m var_mini train landmarks --model FOLDER` makes them"
             )

@@ -17,13 +17,17 @@ class ExactState:
 
     def __init__(self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int):
         self.scale, self.capacity = scale.view(1, -1, 1, 1), capacity
-        shape = (batch, scale.numel(), capacity, head_dim)
-        self.keys = torch.empty(shape, dtype=scale.dtype, device=scale.device)
+        self.keys = torch.empty((batch, scale.numel(), capacity, head_dim), dtype=scale.dtype, device=scale.device)
         self.values = torch.empty_like(self.keys)
         self.length = 0
+        self.joined = False  # whether keys and values were put together for gradients, instead of written into their places
 
     def clear(self) -> None:
-        self.length = 0
+        if self.joined:
+            batch, heads, _, head_dim = self.keys.shape
+            self.keys = self.scale.new_empty(batch, heads, self.capacity, head_dim)
+            self.values = torch.empty_like(self.keys)
+        self.length, self.joined = 0, False
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
@@ -35,9 +39,13 @@ class ExactState:
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"k has {k.shape[2]} tokens: {self.capacity - self.length} of {self.capacity} places are left")
-        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):  # writing in place would break the gradient
-            self.keys = torch.cat([self.keys[:, :, : self.length], k], 2)
-            self.values = torch.cat([self.values[:, :, : self.length], v], 2)
+        tracked = torch.is_grad_enabled() and (k.requires_grad or v.requires_grad)
+        if tracked or self.joined:  # writing in place would break the gradient
+            k, v = (k, v) if tracked else (k.detach(), v.detach())
+            with torch.enable_grad():  # those before may need gradients, whoever comes now
+                self.keys = torch.cat([self.keys[:, :, : self.length], k], 2)
+                self.values = torch.cat([self.values[:, :, : self.length], v], 2)
+            self.joined = True
         else:
             self.keys[:, :, self.length : end] = k
             self.values[:, :, self.length : end] = v

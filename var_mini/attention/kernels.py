@@ -1,11 +1,13 @@
 """Which implementation computes a low-rank state: plain torch, or fused Triton kernels on a GPU. Decided in one place.
 
 The kernels need CUDA and Triton, take certain shapes only, and know no gradients. Whether the machine has them is found out once;
-`implementation`, an argument of `new_state` and of whoever makes states, rules them out ("torch") or demands them ("triton").
+`implementation`, an argument of `new_state` and of whoever makes states, rules them out ("torch") or demands them ("triton"),
+on a CPU only where Triton interprets its kernels (TRITON_INTERPRET=1).
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -31,9 +33,10 @@ def why_not(attention: str | AttentionSpec, scale: torch.Tensor, head_dim: int, 
         return "there are kernels for landmarks and for degree 2 with Taylor's coefficients"
     if torch.is_grad_enabled():  # whether or not the scale needs them: q, k and v may
         return "the kernels know no gradients; make the state under torch.no_grad()"
-    if implementation == "auto" and scale.device.type != "cuda":
+    interpreted = implementation == "triton" and os.environ.get("TRITON_INTERPRET") == "1" and find_spec("triton") is not None
+    if scale.device.type != "cuda" and not interpreted:
         return f"the kernels need a GPU, the tensors are on {scale.device.type}"
-    if implementation == "auto" and not capable():
+    if not capable() and not interpreted:
         return "the kernels need the package triton"
     from . import fused
 

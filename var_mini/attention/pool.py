@@ -11,7 +11,6 @@ from math import isqrt
 import torch
 import torch.nn.functional as F
 
-from .exact import ExactState
 from .state import check_keys, check_queries, tensor_bytes
 
 EXACT_SIDE = 4
@@ -21,20 +20,18 @@ class PoolState:
     """Every scale must come in one `extend`, so that its square shape is known."""
 
     fallbacks = 0
+    reserve_bytes = 0
     smallest_denominator = None
 
-    def __init__(self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int, factor: int = 2, reserve: bool = False):
+    def __init__(self, batch: int, scale: torch.Tensor, head_dim: int, capacity: int, factor: int = 2):
         self.scale, self.factor = scale.view(1, -1, 1, 1), factor
         self.keys = scale.new_empty(batch, scale.numel(), 0, head_dim)
         self.values = self.keys
         self.bias = scale.new_empty(0)  # log of the tokens behind each key
         self.counts: list[int] = []  # tokens of each scale
-        self.reserve = ExactState(batch, scale, head_dim, capacity) if reserve else None
 
     def clear(self) -> None:
         self.keys, self.values, self.bias, self.counts = self.keys[:, :, :0], self.values[:, :, :0], self.bias[:0], []
-        if self.reserve is not None:
-            self.reserve.clear()
 
     def extend(self, k: torch.Tensor, v: torch.Tensor) -> None:
         batch, heads, _, head_dim = self.keys.shape
@@ -44,8 +41,6 @@ class PoolState:
         side = isqrt(tokens)
         if side * side != tokens:
             raise ValueError(f"k has {tokens} tokens: pooling needs a square token map, one whole scale at a time")
-        if self.reserve is not None:
-            self.reserve.append(k, v)
         bias = self.bias.new_zeros(tokens)
         if side > EXACT_SIDE:
             k, v = self._pooled(k, side), self._pooled(v, side)
@@ -91,7 +86,3 @@ class PoolState:
     @property
     def state_bytes(self) -> int:
         return tensor_bytes(self.keys, self.values, self.bias)
-
-    @property
-    def reserve_bytes(self) -> int:
-        return self.reserve.state_bytes if self.reserve is not None else 0

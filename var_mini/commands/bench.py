@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import validate
-from .common import add_dtype, show
+from .common import add_dtype, refuse_unused, show
 
-ON_DEVICE = ("generate", "scaling", "dtype")  # all others compute on the processor, but for train, which chooses itself
-BENCHES = ("generate", "error", "scaling", "peers", "raster", "ladder", "dtype", "practice", "train", "laws", "best-of")
+TAKES = {  # bench -> its options, beside --json and --plot; without --device they compute on the processor, but for train
+    "generate": {"model", "device", "dtype"},
+    "error": {"model", "samples"},
+    "scaling": {"device"},
+    "peers": set(),
+    "raster": set(),
+    "ladder": set(),
+    "dtype": {"model", "device", "dtype"},
+    "practice": {"model"},
+    "train": {"preset", "stage", "batch_size"},  # chooses the device itself
+    "laws": {"out", "steps"},
+    "best-of": {"model", "samples"},
+}
 
 
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("bench", help="measure time, and the error of low-rank attention")
-    p.add_argument("what", choices=BENCHES)
+    p.add_argument("what", choices=TAKES)
     p.add_argument(
         "--model",
         help="default fashion-28; of error and practice fashion-28-bounded; of dtype shapes of var_d16; of best-of things-64",
@@ -22,7 +32,7 @@ def add(commands) -> None:
     p.add_argument(
         "--samples", type=int, help="of error: images per back end, 100 to 100000 (default 2000); of best-of: pairs (200)"
     )
-    p.add_argument("--device", help=f"of {', '.join(ON_DEVICE)} (default cpu)")
+    p.add_argument("--device", help="of generate, scaling, dtype (default cpu)")
     p.add_argument("--preset", default="fashion-28-quick", help="of train: whose shapes and batches a step has")
     p.add_argument("--stage", default="transformer", help="of train: transformer or tokenizer")
     p.add_argument("--batch-size", type=int, help="of train (default: the preset's)")
@@ -31,16 +41,15 @@ def add(commands) -> None:
     add_dtype(p, "of generate; of dtype, the type beside float32 (default bfloat16)")
     p.add_argument("--plot", type=Path, help="PNG or SVG file for the curves (not for generate)")
     p.add_argument("--json", action="store_true")
-    p.set_defaults(run=run)
+    p.set_defaults(run=run, defaults={name: p.get_default(name) for name in set().union(*TAKES.values())})
 
 
 def run(options) -> None:
-    from .. import checkpoints, data
+    from .. import checkpoints, data, validate
     from ..precision import device_of
     from ..view.curves import check_plot, plot
 
-    if options.device is not None and options.what not in ON_DEVICE:
-        raise ValueError(f"device = {validate.shown(options.device)}: is an option of bench {', '.join(ON_DEVICE)} alone")
+    refuse_unused("bench", TAKES, options)
     device = device_of(options.device or ("auto" if options.what == "train" else "cpu"))
     if options.plot:
         check_plot(options.what, options.plot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import validate
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
 
 def add_dtype(parser: argparse.ArgumentParser, note: str = "16-bit weights: half the memory") -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=note)
+
+
+def refuse_unused(command: str, takes: dict[str, set[str]], options: argparse.Namespace) -> None:
+    """Raises ValueError naming the first option that `options.what` would leave aside, and what takes it.
+
+    takes   for every `what` of the command, the options that it reads
+    options.defaults holds the default of each option of which some `what` takes no notice: at it, nobody asked for anything.
+    """
+    for name, default in sorted(options.defaults.items()):
+        value = getattr(options, name)
+        if name not in takes[options.what] and value != default:
+            takers = ", ".join(what for what in takes if name in takes[what])
+            value = str(value) if isinstance(value, Path) else value
+            raise ValueError(f"{name} = {validate.shown(value)}: is an option of {command} {takers} alone")
 
 
 def show(result: dict, as_json: bool, device: torch.device | str = "cpu") -> dict:

@@ -8,21 +8,36 @@ from .. import validate
 from ..classes import find_class
 from ..files import FIGURE_ENDINGS, read_object, writable_file
 from ..generation.sampling import MAX_SEED
+from .common import refuse_unused
 
-FIGURES = ("drawing", "samples", "nearest", "ladder", "toggle", "practice", "styles", "heldout")
+TAKES = {  # figure -> its options, beside --out
+    "drawing": {"model", "seed", "classes", "style"},
+    "samples": {"model", "seed"},
+    "nearest": {"model", "seed", "classes", "style"},
+    "ladder": {"seed", "classes", "style"},
+    "toggle": {"model", "seed", "classes"},
+    "practice": {"model", "seed", "classes"},
+    "styles": {"model", "seed", "classes"},
+    "heldout": {"model", "seed"},
+    "error": {"model", "json"},  # these are of stored results
+    "scaling": {"json"},
+    "peers": {"json"},
+    "raster": {"json"},
+    "laws": {"json"},
+}
 
 
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("figure", help="draw a figure of README and docs from real runs")
-    p.add_argument("what", choices=(*FIGURES, "error", "scaling", "peers", "raster", "laws"))
+    p.add_argument("what", choices=TAKES)
     p.add_argument("--json", type=Path, help="stored result of a bench (default: the one in assets/results)")
     p.add_argument("--model", help="default fashion-28, or fashion-28-bounded for toggle, practice and error")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
-    p.add_argument("--classes", default="7,8,3", help="classes by name or number, with commas, where a figure has classes")
+    p.add_argument("--classes", default="7,8,3", help="classes by name or number, with commas; of figures with classes")
     p.add_argument("--style", help="of drawing, nearest and ladder, where the model has styles (default: any)")
     p.add_argument("--out", type=Path, required=True, help="PNG or SVG file")
-    p.set_defaults(run=run)
+    p.set_defaults(run=run, defaults={name: p.get_default(name) for name in set().union(*TAKES.values())})
 
 
 def run(options) -> None:
@@ -30,6 +45,7 @@ def run(options) -> None:
     from ..analysis.neighbours import nearest
     from ..view import curves, figures
 
+    refuse_unused("figure", TAKES, options)
     writable_file("out", options.out, FIGURE_ENDINGS)
     if options.what in curves.FIGURES:
         name = f"error-{options.model or 'fashion-28-bounded'}" if options.what == "error" else options.what

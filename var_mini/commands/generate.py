@@ -16,8 +16,12 @@ from .common import add_dtype
 def add(commands) -> None:
     """Adds the command to the parser."""
     p = commands.add_parser("generate", help="draw an image, scale by scale")
-    p.add_argument("--model", default="fashion-28", help="a shipped model, a checkpoint folder, or var_d16 ... var_d36")
-    p.add_argument("--class", dest="label", default="#0", help="name of a class, or its number as --class=#3")
+    p.add_argument(
+        "--model", default="fashion-28", help="a shipped model (default %(default)s), a checkpoint folder, or var_d16 ... var_d36"
+    )
+    p.add_argument(
+        "--class", dest="label", default="#0", help="name of a class, or its number as --class=#3 (default %(default)s)"
+    )
     p.add_argument("--style", help="of a model with styles: its name or number (default: any)")
     p.add_argument("--seed", type=int, default=0, help=f"0 to {MAX_SEED}")
     p.add_argument(

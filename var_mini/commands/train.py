@@ -7,6 +7,7 @@ from pathlib import Path
 from .. import checkpoints, validate
 from ..attention.spec import MAX_LANDMARKS, MIN_LANDMARKS
 from ..files import writable_folder
+from ..training.recipes import DEFAULT, RECIPES
 from .common import whole
 
 _RUN = {"preset", "data", "out", "start"}  # every stage that makes a run
@@ -14,9 +15,10 @@ _SITTING = {"precision", "compile", "grey", "steps", "batch_size", "lr", "minute
 TAKES = {  # stage -> its options
     "tokenizer": _RUN | _SITTING | {"patch_nums"},
     "transformer": _RUN | _SITTING | {"tokenizer", "finish"},
-    "adapter": _RUN | {"lora_rank", "lora_steps", "precision"},  # stage transformer with --lora-rank
+    "transformer --lora-rank": _RUN | {"lora_rank", "lora_steps", "precision"},
     "decoder": {"preset", "data", "out", "precision"},
-    "landmarks": _RUN | {"model", "landmarks"},
+    "landmarks": {"preset", "data", "out", "landmarks"},  # of the model of the run that --preset or --out names
+    "landmarks --model": {"model", "data", "out", "landmarks"},
     "classifier": {"data", "out"},
     "ranker": {"data", "out"},
 }
@@ -28,7 +30,8 @@ def add(commands) -> None:
     p.add_argument("stage", choices=("tokenizer", "transformer", "decoder", "landmarks", "classifier", "ranker"))
     p.add_argument("--model", help="checkpoint to calibrate, for landmarks (default: the run's own model)")
     p.add_argument("--landmarks", default="16,32,64", help=f"landmarks per head, {MIN_LANDMARKS} to {MAX_LANDMARKS}, with commas")
-    p.add_argument("--preset", help="shapes and schedule (default: those of --start, else fashion-28)")
+    known = ", ".join(RECIPES)
+    p.add_argument("--preset", help=f"shapes and schedule: {known} (default: those of --start, else {DEFAULT})")
     p.add_argument(
         "--data", help="a folder of pictures whose sub-folders are classes, or train/ and val/; for classifier and ranker a name"
     )
@@ -43,7 +46,9 @@ def add(commands) -> None:
     p.add_argument("--precision", default="auto", choices=("auto", "no", "bf16"))
     p.add_argument("--compile", action="store_true", help="torch.compile for both stages; needs a C++ compiler")
     p.add_argument("--patch-nums", help="of the tokenizer: sides of the token maps, with commas, such as 1,2,3,4,6,8")
-    p.add_argument("--grey", action="store_true", help="with --data: take the pictures in grey, as presets for grey pictures do")
+    p.add_argument(
+        "--grey", action="store_true", help="with --data: read the pictures as grey (otherwise colour, whatever the preset)"
+    )
     p.add_argument("--steps", type=int, help="steps of the tokenizer or the transformer (default: the preset's)")
     p.add_argument("--batch-size", type=int, help="examples of a step, over all processes together (default: the preset's)")
     p.add_argument("--lr", type=float, help="peak learning rate (default: the preset's; Muon's changes in proportion)")
@@ -52,13 +57,14 @@ def add(commands) -> None:
 
 
 def run(options) -> None:
-    from ..training.recipes import DEFAULT
     from ..training.stopping import between_steps
 
     _check_options(options)
     if options.minutes is not None:
         validate.number("minutes", options.minutes, 0, 60 * 24 * 365, low_open=True)
-    start = options.start
+    start, adapter = options.start, options.stage == "transformer" and options.lora_rank is not None
+    if start is not None and not (adapter and start in checkpoints.OFFICIAL):  # adapters alone are for published models, too
+        checkpoints.find(start, "start")
     if options.preset is None and start is None:
         options.preset = DEFAULT
     if options.preset is not None:
@@ -67,7 +73,7 @@ def run(options) -> None:
         named = Path(options.data).resolve().name
     else:
         named = checkpoints.load_config(start).name
-    if options.stage == "transformer" and options.lora_rank is not None:
+    if adapter:
         named += "-adapter"
     with between_steps():
         _train_stage(options, options.out or Path("runs") / named)
@@ -75,16 +81,21 @@ def run(options) -> None:
 
 def _check_options(options) -> None:
     """Raises ValueError naming the first option that the stage would leave aside."""
-    adapter = options.stage == "transformer" and options.lora_rank is not None
+    stage = options.stage
+    if stage == "transformer" and options.lora_rank is not None:
+        stage += " --lora-rank"
+    if stage == "landmarks" and options.model is not None:
+        stage += " --model"
+    takes = TAKES[stage]
+    if stage == "transformer --lora-rank" and options.start is not None:
+        stage, takes = stage + " --start", takes - {"preset"}  # either names the model that is adapted
     for name, default in sorted(options.defaults.items()):
-        if name not in TAKES["adapter" if adapter else options.stage] and getattr(options, name) != default:
-            stage = "transformer --lora-rank" if adapter else options.stage
+        if name not in takes and getattr(options, name) != default:
             raise ValueError(f"{name} = {validate.shown(getattr(options, name))}: is no option of train {stage}")
 
 
 def _train_stage(options, out: Path) -> None:
     from ..training import stages
-    from ..training.recipes import DEFAULT
 
     how = {name: getattr(options, name) for name in ("precision", "start", "minutes", "steps", "batch_size", "lr", "grey")}
     how["compiled"] = options.compile

@@ -75,7 +75,8 @@ class ImageData:
         """The same images, labelled by the classes of a checkpoint, which need not be in this data set's order.
 
         Images of a class that the checkpoint does not know are left out and counted in `skipped`. A folder cannot have a slash
-        in its name: there `T-shirt-top` is the class `T-shirt/top`.
+        in its name: there `T-shirt-top` is the class `T-shirt/top`. Raises ValueError where no training image is left; of test
+        images there may be none.
         """
         if tuple(class_names) == self.class_names or not class_names:
             return self
@@ -84,7 +85,7 @@ class ImageData:
         label_of = torch.tensor([known.get(name, -1) for name in self.class_names])
         train, test = label_of[self.train_labels], label_of[self.test_labels]
         keep, keep_test = train >= 0, test >= 0
-        if not keep.any() or (len(keep_test) and not keep_test.any()):  # of a few pictures none is held out
+        if not keep.any():
             raise ValueError(
                 f"data set {self.name}: has no images of the model's classes {validate.shown(tuple(class_names))}, "
                 f"but of {validate.shown(self.class_names)}"

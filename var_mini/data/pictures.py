@@ -193,8 +193,9 @@ def _tag(picture: Image.Image, number: int) -> int | None:
 def _spread(picture: Image.Image) -> np.ndarray:
     """Grey samples of 16 or 32 bits, or signed ones -> uint8 (h, w), from black to white of their own range.
 
-    Of whole numbers the range begins at 0 and ends at the depth that the file names, or else at the least of 8, 10, 12, 14 and
-    16 bits that holds the largest value, or else at that value; of floating-point numbers it is 0 to 1, or to a value above.
+    Of whole numbers the range begins at 0 and ends at 12 bits where a TIFF file names that depth, at 16 in formats that Pillow
+    spreads, or else at the least of 8, 10, 12, 14 and 16 bits that holds the largest value, or else at that value; of
+    floating-point numbers it is 0 to 1, or to a value above.
     With negative samples it is from the smallest to the largest. NaN becomes the lower end.
     """
     samples = np.asarray(picture)

@@ -8,6 +8,7 @@ writes assets/samples/NAME/*.png: the first test picture of each class, or of as
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +66,19 @@ def write_samples(name: str, folder: Path = FOLDER, count: int = COUNT) -> list[
     return written
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m var_mini.data.samples", description="Writes the sample pictures of data sets.")
     parser.add_argument("data", nargs="+", choices=sorted(REGISTRY))
-    for name in parser.parse_args().data:
-        for path in write_samples(name):
-            print(path)
+    options = parser.parse_args(arguments)
+    try:
+        for name in options.data:
+            for path in write_samples(name):
+                print(path)
+    except (ValueError, OSError) as error:
+        print(f"samples: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -46,8 +46,7 @@ def generate(
     given = conditions(labels, styles_per_image(style, len(labels), transformer.config.num_styles))
     spec = transformer.resolve(attention)
     validate.one_of("implementation", implementation, IMPLEMENTATIONS)
-    if forced is not None:
-        _check_forced(forced, tokenizer)
+    forced = None if forced is None else _checked_forced(forced, tokenizer)
     how = sampling or Sampling(), spec, record or Record(), forced, implementation
     return _draw_scales(tokenizer, transformer, given, seeds, *how)
 
@@ -113,11 +112,13 @@ def guided_and_filtered(raw: torch.Tensor, sampling: Sampling, progress: float) 
     return logits, filter_logits(logits / sampling.temperature, sampling.top_k, sampling.top_p)
 
 
-def _check_forced(forced: Forced, tokenizer: VQVAE) -> None:
-    tokenizer.quantize.check_ids([ids for ids, _ in forced], "forced")
+def _checked_forced(forced: Forced, tokenizer: VQVAE) -> Forced:
+    """The same with int64 ids. Raises ValueError where ids or masks do not fit."""
+    ids = tokenizer.quantize.check_ids([ids for ids, _ in forced], "forced")
     shapes = [tuple(where.shape) for _, where in forced]
     if shapes != [(n,) for n in tokenizer.pyramid.counts] or any(where.dtype != torch.bool for _, where in forced):
         raise ValueError(f"forced: where has shapes {validate.shown(shapes)}: must be bool (n,) per scale as ids are")
+    return [(given, where) for given, (_, where) in zip(ids, forced)]
 
 
 def sample_images(

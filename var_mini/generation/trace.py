@@ -37,7 +37,7 @@ class ScaleStep:
     seconds_transformer: float  # all of the transformer but attention, and sampling
     seconds_decoder: float
     state_bytes: int  # of all attention states after this scale
-    backend: str = "exact"  # the attention back end, definite also where `auto` was asked for
+    backend: str = "exact"  # the attention back end, definite also where `auto` was asked for; "none" where nothing was drawn
     rank: int = 0  # rows of one layer's state: features, or keys of a cache
     reserve_bytes: int = 0  # keys and values kept beside low-rank states
     fallbacks: int = 0  # (image, head) outputs so far that were computed exactly instead
@@ -151,7 +151,8 @@ def _checked_steps(settings: object, numbers: object, tensors: dict[str, torch.T
             _check_array(f"trace array {k}.{name}", array, shapes[name], needed, integral=name in ("token_ids", "top_ids"))
         values: dict[str, Any] = arrays | {name: validate.number(name, entry[name], 0, 1e15) for name in SECONDS}
         values |= {name: validate.integer(name, entry[name], 0, 10**15) for name in COUNTS}
-        values["backend"] = str(AttentionSpec.parse(entry["backend"]))
+        drawn = entry["backend"] != "none"  # of a picture taken apart
+        values["backend"] = str(AttentionSpec.parse(entry["backend"])) if drawn else "none"
         if entry["smallest_denominator"] is not None:
             values["smallest_denominator"] = validate.number("smallest_denominator", entry["smallest_denominator"], -1e30, 1e30)
         steps.append(ScaleStep(index=k, side=pyramid.patch_nums[k], attention_kind=kind, **values))

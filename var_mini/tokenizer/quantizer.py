@@ -150,9 +150,15 @@ class MultiScaleQuantizer(nn.Module):
         return self.teacher_forcing_input(self.accumulate(list(self.pyramid.split(ids))))
 
     def check_ids(self, ids: torch.Tensor | list[torch.Tensor], name: str = "ids") -> list[torch.Tensor]:
-        """One image's token ids, (L,) or (n_k,) per scale -> int64 (n_k,) per scale. Raises ValueError where they do not fit."""
+        """One image's token ids, (L,) or (n_k,) per scale -> int64 (n_k,) per scale.
+
+        Raises ValueError naming `name` where shapes do not fit, numbers are no codes, or their type is not one of whole numbers.
+        """
         codes = self.embedding.num_embeddings
         whole = isinstance(ids, torch.Tensor)
+        for part in [ids] if whole else ids:
+            if part.is_floating_point() or part.is_complex() or part.dtype == torch.bool:
+                raise ValueError(f"{name} have type {part.dtype}: must be whole numbers, such as int64, from 0 to {codes - 1}")
         shapes = tuple(ids.shape) if whole else [tuple(part.shape) for part in ids]
         wanted = (self.pyramid.tokens,) if whole else [(count,) for count in self.pyramid.counts]
         if shapes != wanted or any(bool(((part < 0) | (part >= codes)).any()) for part in ids):

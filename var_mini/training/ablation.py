@@ -145,27 +145,35 @@ def run_variant(stage: str, name: str, seconds: float, tokenizer: Path | str | N
     return {"variant": name} | variant.run(seconds)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m var_mini.training.ablation", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("stage", choices=VARIANTS)
     parser.add_argument("--out", type=Path, required=True, help="CSV file; rows are added to it")
     parser.add_argument("--seconds", type=float, default=240, help="training time of each variant")
     parser.add_argument("--variants", help="names, with semicolons (default: all)")
     parser.add_argument("--tokenizer", help="model or folder, for the transformer's variants (default: that of the preset)")
-    options = parser.parse_args()
-    writable_file("out", options.out, (".csv",))
-    reuse_memory()
-    torch.set_num_threads(1)
-    for name in VARIANTS[options.stage] if options.variants is None else options.variants.split(";"):
-        row = run_variant(options.stage, name, options.seconds, options.tokenizer)
-        new = not options.out.exists()
-        with open(options.out, "a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        print(row, file=sys.stderr)
+    options = parser.parse_args(arguments)
+    try:
+        writable_file("out", options.out, (".csv",))
+        reuse_memory()
+        torch.set_num_threads(1)
+        for name in VARIANTS[options.stage] if options.variants is None else options.variants.split(";"):
+            _add_row(options.out, run_variant(options.stage, name, options.seconds, options.tokenizer))
+    except (ValueError, OSError) as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _add_row(path: Path, row: dict) -> None:
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(row, file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

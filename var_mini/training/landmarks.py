@@ -111,9 +111,14 @@ def calibrate(
 def train_landmarks(
     name: str | Path, out: Path | str | None = None, folder: Path | str | None = None, landmarks=LANDMARKS, images: int = 512
 ) -> Path:
-    """Calibrates a checkpoint on images of its own training data and writes the tables into its folder (or `out`)."""
-    if str(name) in checkpoints.OFFICIAL and out is None:
-        raise ValueError(f"out = None: {name} is a published model; name a folder for its landmarks with --out")
+    """Calibrates a checkpoint on images of its own training data and writes the tables into its folder (or `out`).
+
+    Raises ValueError for a published model: it has no folder that its tables could be loaded from.
+    """
+    if str(name) in checkpoints.OFFICIAL:
+        raise ValueError(
+            f"model = {str(name)!r}: is a published one, whose landmarks nothing could load; name a checkpoint folder"
+        )
     config = checkpoints.load_config(name)
     validate.integer("images", images, 1, 100_000)
     t = config.tokenizer

@@ -14,13 +14,14 @@ import math
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -30,7 +31,7 @@ from ..files import atomic_write
 from .memory import to_device
 from .muon import Muon, cpu_has
 from .objective import M, Objective
-from .schedule import Schedule, batch_indices
+from .schedule import Schedule
 from .stopping import Noted, Stopped, noted_signals
 
 SAVE_SECONDS = 120.0
@@ -38,10 +39,14 @@ Batch = Callable[[torch.Tensor, torch.Generator], list[torch.Tensor]]  # indices
 
 
 def digest(*parts) -> str:
-    """A fingerprint of tensors (by their bytes) and of anything else (by its repr)."""
+    """A fingerprint of tensors (by their bytes, -0 as 0) and of anything else (by its repr)."""
     sha = hashlib.sha256()
     for part in parts:
-        sha.update(part.contiguous().cpu().numpy().tobytes() if isinstance(part, torch.Tensor) else repr(part).encode())
+        if isinstance(part, torch.Tensor):
+            part = part + 0.0 if part.is_floating_point() else part  # averaging turns -0 into 0, which is the same weight
+            sha.update(part.detach().contiguous().cpu().numpy().tobytes())
+        else:
+            sha.update(repr(part).encode())
     return sha.hexdigest()
 
 
@@ -71,8 +76,8 @@ class Trainer(Generic[M]):
     """Runs `objective(step, *batch) -> (loss, metrics)`.
 
     `out` receives `state.pt` (weights, EMA, optimizer; read back with weights_only) and `log.csv`. A run in the same folder
-    resumes from the last save. `precision` is "auto", "no" or "bf16". `identity` stands for all else the run depends on (see
-    `digest`): a saved state of another identity or schedule is refused instead of continued.
+    resumes from the last save. `precision` is "auto", "no" or "bf16"; `cpu` keeps off a GPU. `identity` stands for all else the
+    run depends on (see `digest`): a saved state of another identity or schedule is refused instead of continued.
     """
 
     def __init__(
@@ -85,7 +90,8 @@ class Trainer(Generic[M]):
         identity: str = "",
     ):
         precision = preferred_precision() if precision == "auto" else validate.one_of("precision", precision, ("no", "bf16"))
-        AcceleratorState._reset_state()  # one program may train twice, with another precision
+        # one program may train twice: with another precision, or on another device, which accelerate holds in PartialState
+        AcceleratorState._reset_state(reset_partial_state=PartialState._shared_state.get("_cpu", cpu) != cpu)
         parallel = DistributedDataParallelKwargs(find_unused_parameters=True)  # few scales leave some phi unused
         self.accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[parallel])
         self.schedule, self.out = schedule, Path(out)
@@ -137,7 +143,8 @@ class Trainer(Generic[M]):
             state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
             if state["identity"] != self.identity:
                 raise ValueError(
-                    "it was made with other settings, pictures or another tokenizer; use another --out, or remove it"
+                    "it was made with other settings, pictures, another tokenizer or from another model; use another --out, or "
+                    "remove it"
                 )
             self.bare.load_state_dict(state["objective"])
             for name, value in self.ema.items():
@@ -151,9 +158,20 @@ class Trainer(Generic[M]):
             raise ValueError(f"{path} does not hold a state of this training run: {first}") from None
         log = self.out / "log.csv"
         if log.exists():
-            with open(log, newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
+            self.rows = self._logged(log)
         return True
+
+    def _logged(self, log: Path) -> list[dict]:
+        """The rows up to here of an earlier sitting's log. One that was edited or damaged is no reason to lose the run."""
+        try:
+            with open(log, newline="") as file:
+                rows = [row for row in csv.DictReader(file, strict=True) if int(row["step"]) <= self.step]
+            if any(None in row for row in rows):
+                raise ValueError("a row has more entries than the first line has names")
+            return rows
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            warnings.warn(f"{log} is no log of this run and will be written anew, without its old rows: {error!r}", stacklevel=2)
+            return []
 
     def _last_save(self) -> None:
         try:
@@ -238,8 +256,7 @@ class Trainer(Generic[M]):
         bar = tqdm(total=s.steps, initial=self.step, disable=not acc.is_local_main_process, mininterval=2, file=sys.stderr)
         until = started + 60 * minutes if minutes is not None else math.inf
         while self.step < last and not self._ending(noted, until):
-            size = s.batch_at(self.step)
-            mine = batch_indices(self.step, count, size, s.seed)[acc.process_index :: acc.num_processes]
+            mine = s.indices_at(self.step, count)[acc.process_index :: acc.num_processes]
             generator = torch.Generator().manual_seed((s.seed * 1_000_003 + self.step) * 1024 + acc.process_index)
             metrics = self._update([to_device(part, acc.device) for part in batch(mine, generator)])
             self.step += 1

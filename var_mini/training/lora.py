@@ -8,7 +8,6 @@ computed is another question: see theory/lora.py.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.nn.utils import parametrize
 from .. import checkpoints, data, validate
 from ..files import atomic_write, writable_folder
 from ..model import Model
+from ..precision import fingerprint
 from ..transformer import VAR
 from .memory import reuse_memory
 from .schedule import Schedule
@@ -72,8 +72,12 @@ def adapters(transformer: VAR) -> dict[str, LowRankChange]:
 
 
 def merge(transformer: VAR) -> None:
-    """Adds the adapters into the weights for good; the result is an ordinary transformer that computes the same."""
+    """Adds the adapters into the weights for good; the result is an ordinary transformer that computes the same.
+
+    Calibrated tables belong to the weights as they were before, and are forgotten.
+    """
     _remove(transformer, keep_change=True)
+    transformer.calibration.clear()
 
 
 def take_off(transformer: VAR) -> None:
@@ -136,13 +140,12 @@ def _targets(transformer: VAR) -> list[tuple[str, nn.Linear]]:
 
 def _fingerprint(transformer: VAR) -> str:
     """Of the frozen matrices under the adapters, so that an adapter is not put on another model."""
-    sha = hashlib.sha256()
-    for name, module in _targets(transformer):
-        on = parametrize.is_parametrized(module, "weight")
-        weight = module.get_parameter("parametrizations.weight.original") if on else module.weight
-        bits = weight.detach().cpu().half() + 0.0  # averaging turns -0 into 0, which is the same weight
-        sha.update(name.encode() + bits.contiguous().numpy().tobytes())
-    return sha.hexdigest()[:16]
+    return fingerprint((name, _frozen(module)) for name, module in _targets(transformer))
+
+
+def _frozen(module: nn.Linear) -> torch.Tensor:
+    on = parametrize.is_parametrized(module, "weight")
+    return module.get_parameter("parametrizations.weight.original") if on else module.weight
 
 
 def train_adapter(
@@ -176,10 +179,11 @@ def train_adapter(
     # a short run does not see all pictures, and what it does not see need not be tokenized
     seen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(0))[: steps * batch_size]
     pictures, conditions = images.train_images[seen], images.train_conditions[seen]
+    base = [fingerprint(sorted(part.state_dict().items())) for part in (model.transformer, model.tokenizer)]
     found = apply(model.transformer, rank)
     schedule = Schedule(steps, batch_size, lr=2e-3, warmup=max(1, min(50, steps // 10)), weight_decay=0.0, ema=0.99)
     objective = TransformerObjective(model.transformer, model.tokenizer.quantize, seed=schedule.seed, attention=attention)
-    identity = digest("lora", name, rank, attention, pictures, conditions)
+    identity = digest("lora", base, rank, attention, pictures, conditions)
     trainer = Trainer(objective, schedule, out, precision, identity=identity)
     model.tokenizer.to(trainer.accelerator.device)
     ids = tokenize_images(model.tokenizer, pictures, progress=True)

@@ -157,8 +157,10 @@ def recipe_for(
     """A preset by name, or for None the one that the model `start` is named after, at that model's shapes.
 
     With a folder of pictures it is in colour, unless `grey`; `patch_nums` gives other scales, and so another picture size.
-    Raises ValueError where there is no such preset, and where a model with one kind of pictures is to start the other kind.
+    Raises ValueError where there is no such preset or model, and for grey pictures of a data set that is in colour.
     """
+    if start is not None:
+        checkpoints.find(start, "start")
     if preset is None and start is not None:
         known = checkpoints.load_config(start)
         if known.name not in RECIPES:

@@ -15,9 +15,10 @@ from ..config import ModelConfig, TokenizerConfig
 from ..data import ImageData, to_unit
 from ..files import writable_folder
 from ..model import Model
+from ..precision import fingerprint
 from ..tokenizer import VQVAE
 from ..transformer import VAR
-from .augment import CHANGES, augment, augment_and_tell
+from .augment import CHANGES, TOLD_SINCE, augment, augment_and_tell
 from .loop import Trainer, digest
 from .memory import reuse_memory, take
 from .recipes import DEFAULT, RECIPES, Recipe, finishing, recipe_for
@@ -111,7 +112,7 @@ def train_tokenizer(
     torch.manual_seed(schedule.seed)
     model = VQVAE(recipe.tokenizer)
     if start is not None:
-        start_tokenizer(model, checkpoints.load_tokenizer(start), start)
+        start_tokenizer(model, checkpoints.load_tokenizer(start, "start"), start)
     objective = TokenizerObjective(model, schedule.steps, recipe.mse_weight, fresh=start is None)
     identity = digest(recipe.tokenizer, recipe.mse_weight, recipe.augmented, images.train_images, *_first_weights(model, start))
     if compiled:
@@ -179,6 +180,24 @@ def _of_decoder(name: str) -> bool:
     return name.startswith(("decoder.", "post_quant_conv."))
 
 
+def _with_trained_decoder(tokenizer: VQVAE, out: Path) -> VQVAE:
+    """What `train_decoder` has made of `tokenizer` in `out`, where it has; else the tokenizer itself."""
+    if not (out / "decoder" / "state.pt").exists():
+        return tokenizer
+    try:
+        further = checkpoints.load_tokenizer(out / "model")
+    except ValueError:  # removed or damaged: it is written anew
+        return tokenizer
+    ours, theirs = (
+        fingerprint((name, tensor) for name, tensor in sorted(t.state_dict().items()) if not _of_decoder(name))
+        for t in (tokenizer, further)
+    )
+    if ours != theirs:
+        return tokenizer
+    print("the decoder is the one that `train decoder` made", file=sys.stderr)
+    return further
+
+
 def train_transformer(
     preset: str | None,
     out: Path | str,
@@ -214,7 +233,7 @@ def train_transformer(
             f"out = {str(out)!r}: has no finished tokenizer; run `python -m var_mini train tokenizer --preset {preset} "
             f"--out {out}` first, or name another one with --tokenizer"
         )
-    quantizing = checkpoints.load_tokenizer(named)
+    quantizing = checkpoints.load_tokenizer(named, "tokenizer" if named is not start else "start")
     if folder is None:
         _check_pictures(f"tokenizer = {str(named)!r}", quantizing.config, recipe)
     if quantizing.config != recipe.tokenizer:
@@ -234,7 +253,7 @@ def train_transformer(
     if compiled:
         model.compile(dynamic=False)  # few shapes: two numbers of scales, two kernels
     weights = [tensor for _, tensor in sorted(quantizing.state_dict().items())]
-    how = (alternate, recipe.views, recipe.plain, coarse_scales)
+    how = (alternate, recipe.views, recipe.plain, coarse_scales, *([TOLD_SINCE] if recipe.views > 1 else []))
     weights += _first_weights(model, start)
     identity = digest(t, how, images.class_names, images.train_images, images.train_conditions, *weights)
     trainer = Trainer(objective, schedule, out / "transformer", precision, identity=identity)
@@ -272,7 +291,7 @@ def train_transformer(
     config = ModelConfig(name, recipe.tokenizer, t, *names)
     if trainer.accelerator.is_main_process:
         with trainer.finished() as averaged:
-            checkpoints.save(Model(config, quantizing, averaged), out / "model")
+            checkpoints.save(Model(config, _with_trained_decoder(quantizing, out), averaged), out / "model")
             for stage in ("tokenizer", "transformer"):
                 log = out / stage / "log.csv"
                 if log.exists():
