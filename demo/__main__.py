@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import socket
 import sys
 
@@ -83,5 +82,4 @@ def check_address(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, or the folder of uploads would stay behind
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,11 @@ from starlette.middleware import Middleware
 
 from var_mini import checkpoints
 
-from . import BESIDE, CHAPTERS, STORY, api, front, guard, heap, models, preview, uploads, waiting, wording
+from . import BESIDE, CHAPTERS, STORY, api, bodies, front, guard, heap, models, preview, uploads, waiting, wording
 from .chapters import limits, tour
 from .hosting import SHARED, Hosting
 
 TITLE = preview.TITLE
-MAX_FILE_SIZE = "16mb"  # of an upload
 QUEUE_SIZE = 64  # runs that may wait; one model serves all of them in turn
 SESSIONS = 1000  # visitors of whom Gradio remembers what sessions.py leaves of it
 UPLOADS_KEPT = (600, 3600)  # every so many seconds, what Gradio itself made and is older than so many is deleted
@@ -79,6 +79,8 @@ def launch(
     a free one.
     """
     hosting = hosting or Hosting()
+    if not options.get("prevent_thread_lock"):  # a service manager's signal ends it as Ctrl-C does, or uploads would stay behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     if default_model in checkpoints.OFFICIAL:
         models.load_model(default_model)  # who runs the server may download it, and nobody else waits for that
     if share:
@@ -88,7 +90,8 @@ def launch(
     uploads.private_folder()
     heap.share()
     page = build(default_model).queue(hosting, max_size=QUEUE_SIZE, api_open=False)  # no way past the queue
-    door = guard.Door(page, hosting, uploads.Uploads(os.environ["GRADIO_TEMP_DIR"], page.upload_file_set))
+    kept = uploads.Uploads(os.environ["GRADIO_TEMP_DIR"], page.upload_file_set, hosting.per_address, page._queue.files)
+    door = guard.Door(page, hosting, kept)
     page.launch(
         server_name=host,
         server_port=port or free_port(host),
@@ -106,7 +109,7 @@ def launch(
         theme=theme(),
         css=STYLE.read_text(),
         i18n=wording.I18N,
-        max_file_size=MAX_FILE_SIZE,
+        max_file_size=bodies.MAX_FILE,
         **options,
     )
     return page

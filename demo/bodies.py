@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 
+API = "/gradio_api"
+UPLOAD = re.compile(rf"{API}/upload/?")
+SERVER = re.compile(rf"{API}/component_server/?")  # questions of the browser
 MAX_BODY = 4 * 1024**2  # bytes of a request that is no upload
-MAX_UPLOAD = 17 * 1024**2  # bytes of an upload with its headers; of the file itself, app.MAX_FILE_SIZE
+MAX_QUESTION = 5 * 1024**2 // 4  # of one to SERVER; the largest holds a picture of 512 x 512 as bytes in base64
+MAX_VALUES = 50_000  # of a request in JSON: [] takes three bytes of it, and many times as much in memory; a run has 2,240 tokens
+MAX_FILE = 16 * 1024**2  # bytes of a file
+MAX_UPLOAD = MAX_FILE + 1024**2  # of an upload with its headers
 BODY_S, UPLOAD_S = 60.0, 300.0  # seconds until a body must be there
 STALLED_S = 120.0  # seconds that one piece of an answer may take to leave
 MAX_HELD = 64 * 1024**2  # bytes of all bodies that are being read, without uploads: those go to disk
-UPLOADS_AT_ONCE = 4  # of one address
 
 
 class RefusedError(Exception):
@@ -24,11 +31,33 @@ class RefusedError(Exception):
         self.status, self.name = status, name
 
 
+def largest(path: str) -> int:
+    """Bytes that a request to this address may have."""
+    if UPLOAD.fullmatch(path):
+        return MAX_UPLOAD
+    return MAX_QUESTION if SERVER.fullmatch(path) else MAX_BODY
+
+
+def parsed(body: bytes) -> dict:
+    """The JSON object of a body; empty where it is none, which Gradio refuses by itself.
+
+    Raises RefusedError for more values than any request of the page has, before they are made.
+    """
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise RefusedError(413, "class_too_large")
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 class Intake:
     """Counts what is being read at a moment, of every address and in all."""
 
-    def __init__(self, requests_of_address: int):
-        self.requests_of_address = requests_of_address
+    def __init__(self, per_address: int):
+        """An address has one upload at once for each run that it may have waiting, and two other requests."""
+        self.per_address = per_address
         self.requests: Counter[str] = Counter()
         self.uploads: Counter[str] = Counter()
         self.held = 0  # bytes
@@ -36,7 +65,7 @@ class Intake:
     @contextlib.contextmanager
     def admitted(self, address: str, upload: bool) -> Iterator[None]:
         """Counts one request of an address for the block. Raises RefusedError where it has too many already."""
-        counter, most = (self.uploads, UPLOADS_AT_ONCE) if upload else (self.requests, self.requests_of_address)
+        counter, most = (self.uploads, self.per_address) if upload else (self.requests, 2 * self.per_address)
         if counter[address] >= most:
             raise RefusedError(503, "class_busy")
         counter[address] += 1

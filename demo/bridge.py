@@ -72,7 +72,8 @@ def shown(drawing: Drawing) -> dict:
 def stop(request: gr.Request = None) -> None:
     """The run itself is cancelled by the queue; this only says so, where there was one."""
     running = guard.was_running(request)
-    gr.Info(wording.text("stopped" if running else "stopped_nothing", wording.language(request)))
+    language = wording.language(request)
+    gr.Info(wording.text("stopped" if running else "stopped_nothing", language), title=wording.text("toast_info", language))
 
 
 # -- questions about a run -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Errors as a visitor should read them: one sentence, no traceback on the page or in the log."""
+"""Errors as a visitor should read them: one sentence in the own language, no traceback on the page or in the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from var_mini import checkpoints
 
-from . import models, wording
+from . import models, translate, wording
 
 
 def message(error: Exception) -> str:
@@ -20,7 +20,7 @@ def message(error: Exception) -> str:
         return wording.text("run_failed", error=_without_paths((str(error).splitlines() or [type(error).__name__])[0]))
     if isinstance(error, OSError) and error.strerror:
         return wording.text("file_failed", error=error.strerror)
-    return _without_paths(str(error))
+    return _without_paths(translate.sentence(str(error)))
 
 
 def _without_paths(text: str) -> str:
@@ -33,4 +33,4 @@ def _without_paths(text: str) -> str:
 
 def readable(error: Exception) -> gr.Error:
     """The error to raise towards the page."""
-    return gr.Error(message(error), print_exception=False)
+    return gr.Error(message(error), title=wording.text("toast_error"), print_exception=False)

@@ -12,6 +12,7 @@ from html import escape
 from urllib.parse import parse_qs, quote
 
 import anyio.to_thread
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
@@ -96,6 +97,8 @@ def added(language: str) -> tuple[str, str]:
 async def _answer(scope, receive, send) -> None:
     path = scope["path"].removeprefix(PREFIX)
     if path.startswith("data/"):
+        if Headers(scope=scope).get("sec-fetch-site") == "cross-site":  # the browser of somebody who looks at another site
+            raise RefusedError(403, "class_other_site")
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin1")).items()}
         response = await anyio.to_thread.run_sync(_data, path.removeprefix("data/"), query)
     elif not path.endswith(SERVED):

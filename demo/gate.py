@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio.to_thread
 
 from . import visitors, wording
 from .hosting import Hosting
 from .visitors import Turns, Visitor
+
+T = TypeVar("T")
 
 
 class BusyError(Exception):
@@ -36,6 +39,7 @@ class Gate:
         self.hosting, self.turns = hosting, Turns()
         self.waiting: list[_Waiting] = []
         self.taken = False
+        self.computing: set[asyncio.Task] = set()  # the event loop alone would not keep them
 
     @contextlib.asynccontextmanager
     async def turn(self, visitor: Visitor, limited: bool = True) -> AsyncIterator[None]:
@@ -59,6 +63,38 @@ class Gate:
             yield
         finally:
             self._next()
+
+    async def compute(
+        self,
+        visitor: Visitor,
+        work: Callable[[], Coroutine[None, None, T]],
+        limited: bool = True,
+        left: Callable[[asyncio.Task], None] | None = None,
+    ) -> T:
+        """The result of `work()`, which runs in this visitor's turn; raises as `turn` does.
+
+        A thread that computes cannot be stopped: who is cancelled after the work has begun leaves at once, and the turn lasts
+        until the work is over. `left` is then called with its task.
+        """
+        begun = False
+
+        async def in_turn() -> T:
+            nonlocal begun
+            async with self.turn(visitor, limited):
+                begun = True
+                return await work()
+
+        task = asyncio.create_task(in_turn())
+        self.computing.add(task)
+        task.add_done_callback(self.computing.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not begun:
+                task.cancel()
+            elif left is not None:
+                left(task)
+            raise
 
     def _exceeds(self, visitor: Visitor) -> bool:
         same = [one.visitor for one in self.waiting if one.visitor.address == visitor.address]
@@ -100,8 +136,7 @@ def served(function: Callable) -> Callable:
     async def answer(query):
         visitor = visitors.CURRENT.get()
         try:
-            async with here().turn(visitor):
-                return await anyio.to_thread.run_sync(function, query)
+            return await here().compute(visitor, lambda: anyio.to_thread.run_sync(function, query))
         except BusyError:
             return {"error": wording.text("class_busy", visitor.language)}
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import re
 import sys
 import time
 import traceback
+from functools import partial
 from urllib.parse import parse_qs
 
 import gradio as gr
@@ -22,27 +22,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from . import bodies, front, gate, heap, preview, sessions, visitors, wording
-from .bodies import Intake, RefusedError
+from . import bodies, front, gate, heap, preview, sessions, uploads, visitors, wording
+from .bodies import API, Intake, RefusedError
 from .hosting import Hosting
 from .line import TIDY_EVERY, Line
 from .uploads import Uploads
 from .visitors import Visitor
 
-API = "/gradio_api"
+SESSION = re.compile(r"[\w-]{1,100}", re.ASCII)  # Gradio writes it into names that it takes apart again; a browser's has 11
 ADDRESSES = re.compile(
     rf"/|{preview.PATH}|{front.PREFIX}[\w./-]+|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.+"
     rf"|{API}/(info|openapi\.json|startup-events|app_id|theme\.css|cancel|reset|upload|upload_progress|component_server)/?"
-    rf"|{API}/(queue|heartbeat|run|api|call)/.+"
+    rf"|{API}/heartbeat/{SESSION.pattern}|{API}/(queue|run|api|call)/.+"
     rf"|{API}/file=(?!https?:).+",  # Gradio would fetch any address of the internet for whoever asks
     re.IGNORECASE | re.DOTALL,
 )
-UPLOAD = re.compile(rf"{API}/upload/?")
 NAMED = re.compile(rf"{API}/(?:run|api|call|call/v2)/([^/]+)/?")  # calls that name a function
 LISTENING = re.compile(rf"{API}/(?:queue/data|call/(?:v2/)?[^/]+/([^/]+))/?")
 FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded")
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "strict-origin-when-cross-origin"}
-LONGEST_SESSION = 100  # characters of a session's name, which is kept; a browser's has 11
 LONGEST = 600  # characters of an error
 LOGGED = 4000  # characters of what the log says of an error
 MODEL = "model"  # the concurrency_id of everything that computes with a model
@@ -69,13 +67,14 @@ class Page(gr.Blocks):
     async def process_api(self, block_fn, inputs, *args, **options) -> dict:
         request = options.get("request")
         try:
-            if _names_an_address(inputs):
-                raise gr.Error(wording.text("class_no_address", wording.language(request)))
-            async with contextlib.AsyncExitStack() as stack:
-                if getattr(block_fn, "concurrency_id", None) == MODEL:
-                    # its visitor was counted on joining the line, and only one of the line comes here at a time
-                    await stack.enter_async_context(gate.here().turn(visitors.of(request), limited=False))
-                return await super().process_api(block_fn, inputs, *args, **options)
+            if options.get("iterator") is None:  # the first step of a run
+                self._check_files(inputs, wording.language(request))
+            work = partial(super().process_api, block_fn, inputs, *args, **options)
+            if getattr(block_fn, "concurrency_id", None) != MODEL:
+                return await work()
+            # its visitor was counted on joining the line, and only one of the line comes here at a time
+            left = partial(self._left, options.get("event_id"), options.get("session_hash"))
+            return await gate.here().compute(visitors.of(request), work, limited=False, left=left)
         except gr.Error as error:
             error.print_exception = False
             error.message = _shortened(str(error.message))
@@ -83,6 +82,24 @@ class Page(gr.Blocks):
         except Exception as error:
             log(error)
             raise gr.Error(wording.text("class_unexpected", wording.language(request)), print_exception=False) from None
+
+    def _check_files(self, inputs: list, language: str) -> None:
+        """Raises gr.Error for an address of the internet, which Gradio would download, and for a file that is gone."""
+        for file in uploads.files_in(inputs):
+            if re.match(r"\s*\w+://", file["path"]):
+                raise gr.Error(wording.text("class_no_address", language))
+            if file.get("meta") and file["path"] not in self.upload_file_set:
+                raise gr.Error(wording.text("class_file_gone", language))
+
+    def _left(self, event_id: str | None, session: str | None, work: asyncio.Task) -> None:
+        """A run was cancelled that computes on: it keeps its slot until that is over, and nothing is kept for its next step."""
+
+        def over(work: asyncio.Task) -> None:
+            if not work.cancelled() and work.exception() is None:
+                self._drop_run_streams(session, work.result()["iterator"])
+
+        self._queue.lasts(event_id, work)
+        work.add_done_callback(over)
 
 
 def was_running(request: gr.Request | None) -> bool:
@@ -101,16 +118,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _names_an_address(value, depth: int = 0) -> bool:
-    """Whether a file in the inputs is an address of the internet, which Gradio would download."""
-    if isinstance(value, dict):
-        path = value.get("path")
-        if isinstance(path, str) and re.match(r"\s*\w+://", path):
-            return True
-        value = list(value.values())
-    return isinstance(value, list) and depth < 20 and any(_names_an_address(one, depth + 1) for one in value)
-
-
 async def _refuse(scope, receive, send, status: int, name: str) -> None:
     sentence = wording.text(name, wording.language(Request(scope)))
     # where the end of a body is unknown the connection ends; otherwise the rest is taken and dropped, so that the answer is read
@@ -119,7 +126,7 @@ async def _refuse(scope, receive, send, status: int, name: str) -> None:
 
 
 class Sentences:
-    """ASGI middleware inside Gradio's own: an exception that nobody foresaw becomes a status and a sentence."""
+    """ASGI middleware inside Gradio's own, and around uploads: an unforeseen exception becomes a status and a sentence."""
 
     def __init__(self, app):
         self.app = app
@@ -153,7 +160,7 @@ class Door:
     def __init__(self, page: gr.Blocks, hosting: Hosting, uploads: Uploads):
         self.app = None  # known once the server starts
         self.page, self.hosting, self.uploads = page, hosting, uploads
-        self.intake = Intake(2 * hosting.per_address)
+        self.intake = Intake(hosting.per_address)
 
     @property
     def line(self) -> Line:
@@ -191,7 +198,9 @@ class Door:
         origin = headers.get("origin")
         if origin is not None and not self.hosting.same_site(origin, host):
             raise RefusedError(403, "class_other_site")
-        if not ADDRESSES.fullmatch(path):
+        query = parse_qs(scope["query_string"].decode("latin1"))
+        kept = [*query.get("session_hash", []), *query.get("upload_id", [])]  # names that Gradio remembers
+        if not ADDRESSES.fullmatch(path) or not all(map(SESSION.fullmatch, kept)):
             raise RefusedError(404, "class_no_page")
         # of two lengths that contradict each other, some reader always believes the wrong one
         if "transfer-encoding" in headers:
@@ -203,7 +212,7 @@ class Door:
         length = headers.get("content-length", "")
         if not length.isdecimal():
             raise RefusedError(411, "class_no_length")
-        if len(length) > 9 or int(length) > (bodies.MAX_UPLOAD if UPLOAD.fullmatch(path) else bodies.MAX_BODY):
+        if len(length) > 9 or int(length) > bodies.largest(path):
             raise RefusedError(413, "class_too_large")
 
     async def _admit(self, scope, receive, send) -> None:
@@ -215,19 +224,13 @@ class Door:
         elif scope["method"] != "POST":
             with self._listening(scope):
                 await self.app(scope, receive, send)
-        elif UPLOAD.fullmatch(path):
-            with self.intake.admitted(visitor.address, True), self.uploads.arriving(visitor.address) as keep:
-                await self._upload(scope, receive, send, keep)
+        elif bodies.UPLOAD.fullmatch(path):
+            with self.intake.admitted(visitor.address, True):
+                await Sentences(self._upload)(scope, receive, send)
         else:
             with self.intake.admitted(visitor.address, False):
-                body = await self.intake.read(receive, bodies.MAX_BODY)
-                told = _json(body)
-                self._check_call(path, told)
-                session = told.get("session_hash")
-                session = session if isinstance(session, str) else ""
-                if len(session) > LONGEST_SESSION:
-                    raise RefusedError(413, "class_too_large")
-                own = Visitor(visitor.address, session, visitor.language)
+                body = await self.intake.read(receive, bodies.largest(path))
+                own = Visitor(visitor.address, self._check_call(path, body), visitor.language)
                 scope[visitors.SCOPE] = own
                 token = visitors.CURRENT.set(own)
                 try:
@@ -235,36 +238,40 @@ class Door:
                 finally:
                     visitors.CURRENT.reset(token)
 
-    async def _upload(self, scope, receive, send, keep) -> None:
-        parts, status = [], 0
+    async def _upload(self, scope, receive, send) -> None:
+        request = Request(scope, bodies.counted(receive, bodies.MAX_UPLOAD))
+        path = await self.uploads.take(request, scope[visitors.SCOPE].address)
+        await JSONResponse([path])(scope, receive, send)
 
-        async def noted(message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            parts.append(message.get("body", b""))
-            if message["type"] == "http.response.body" and not message.get("more_body", False) and status == 200:
-                keep(b"".join(parts))
-            await send(message)
+    def _check_call(self, path: str, body: bytes) -> str:
+        """The session that a call names, or "". The parsed body is not kept while the call waits.
 
-        # uncompressed, so that the answer can be read here
-        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self.app(scope | {"headers": plain}, bodies.counted(receive, bodies.MAX_UPLOAD), noted)
-
-    def _check_call(self, path: str, told: dict) -> None:
-        """Raises RefusedError for a function that there is not; Gradio would answer with a traceback in the log."""
-        named, index, block = NAMED.fullmatch(path), told.get("fn_index"), told.get("component_id")
+        Raises RefusedError for a function that there is not (Gradio would answer with a traceback in the log, or remember the
+        session first), and for a session that no browser would have.
+        """
+        told = bodies.parsed(body)
+        named, index, session = NAMED.fullmatch(path), told.get("fn_index"), told.get("session_hash")
         names = {fn.api_name for fn in self.page.fns.values()}
         unknown = (
             (named and told.get("fn_index") is None and named[1] not in names)
             or (index is not None and (not isinstance(index, int) or index not in self.page.fns))
             # files that come with such a call would stay in the system's temporary folder: no function here takes any
-            or ("component_server" in path and (not isinstance(block, int) or block not in self.page.blocks))
+            or (bodies.SERVER.fullmatch(path) and not self._is_served(told.get("component_id"), told.get("fn_name")))
         )
-        if unknown:
+        if unknown or (isinstance(session, str) and not SESSION.fullmatch(session)):
             raise RefusedError(404, "class_no_page")
+        return session if isinstance(session, str) else ""
+
+    def _is_served(self, block, name) -> bool:
+        """Whether a component has a server function of this name."""
+        component = self.page.blocks.get(block) if isinstance(block, int) else None
+        return any(function.__name__ == name for function in getattr(component, "server_fns", ()))
 
     def _listening(self, scope):
-        """While the stream of a run is open, the line knows that somebody reads it."""
+        """While the stream of a run is open, the line knows that somebody reads it.
+
+        Raises RefusedError where there is no such run: Gradio would find out after the answer has begun, with a traceback.
+        """
         found = LISTENING.fullmatch(scope["path"])
         if not found:
             return contextlib.nullcontext()
@@ -272,7 +279,9 @@ class Door:
             session = parse_qs(scope["query_string"].decode("latin1")).get("session_hash", [None])[0]
         else:
             session = self.line.session_of(found[1])
-        return self.line.listening(session) if session else contextlib.nullcontext()
+        if session not in self.line.pending_messages_per_session:
+            raise RefusedError(404, "class_no_page")
+        return self.line.listening(session)
 
     def _with_headers(self, send):
         policy = self.hosting.policy()
@@ -305,12 +314,3 @@ class Door:
             await asyncio.sleep(TIDY_EVERY)
             self.uploads.tidy(time.time())
             await asyncio.to_thread(heap.trim)  # ctypes lets go of the interpreter meanwhile
-
-
-def _json(body: bytes) -> dict:
-    """The JSON object of a body; empty where it is none, which Gradio refuses by itself."""
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}

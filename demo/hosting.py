@@ -22,7 +22,7 @@ class Hosting:
 
     root_path: str = ""  # where the page lies behind a proxy: "/var-mini", or a whole address
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose word about a visitor's address is taken
-    allowed_hosts: tuple[str, ...] = ()  # names in addition to those that cannot be another site's; "*" is any
+    allowed_hosts: tuple[str, ...] = ()  # names in addition to those that cannot be another site's; "*.x" is all below x, "*" any
     frame_ancestors: tuple[str, ...] = ()  # origins that may show the page in a frame, in addition to its own
     per_visitor: int = 6  # runs of one browser window that may wait or run
     per_address: int = 32  # the same of one address, which may be a whole class behind one router
@@ -55,24 +55,23 @@ class Hosting:
         A page of another site can point a name of its own at this machine (DNS rebinding), but not an IP address.
         """
         name = _name(host)
-        return name is not None and (ANY in self.allowed_hosts or _is_address(name) or name in _own_names() or self.names(host))
+        if name is None:
+            return False
+        below = tuple(allowed[1:].lower().rstrip(".") for allowed in self.allowed_hosts if allowed.startswith("*."))
+        allowed = ANY in self.allowed_hosts or name.endswith(below) or self._is_own(name)
+        return allowed or _is_address(name) or name in _own_names()
 
-    def names(self, host: str) -> bool:
-        """Whether `allowed_hosts`, by more than a star, or a whole address in `root_path` names this host."""
-        name = _name(host)
+    def _is_own(self, name: str | None) -> bool:
+        """Whether this name is given in full. One below a star may be somebody else's, so it says nothing of whose a page is."""
         given = [allowed.lower().rstrip(".") for allowed in self.allowed_hosts]
-        return name is not None and (
-            name in given
-            or name == _name(urlsplit(self.root_path).netloc)
-            or any(allowed.startswith("*.") and name.endswith(allowed[1:]) for allowed in given)
-        )
+        return name is not None and (name in given or name == _name(urlsplit(self.root_path).netloc))
 
     def same_site(self, origin: str, host: str) -> bool:
         """Whether a request of this `Origin` comes from the page itself, which the request reached as `host`."""
         given = urlsplit(origin)
         if given.scheme not in ("http", "https") or not given.netloc:
             return False  # "null" too: a sandboxed frame or a local file
-        return given.netloc.lower() == host.lower() or self.names(given.netloc)
+        return given.netloc.lower() == host.lower() or self._is_own(_name(given.netloc))
 
     def policy(self) -> str:
         """The Content-Security-Policy: nothing from elsewhere, and no frame but those allowed. Gradio evaluates scripts."""

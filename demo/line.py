@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradio import queueing
+from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import run_coro_in_background
 
-from . import visitors, wording
+from . import uploads, visitors, wording
 from .hosting import Hosting
 from .visitors import Turns, Visitor
 
@@ -46,6 +47,7 @@ class Line(queueing.Queue):
         self.listeners: Counter[str] = Counter()  # streams that are read now, by session
         self.away: dict[str, float] = {}  # session -> since when nobody listens
         self.stopped_runs: dict[str, float] = {}  # session -> when a run of it was last cancelled
+        self.lasting: set[str] = set()  # cancelled runs that still compute
         self.entry = asyncio.Lock()  # or many requests at once would all find the limit not yet reached
 
     # -- joining
@@ -53,8 +55,12 @@ class Line(queueing.Queue):
     async def push(self, body, request, username):
         visitor, kind, size = visitors.of(request), self._kind(body), int(request.headers.get("content-length", 0))
         async with self.entry:
+            if not self._is_queued(body):
+                return False, wording.text("class_no_page", visitor.language), "error"
             if self._exceeds(visitor, kind) or self._fills(visitor, size):
                 return False, wording.text("class_busy", visitor.language), "queue_full"
+            if not await self._has_room(visitor.address):
+                return False, wording.text("class_full", visitor.language), "queue_full"
             done, event_id, state = await super().push(body, request, username)
             if done and event_id in self.event_ids_to_events:
                 event = self.event_ids_to_events[event_id]
@@ -68,18 +74,41 @@ class Line(queueing.Queue):
         fn = self.blocks.fns.get(body.fn_index)
         return fn.concurrency_id if fn is not None else None
 
+    def _is_queued(self, body) -> bool:
+        """Whether the function waits in line at all; what the browser calls directly must not take places here."""
+        fn = self.blocks.fns.get(body.fn_index)
+        return fn is None or bool(fn.queue)
+
+    async def _has_room(self, address: str) -> bool:
+        """Whether a place is free for an address. Of a full line the address that holds most gives its last place up, unless it
+        is this one or holds no more than this one then would: or a few addresses could shut all others out.
+        """
+        waiting = [event for line in self.event_queue_per_concurrency_id.values() for event in line.queue]
+        if self.max_size is None or len(waiting) < self.max_size:
+            return True
+        places = Counter(self._visitor(event).address for event in waiting)
+        most, count = places.most_common(1)[0]
+        if count <= places[address] + 1:
+            return False
+        last = [event for event in waiting if self._visitor(event).address == most][-1]
+        await super().remove_from_queue(last._id)
+        told = {"error": wording.text("class_gave_way", self._visitor(last).language)}
+        self.send_message(last, ProcessCompletedMessage(output=told, success=False))
+        return True
+
     def open_runs(self, kind: str | None = None) -> list[Held]:
-        """What is waiting, running or unread, of one kind or of all."""
+        """What is waiting, running (if only until it can be stopped) or unread, of one kind or of all."""
         for event_id in [i for i, held in self.held.items() if not self._is_open(i, held)]:
             del self.held[event_id]
         return [held for held in self.held.values() if kind in (None, held.kind)]
 
     def _is_open(self, event_id: str, held: Held) -> bool:
-        return event_id in self.pending_event_ids_session.get(held.visitor.session, ())
+        return event_id in self.lasting or event_id in self.pending_event_ids_session.get(held.visitor.session, ())
 
     def _exceeds(self, visitor: Visitor, kind: str | None) -> bool:
-        same = [held.counted for held in self.open_runs(kind) if held.visitor.address == visitor.address]
-        own = sum(counted == visitor for counted in same) if visitor.session else 0
+        """An address is counted over all kinds; a window by each, so that Stop is heard where runs take all its places."""
+        same = [held for held in self.open_runs() if held.visitor.address == visitor.address]
+        own = sum(held.counted == visitor and held.kind == kind for held in same) if visitor.session else 0
         return own >= self.hosting.per_visitor or len(same) >= self.hosting.per_address
 
     def _fills(self, visitor: Visitor, size: int) -> bool:
@@ -97,6 +126,11 @@ class Line(queueing.Queue):
         held = self.held.get(event._id)
         return held.visitor if held else Visitor("", event.session_hash)
 
+    def files(self) -> set[str]:
+        """The files that runs wait with."""
+        waiting = [event for line in self.event_queue_per_concurrency_id.values() for event in line.queue]
+        return {file["path"] for event in waiting for file in uploads.files_in(event.data.data)}
+
     # -- whose turn it is
 
     def get_events(self):
@@ -111,6 +145,10 @@ class Line(queueing.Queue):
                 self._arrange(kind)
                 return [event], False, kind
         return None
+
+    async def process_events(self, events, *args) -> None:
+        visitors.CURRENT.set(self._visitor(events[0]))  # in this task alone
+        await super().process_events(events, *args)
 
     # -- listening, leaving, tidying up
 
@@ -135,6 +173,21 @@ class Line(queueing.Queue):
         if held is not None and self._is_open(event_id, held):
             self.stopped_runs[held.visitor.session] = time.monotonic()
         await super().remove_from_queue(event_id)
+
+    def lasts(self, event_id: str | None, work: asyncio.Task) -> None:
+        """A cancelled run cannot be stopped before `work` is over: until then its slot is taken, and it counts."""
+        held = self.held.get(event_id)
+        if held is None:
+            return
+        line = self.event_queue_per_concurrency_id[held.kind]
+
+        def over(_) -> None:
+            line.current_concurrency -= 1
+            self.lasting.discard(event_id)
+
+        line.current_concurrency += 1  # before Gradio, which knows that the run was cancelled, subtracts its own
+        self.lasting.add(event_id)
+        work.add_done_callback(over)
 
     def was_running(self, session: str, kind: str) -> bool:
         """Whether a run of this session is going on, or was cancelled a moment ago; asked once per cancelling."""

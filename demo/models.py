@@ -31,7 +31,6 @@ class Loaded:
 
     model: Model
     colours: np.ndarray  # uint8 (V, 3)
-    device: str
     quick: bool  # whether one more run takes so little time that warming up and repeating are worth it
     warm: set[AttentionSpec] = field(default_factory=set)  # back ends that have run at least once
 
@@ -117,12 +116,16 @@ def forget() -> None:
 def _load(name: str) -> Loaded:
     device = device_of("auto")
     model = checkpoints.load(name, device, dtype=_DTYPE[0])
-    facts = machine_facts(device)
-    shown = facts["device"] if device == "cuda" else wording.text("device_cpu", **facts)
     quick = device == "cuda" or model.num_parameters() <= QUICK_LIMIT
-    loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), shown, quick)
+    loaded = Loaded(model, code_colours(model.tokenizer.quantize.embedding.weight), quick)
     loaded.warm_up(AttentionSpec())
     return loaded
+
+
+def device(language: str) -> str:
+    """On what models compute here, in words."""
+    facts = machine_facts(device_of("auto"))
+    return wording.text("device_cpu", language, **facts) if facts["device"] == "cpu" else facts["device"]
 
 
 def timed() -> dict:
@@ -141,18 +144,17 @@ def default() -> str:
     return _DEFAULT[0]
 
 
-def shown(name: str) -> str:
-    """What a model is called on the page."""
+def shown(name: str) -> dict[str, str]:
+    """What a model is called on the page, by language."""
     if name in checkpoints.OFFICIAL:
-        return wording.text("model_published", name=name.replace("var_", "VAR-"))
-    own = checkpoints.load_config(name).name
-    return own if name in checkpoints.available() else wording.text("model_in_folder", name=own)
+        return {code: wording.text("model_published", code, name=name.replace("var_", "VAR-")) for code in wording.LANGUAGES}
+    own, is_known = checkpoints.load_config(name).name, name in checkpoints.available()
+    return {code: own if is_known else wording.text("model_in_folder", code, name=own) for code in wording.LANGUAGES}
 
 
 def class_choices(config: ModelConfig, language: str = "en") -> list[tuple[str, int]]:
     """(shown name, label) of every class, with its group in front where classes have groups."""
-    names = wording.WORDS["names"]
-    shown = [names.get(name, {}).get(language, name) for name in config.class_names]
+    shown = [wording.named(name, language) for name in config.class_names]
     shown = shown or [config.class_name(i) for i in range(config.transformer.num_classes)]
-    groups = [f"{names.get(group, {}).get(language, group)} \u00b7 " for group in config.class_groups] or [""] * len(shown)
+    groups = [f"{wording.named(group, language)} \u00b7 " for group in config.class_groups] or [""] * len(shown)
     return [(group + name, label) for label, (group, name) in enumerate(zip(groups, shown))]

@@ -37,11 +37,15 @@ class Settings(RunSettings):
         return torch.tensor([self.label] if self.style is None else [[self.label, self.style]])
 
     @property
-    def subject(self) -> str:
-        """The class in words, with the style where one was asked for."""
-        config = self.config
-        named = self.style is not None and self.style < config.transformer.num_styles
-        return config.class_name(self.label) + (f" ({config.style_name(self.style)})" if named else "")
+    def style_name(self) -> str:
+        """The style by its name, or nothing where none was asked for."""
+        named = self.style is not None and self.style < self.config.transformer.num_styles
+        return self.config.style_name(self.style) if named else ""
+
+    def subject(self, language: str) -> str:
+        """The class in the visitor's language, with the style where one was asked for."""
+        shown, style = wording.named(self.config.class_name(self.label), language), self.style_name
+        return f"{shown} ({style})" if style else shown
 
     @property
     def config(self) -> ModelConfig:

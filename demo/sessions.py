@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gradio.state_holder import SessionState, StateHolder
+
+from . import visitors
 
 
 class Slim(SessionState):
@@ -28,12 +32,28 @@ class Slim(SessionState):
 
 
 class Sessions(StateHolder):
-    """Slim states; the one used longest ago is forgotten first."""
+    """Slim states. Where there is no room, the address that has most forgets the one that it used longest ago.
+
+    Anybody can make up names of sessions: those of one address must not push out the visitors of all others.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.address: dict[str, str] = {}  # of a session
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
+            while len(self.session_data) >= self.capacity:
+                self._forget_one()
             self.session_data[session_id] = Slim(self.blocks)
+            self.address[session_id] = visitors.CURRENT.get().address
         return super().__getitem__(session_id)
+
+    def _forget_one(self) -> None:
+        most, _ = Counter(self.address[session] for session in self.session_data).most_common(1)[0]
+        oldest = next(session for session in self.session_data if self.address[session] == most)
+        for kept in (self.session_data, self.address, self.time_last_used):
+            kept.pop(oldest, None)
 
 
 def slim(app, page) -> None:

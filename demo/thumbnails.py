@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ TILE = 64  # pixels of a picture that is offered at first
 SMALL = 32  # of one among all
 COLUMNS = 32  # of the sheet of all
 QUALITY = 82
+_BUILDING = threading.Lock()
 
 
 def _labels(name: str) -> list[int]:
@@ -63,28 +65,41 @@ def _written(content: bytes, folder: Path) -> str:
     return path.name
 
 
-@lru_cache(maxsize=32)
 def sheet(name: str, style: int, every: bool) -> bytes:
     """WebP: the pictures offered at first in a row, or all of them in COLUMNS columns. A style that lacks a thing borrows it."""
     config = checkpoints.load_config(name)
     style = validate.integer("style", style, 0, max(0, config.transformer.num_styles))
-    if not _has_sheets(config):
-        if every:
-            raise ValueError(f"model = {name}: has no sheet of all classes")
-        own = [sample for sample in samples.load_samples(config) if sample.name in config.class_names]
-        if not own:
-            raise ValueError(f"model = {name}: has no pictures of its classes")
-        return _webp(np.concatenate([enlarge(to_uint8(sample.image), TILE) for sample in own], 1), lossless=True)
+    if every and not _has_sheets(config):
+        raise ValueError(f"model = {name}: has no sheet of all classes")
+    with _BUILDING:  # many who ask at once for a sheet that is not there yet wait for one
+        if not _has_sheets(config):
+            return _samples(name)
+        labels = range(len(config.class_names)) if every else _labels(name)
+        asked = config.style_names[style] if style < len(config.style_names) else None
+        return _tiles(tuple(config.class_names[label] for label in labels), asked, every)
+
+
+@lru_cache(maxsize=32)
+def _samples(name: str) -> bytes:
+    """The samples of a model in a row."""
+    config = checkpoints.load_config(name)
+    own = [sample for sample in samples.load_samples(config) if sample.name in config.class_names]
+    if not own:
+        raise ValueError(f"model = {name}: has no pictures of its classes")
+    return _webp(np.concatenate([enlarge(to_uint8(sample.image), TILE) for sample in own], 1), lossless=True)
+
+
+@lru_cache(maxsize=64)  # models of one data set share them: two of every style, and of any
+def _tiles(shown: tuple[str, ...], style: str | None, every: bool) -> bytes:
+    """These things in one style, None for any, on a sheet."""
     index = json.loads((things.FOLDER / things.INDEX).read_text())
     order = [one["name"] for one in index["styles"]]
-    asked = config.style_names[style] if style < len(config.style_names) else order[0]
+    asked = style or order[0]
     order.sort(key=lambda one: one != asked)
     missing = {one["name"]: set(one["missing"]) for one in index["styles"]}
-    labels = range(len(config.class_names)) if every else _labels(name)
     numbers = {thing: number for number, (thing, _) in enumerate(index["things"])}
     tiles = []
-    for label in labels:
-        number = numbers[config.class_names[label]]
+    for number in (numbers[thing] for thing in shown):
         source = next(one for one in order if number not in missing[one])
         tiles.append(_pixels(source)[number])
     if not every:

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 import gradio as gr
+from gradio.context import LocalContext
 
 import var_mini
 
@@ -29,6 +30,7 @@ UI = Path(var_mini.__file__).parent / "ui"
 WORDS: dict[str, dict] = {}  # of the front end, which reads these files itself
 for _path in (UI / "words.json", *sorted((UI / "words").glob("*.json"))):
     WORDS |= _pairs(_path)
+NAMES = {"zh": _pairs(UI / "names" / "zh.json")}  # of all things; those in WORDS go first
 SHARED = ("sentence", "masks_pyramid", "masks_own", "masks_published")  # those that Python shows as well
 
 # name: (English, Simplified Chinese)
@@ -58,9 +60,19 @@ def language(request: gr.Request | None) -> str:
     return "zh" if header.strip().startswith("zh") else "en"
 
 
-def text(name: str, code: str = "en", /, **values) -> str:
-    """A text in one language, with its braces filled in."""
-    return TEXTS[name][LANGUAGES.index(code)].format(**values)
+def current() -> str:
+    """The language of the visitor whom Gradio is answering, in a run of the queue or a server function; else English."""
+    return language(LocalContext.request.get(None))
+
+
+def text(name: str, code: str | None = None, /, **values) -> str:
+    """A text with its braces filled in, in the language `code`, or in that of the visitor who is being answered."""
+    return TEXTS[name][LANGUAGES.index(code or current())].format(**values)
+
+
+def named(name: str, code: str) -> str:
+    """A class or a group of classes as the front end calls it, too (`title` of var_mini/ui/lib/format.js)."""
+    return WORDS["names"].get(name, {}).get(code) or NAMES.get(code, {}).get(name, name.replace("-", " "))
 
 
 def condition(code: str, model: str, threads: int | None = None, device: str | None = None, guided: bool | None = None) -> str:

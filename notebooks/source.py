@@ -48,7 +48,7 @@ if "google.colab" in sys.modules:
 
     output.enable_custom_widget_manager()"""
 TELL = """\
-    raise ModuleNotFoundError("open this notebook inside a copy of the repository, or install the package: pip install FOLDER[notebooks]")"""
+    raise ModuleNotFoundError("open this notebook inside a copy of the repository, or pip install FOLDER[notebooks]")"""
 INSTALL = """\
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", "{repository}", "var-mini"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "./var-mini[notebooks]"], check=True)

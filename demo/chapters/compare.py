@@ -26,7 +26,7 @@ from var_mini.training.qkv import collect_qkv
 from var_mini.view.images import enlarge, to_uint8
 from var_mini.view.numbers import number
 
-from .. import fold, models, runs, wording
+from .. import fold, models, runs, translate, wording
 from .gallery import data_uri
 
 ROUNDS = 7  # measured runs of each side, on models that are quick
@@ -96,7 +96,7 @@ def compare(settings: runs.Settings, versus, language: str) -> tuple:
     chosen, why = loaded.model.transformer.resolve(settings.attention), ""
     if settings.attention.method == "auto":
         _, reason = loaded.model.transformer.choose()
-        why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=reason))
+        why = _paragraph(wording.text("auto_chose", language, name=chosen, reason=translate.sentence(reason, language)))
     computed = _paragraph(_computed(loaded, chosen, language), NOTE)
     settings = replace(settings, attention=chosen)
     if other == settings:
@@ -120,8 +120,8 @@ def _computed(loaded: models.Loaded, chosen, language: str) -> str:
     """The device, and which implementation of attention ran there."""
     transformer = loaded.model.transformer
     kind, reason = computed_by(chosen, transformer.blocks[0].attn.logit_scale(), transformer.config.head_dim)
-    how = wording.text(f"computed_by_{kind}", language, reason=reason)
-    return wording.text("computed_on", language, device=loaded.device, attention=chosen, how=how)
+    how = wording.text(f"computed_by_{kind}", language, reason=translate.sentence(reason, language))
+    return wording.text("computed_on", language, device=models.device(language), attention=chosen, how=how)
 
 
 def _own_name(settings: runs.Settings, versus: str, language: str) -> str:

@@ -50,8 +50,11 @@ def prepare(what, head_dim, sides, methods, request: gr.Request = None) -> str:
         asked = live.Sweep.checked(what, head_dim, sides, methods)
     except ValueError as error:
         raise readable(error) from None
+    session = _session(request)
     with _LOCK:
-        _STOPS[_session(request)] = threading.Event()
+        if session not in _STOPS or _STOPS[session].is_set():  # what is going on goes on listening to its own
+            _STOPS[session] = threading.Event()
+        _STOPS.move_to_end(session)
         while len(_STOPS) > KEPT:
             _STOPS.popitem(last=False)
     return _status(wording.text("cost_waiting", wording.language(request)), 0, len(asked.sides) * len(asked.methods))
@@ -90,10 +93,6 @@ def measure(what, head_dim, sides, methods, request: gr.Request = None) -> Itera
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         yield shown(message(error))
         raise readable(error) from None
-    finally:
-        with _LOCK:
-            if _STOPS.get(session) is wish:
-                del _STOPS[session]
 
 
 def _session(request: gr.Request | None) -> str:

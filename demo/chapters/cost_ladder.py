@@ -78,7 +78,8 @@ def shown(pictures: list[Picture], label: int, language: str, total: int) -> str
         config, mine = checkpoints.load_config(name), [picture for picture in pictures if picture.name == name]
         pixels, tokens = config.tokenizer.image_size, config.pyramid.tokens
         title = wording.text("cost_ladder_size", language, pixels=pixels, tokens=f"{tokens:,}")
-        figures = "".join(_figure(picture, config.class_name(label), pixels, language) for picture in mine)
+        subject = wording.named(config.class_name(label), language)
+        figures = "".join(_figure(picture, subject, pixels, language) for picture in mine)
         columns.append(f'<section data-model="{escape(name)}"><h4>{escape(title)}</h4><div>{figures}</div></section>')
     if total:
         note = wording.text("cost_ladder_drawing", language, done=len(pictures), total=total)

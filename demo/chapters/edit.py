@@ -70,16 +70,9 @@ def _tokenized(name: str, sample: samples.Sample) -> dict:
 
 def start_drawn(settings: runs.Settings, language: str = "en") -> dict:
     """The picture that the first screen's settings draw."""
-    facts = [style_of(settings), wording.text("edit_seed_of", language, seed=settings.seed)]
+    facts = [settings.style_name, wording.text("edit_seed_of", language, seed=settings.seed)]
     subject = settings.config.class_name(settings.label)
     return start(settings.name, runs.trace(settings), subject, " \u00b7 ".join(filter(None, facts)))
-
-
-def style_of(settings: runs.Settings) -> str:
-    """The style by its name, or nothing where none was asked for."""
-    config = settings.config
-    named = settings.style is not None and settings.style < config.transformer.num_styles
-    return config.style_name(settings.style) if named else ""
 
 
 def start_sample(record, event: gr.EventData) -> tuple:
@@ -207,7 +200,7 @@ def result(
         "inside": f"{100 * change[covered].mean():.1f}",
         "outside": f"{100 * change[~covered].mean():.1f}" if not covered.all() else wording.NO_VALUE,
     }
-    edited = {"subject": _subject(settings, language), "seed": settings.seed}
+    edited = {"subject": settings.subject(language), "seed": settings.seed}
     figures = "".join(
         f'<figure><img src="{data_uri(Image.fromarray(pixels))}" data-figure="{name}" '
         f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
@@ -220,13 +213,6 @@ def result(
     told = wording.text("edit_change", language, **numbers) if whole else wording.text("edit_going_on", language)
     title = wording.text("edit_result", language)
     return f'<div class="ve-result"><h3>{escape(title)}</h3><div>{figures}</div><p>{escape(told)}</p></div>'
-
-
-def _subject(settings: runs.Settings, language: str) -> str:
-    """Class and style in the visitor's language."""
-    name = settings.config.class_name(settings.label)
-    shown, style = wording.WORDS["names"].get(name, {}).get(language, name.replace("-", " ")), style_of(settings)
-    return f"{shown} ({style})" if style else shown
 
 
 # -- components ------------------------------------------------------------------------------------------------------------

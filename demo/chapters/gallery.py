@@ -62,7 +62,7 @@ def more_seeds(record, request: gr.Request = None) -> str:
         )
     except ERRORS as error:
         raise readable(error) from None
-    subject = s.subject
+    subject = s.subject(language)
     figures = [_figure(to_uint8(image), f"{subject}, {seed}", str(seed)) for image, seed in zip(images, seeds)]
     row = _row(wording.text("more_title", language, first=seeds[0], last=seeds[-1], subject=subject), figures)
     return stale.of(record, row)
@@ -73,15 +73,27 @@ def nearest(record, request: gr.Request = None) -> str:
     language = wording.language(request)
     try:
         s = runs.from_record(record)
+        data = _training_images(s.config.data, language)
         trace = runs.trace(s)
-        found = neighbours.nearest(trace, NEAREST, datasets.load(s.config.data) if s.config.data in datasets.REGISTRY else None)
+        found = neighbours.nearest(trace, NEAREST, data)
     except ERRORS as error:
         raise readable(error) from None
     drawn = wording.text("drawn", language)
     figures = [_figure(to_uint8(trace.image[0]), drawn, drawn)]
-    for image, distance, name in zip(found.images[0], found.distances[0], found.names[0]):
+    for image, distance, known in zip(found.images[0], found.distances[0], found.names[0]):
+        thing, bracket, style = known.partition(" (")  # as data sets with styles name their pictures
+        name = wording.named(thing, language) + bracket + style
         figures.append(_figure(to_uint8(image.float() / 255), name, f"{name}, {distance:.2f}"))
     return stale.of(record, _row(wording.text("nearest_title", language), figures, wording.text("nearest_note", language)))
+
+
+def _training_images(name: str, language: str) -> datasets.ImageData | None:
+    """The data set of this name, or None. Raises ValueError where it is not here: no visitor starts a download."""
+    if name not in datasets.REGISTRY:
+        return None
+    if not datasets.is_here(name):
+        raise ValueError(wording.text("nearest_absent", language, name=name))
+    return datasets.load(name)
 
 
 # -- exports ---------------------------------------------------------------------------------------------------------
@@ -150,7 +162,7 @@ def open_trace(content, request: gr.Request = None) -> dict:
         if isinstance(content, str):  # how Gradio hands over a file that it did not read itself
             content = Path(content).read_bytes()
         if not isinstance(content, bytes) or len(content) > MAX_TRACE_BYTES:
-            raise ValueError(f"trace: must be a file of at most {MAX_TRACE_BYTES:,} bytes")
+            raise ValueError(wording.text("trace_large", language, most=f"{MAX_TRACE_BYTES:,}"))
         trace = Trace.load(content)
         config = _fitting(trace, language)
         settings = runs.from_record(trace.settings)

@@ -95,23 +95,25 @@ def _on_what(vectors: limits.Vectors, source: str, config: ModelConfig, layer: i
     said = {"queries": queries, "keys": vectors.k.shape[2], "heads": heads, "dim": dim, "others": pictures - 1}
     if source == "unit":
         return wording.text("lowrank_on_unit", language, **said)
-    return wording.text(
-        "lowrank_on_model", language, model=config.name, layer=layer, subject=config.class_name(label), seed=seed, **said
-    )
+    said |= {"model": config.name, "subject": wording.named(config.class_name(label), language)}
+    return wording.text("lowrank_on_model", language, layer=layer, seed=seed, **said)
 
 
 # -- sweeps, each computed once for a sample -------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
 def _by_bound(vectors: limits.Vectors, method: str, parameter: int) -> tuple[tuple[float, float], ...]:
-    measure = getattr(limits, method)
-    return tuple((s, measure(vectors, s, parameter).error) for s in BOUNDS)
+    key, measure = (method, parameter), getattr(limits, method)
+    if key not in vectors.sweeps:  # there, so that it is forgotten together with the sample
+        vectors.sweeps[key] = tuple((s, measure(vectors, s, parameter).error) for s in BOUNDS)
+    return vectors.sweeps[key]
 
 
-@lru_cache(maxsize=64)
 def _balance(vectors: limits.Vectors, degree: int, fit: bool) -> tuple[tuple[float, float], ...]:
-    return tuple((s, _foil(vectors, s, degree, fit).balance) for s in BOUNDS)
+    key = ("balance", degree, fit)
+    if key not in vectors.sweeps:
+        vectors.sweeps[key] = tuple((s, _foil(vectors, s, degree, fit).balance) for s in BOUNDS)
+    return vectors.sweeps[key]
 
 
 def _foil(vectors: limits.Vectors, bound: float, degree: int, fit: bool) -> limits.Outcome:

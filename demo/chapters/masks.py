@@ -71,7 +71,7 @@ def _same(settings: runs.Settings, language: str) -> dict:
     trace = runs.trace(replace(settings, attention=AttentionSpec()))
     ids = torch.cat([step.token_ids[0] for step in trace.steps])
     found = mask_against_loop(loaded.model, ids, settings.label, spec, settings.style)
-    said = {"model": config.name, "name": spec, "subject": settings.subject, "seed": settings.seed}
+    said = {"model": config.name, "name": spec, "subject": settings.subject(language), "seed": settings.seed}
     codes = config.tokenizer.vocab_size
     return {
         "note": note + wording.text("masks_same_note", language, **said),

@@ -27,8 +27,9 @@ from . import figures
 PAGE = Path(str(files(__package__))) / "page"
 HOST, WORKER = "hosts/static.js", "engines/worker.js"
 # what no script imports
-LICENCES = ("vendor/LICENSE-preact.txt", "vendor/LICENSE-htm.txt")
-BESIDE = ("style.css", "words.json", "words/masks.json", "engines/product.wasm", *LICENCES)
+LICENCES = ("vendor/LICENSE-preact.txt", "vendor/LICENSE-htm.txt", "names/LICENSE-unicode.txt")
+NAMES = "names/zh.json"
+BESIDE = ("style.css", "words.json", "words/masks.json", NAMES, "engines/product.wasm", *LICENCES)
 PLACE = "<!-- links -->"  # in index.html: what the browser should ask for at once
 MARK = ".var-mini-site"  # stands in a folder that was built here and may be built again
 ICON_MODEL, ICON_SIDES = "fashion-28", (192, 512)
@@ -125,7 +126,8 @@ def _service_worker(out: Path, first: dict) -> None:
         digest.update(path.as_posix().encode() + (out / path).read_bytes())
     style = first["first"]["style"] or 0
     at_once = {_run(Path(), first).as_posix(), *first["thumbnails"]["files"].get("first", [])[style : style + 1]}
-    later = [path.as_posix() for path in kept if path.parts[0] in ("runs", "thumbnails") and path.as_posix() not in at_once]
+    asked_for = [path for path in kept if path.parts[0] in ("runs", "thumbnails") or path == Path("ui") / NAMES]
+    later = [path.as_posix() for path in asked_for if path.as_posix() not in at_once]
     files = ["./", *(path.as_posix() for path in kept if path.as_posix() not in later)]
     site = {"version": digest.hexdigest()[:16], "files": files, "later": later}
     script = out / "sw.js"

@@ -451,15 +451,7 @@ shown(
 # smaller the gain. The *Strong Exponential Time Hypothesis* (SETH) says that it vanishes in the end: for no
 # $\delta > 0$ is there a method that takes about $2^{(1 - \delta) m}$ steps however long the conditions are.
 #
-# For twenty-five years nobody proved it and nobody refuted it. In October 2026 two refutations were published, both found by
-# AI models and each with a proof in the language of a proof checker (Lean):
-# [The Exponential Time Hypothesis is false](https://github.com/openai/math) by OpenAI and
-# [A $2^{o(n)}$ time algorithm for 3-SAT](https://github.com/anthropics/formal-math) by Anthropic. They claim $2^{o(m)}$ steps
-# for every fixed length of the conditions. That would make SETH false, and "unless SETH is false" would protect nothing any
-# more. Researchers are examining the proofs; we have not checked them. Read every sentence here that rests on SETH with
-# that in mind. If they stand, the *not fast* half is open again as a theorem: it may be saved by another hypothesis (the
-# [reduction](https://arxiv.org/abs/1803.00904) passes through the search for two orthogonal vectors among $N$, for which no
-# method is known that takes much less than $N^2$ steps), but that would have to be shown and believed anew. The *fast* half needs no hypothesis and stays.
+# For twenty-five years nobody proved it, and nobody refuted it.
 #
 # What does that have to do with attention? One can encode such a search in queries and keys so that a very accurate
 # attention output gives the answer away. A method that did so for large logits in much less than $N^2$ operations
@@ -468,6 +460,20 @@ shown(
 # - It speaks of the *worst* queries and keys, built for the purpose; learned ones may be far easier.
 # - It speaks of errors that shrink as $n$ grows; a picture needs no such accuracy.
 # - It speaks of growth, not of seconds. A method with $n^4$ may be ten times faster than another with $n^4$.
+#
+# ### In doubt since October 2026
+#
+# Two refutations have been published, each with a proof for the proof checker Lean:
+# [The Exponential Time Hypothesis is False](https://github.com/openai/math) by OpenAI, and
+# [A $2^{o(n)}$ Time Algorithm for 3-SAT](https://github.com/anthropics/formal-math/tree/main/eth) by Anthropic, found by a
+# language model. They claim $2^{o(m)}$ steps for every fixed length of the conditions, which would make SETH false as well.
+# A group led by Impagliazzo and Paturi, who stated the hypothesis, and Williams is to examine the first; we have checked
+# neither.
+#
+# If they stand, "unless SETH is false" protects nothing any more: the *not fast* half remains true as a sentence and says
+# nothing. Another hypothesis may save it. The [reduction](https://arxiv.org/abs/1803.00904) passes through the search for
+# two orthogonal vectors among $N$, for which no method is known that takes much less than $N^2$ steps; but that would have
+# to be shown, and believed, anew. The *fast* half needs no hypothesis and stays as it is.
 #
 # ## A state of constant size must forget
 #

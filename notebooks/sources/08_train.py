@@ -134,7 +134,7 @@ assert few.skipped == 1 and len(few.train_images) == 54 and len(few.test_images)
 # two CPU cores, and do a part of its steps.
 
 # %%
-SHARE = 0.05 if FAST else 0.4  # 1.0 is the whole recipe
+SHARE = 0.02 if FAST else 0.4  # 1.0 is the whole recipe
 
 
 def shorter(schedule):
@@ -148,7 +148,7 @@ RECIPES["lesson-8"] = recipe = replace(
     tokenizer_schedule=shorter(quick.tokenizer_schedule),
     transformer_schedule=shorter(quick.transformer_schedule),
     data="lesson-8",
-    validate_every=25 if FAST else 125,
+    validate_every=10 if FAST else 125,
 )
 print(
     f"tokenizer: codebook of {recipe.tokenizer.vocab_size}, maps {recipe.tokenizer.patch_nums}, "
@@ -355,7 +355,7 @@ def short_run(revive):
     objective = TokenizerObjective(VQVAE(small), STEPS, recipe.mse_weight)
     if not revive:
         objective.revive_until = 0
-    schedule = Schedule(STEPS, batch_size=16, lr=3e-3, warmup=20, ema=0.98, weight_decay=0.01, clip=1.0)
+    schedule = Schedule(STEPS, batch_size=4 if FAST else 16, lr=3e-3, warmup=20, ema=0.98, weight_decay=0.01, clip=1.0)
     trainer = Trainer(objective, schedule, RUN / f"revive-{revive}", "no")
     used = {}
 

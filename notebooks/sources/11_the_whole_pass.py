@@ -331,7 +331,7 @@ print(f"the published decoder: width 640, {math.comb(642, 2):,} features of degr
 # | --- | --- |
 # | the doubling ladder has $(64 n^4 - 20 n^2 + 1)/45$ pairs | proven, by you |
 # | with $d = O(\log n)$ and $R = o(\sqrt{\log n})$ a pass takes $n^{2+o(1)}$ | proven in the paper, unchecked by us |
-# | to every $\delta > 0$ a $C$: at $R = C \sqrt{\log n}$ no pass takes $n^{4-\delta}$ | conditional on SETH (lesson 6), $n \to \infty$ |
+# | to every $\delta > 0$ a $C$: at $R = C \sqrt{\log n}$ no pass takes $n^{4-\delta}$ | conditional (SETH), $n \to \infty$ |
 # | degree 2 is wrong by so much at $R = 3$ | measured, on random weights |
 # | low-rank attention costs more than it saves in the published decoder | counted; its error was measured on another one |
 #

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -41,6 +44,26 @@ def test_a_server_that_is_ended_leaves_nothing_behind(tmp_path, monkeypatch):
     with measure.serve("fashion-28") as server:
         assert len(list(tmp_path.glob("var-mini-*"))) == 1 and Path(f"/proc/{server.process_id}").exists()
     assert not list(tmp_path.glob("var-mini-*")) and not Path(f"/proc/{server.process_id}").exists()
+
+
+ENDED = """
+import os, signal, gradio
+from demo import app
+from demo.__main__ import main
+gradio.Blocks.launch = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)
+{start}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["main(['--model', 'fashion-28', '--port', '{port}'])", "app.launch('fashion-28')"])
+def test_it_is_ended_in_order_however_it_was_started(tmp_path, start):
+    """By the installed command or as a Space starts it, and not only by python -m demo."""
+    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"} | {"TMPDIR": str(tmp_path)}
+    code = ENDED.format(start=start.format(port=app.free_port("127.0.0.1")))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, timeout=600)
+    assert done.returncode != -signal.SIGTERM, done.stderr
+    assert not list(tmp_path.glob("var-mini-*"))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -190,9 +190,24 @@ def test_stop_ends_the_visitor_s_own_measurement_only():
     cost.stop(one)  # while it still waits
     *_, (*_, status) = cost.measure(*asked, one)
     assert "Stopped: 0 of 1 points" in status and cost.measured_by(one, "raster", 8) == []
-    assert not cost._STOPS["two"].is_set() and "one" not in cost._STOPS
+    assert not cost._STOPS["two"].is_set()
+    cost.prepare(*asked, one)
+    assert not cost._STOPS["one"].is_set()  # the next one is not stopped by the click on the last
     cost.stop(Visitor("a stranger"))
     cost.stop(None)
+
+
+def test_stop_still_ends_a_measurement_that_was_asked_for_twice():
+    """The second click on Measure comes while the first measurement is going on."""
+    visitor, asked = Visitor("one"), ("attention", 8, [8, 12], ["exact"])
+    cost.prepare(*asked, visitor)
+    first = cost.measure(*asked, visitor)
+    next(first)
+    cost.prepare(*asked, visitor)
+    cost.stop(visitor)
+    for measured in (first, cost.measure(*asked, visitor)):  # and the second one does not begin
+        *_, (*_, status) = measured
+        assert "Stopped: " in status
 
 
 def test_time_runs_out_and_the_points_left_out_are_named(monkeypatch):
@@ -210,7 +225,7 @@ def test_a_measurement_that_breaks_is_a_readable_error(monkeypatch):
     monkeypatch.setattr(live, "_loops", broken)
     with pytest.raises(gr.Error) as caught:
         run("attention", 8, [8], ["exact"])
-    assert caught.value.message == EN["run_failed"].format(error="first") and not cost._STOPS
+    assert caught.value.message == EN["run_failed"].format(error="first")
 
 
 def test_remembered_wishes_are_bounded(monkeypatch):

@@ -212,9 +212,13 @@ def test_a_token_s_list_holds_the_codes_that_sampling_left(visit, tiny):
 
 
 @pytest.mark.slow
-def test_a_chinese_visitor_reads_chinese_and_may_choose_english(visit):
-    page = visit(locale="zh-CN")
+def test_a_chinese_visitor_reads_chinese_and_may_choose_english(visit, tiny):
+    page = visit("?model=x", locale="zh-CN")
     page.locator("#masks h2", has_text=wording.WORDS["masks_title"]["zh"]).wait_for()
+    page.get_by_text(wording.WORDS["link_choice"]["zh"].format(name="模型", value="x", names="")).wait_for()  # a wrong link
+    page.locator("#vm-settings").click()
+    assert models.shown(tiny)["zh"] in page.locator(".vu-settings select").first.inner_text()
+    page.locator("#vm-settings").click()
     assert page.locator("#vm-new").inner_text() == wording.WORDS["new"]["zh"]
     with page.expect_navigation():
         page.locator(".vu-link").click()

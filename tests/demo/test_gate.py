@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 
+import anyio.to_thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +153,58 @@ def test_a_turn_given_to_who_leaves_at_that_moment_goes_to_the_next(before):
 
     door, done = run(story())
     assert done == [A] and not door.taken
+
+
+def test_who_is_cancelled_leaves_but_the_turn_lasts_until_the_thread_is_through():
+    """Ten calls, each cancelled after it has begun: never do two compute at once."""
+    at_once, most, begun, go_on = [], [], threading.Semaphore(0), threading.Semaphore(0)
+
+    def compute():
+        at_once.append(1)
+        most.append(len(at_once))
+        begun.release()
+        go_on.acquire()
+        at_once.pop()
+
+    async def story():
+        door, left = Gate(Hosting(per_visitor=64)), []
+        calls = [
+            asyncio.create_task(door.compute(A, lambda: anyio.to_thread.run_sync(compute), left=left.append)) for _ in range(10)
+        ]
+        for number, call in enumerate(calls):
+            await anyio.to_thread.run_sync(begun.acquire)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call  # at once, though the thread computes on
+            assert door.taken and len(door.waiting) == 9 - number and len(at_once) == 1
+            go_on.release()
+        await asyncio.gather(*left)
+        return door, left
+
+    door, left = run(story())
+    assert most == [1] * 10 and len(left) == 10 and not door.taken and not door.computing
+
+
+def test_who_is_cancelled_while_waiting_never_begins():
+    async def story():
+        door, done = Gate(Hosting()), []
+
+        async def work():
+            done.append(1)
+
+        async with door.turn(B):
+            calls = [asyncio.create_task(door.compute(A, work)) for _ in range(2)]
+            await asyncio.sleep(0)
+            calls[0].cancel()  # before it has come to the gate
+            while not door.waiting:
+                await asyncio.sleep(0)
+            calls[1].cancel()  # in front of it
+            await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(0)
+        return door, done
+
+    door, done = run(story())
+    assert not done and not door.taken and not door.waiting and not door.computing
 
 
 def test_a_server_function_computes_in_its_turn_or_says_that_it_is_busy():

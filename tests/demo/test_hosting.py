@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
 from demo import __main__ as command
-from demo import app, bodies, guard, preview, visitors
+from demo import app, bodies, guard, preview, sessions, visitors
 from demo.hosting import Hosting
 from demo.uploads import Uploads
 from tests.demo.asgi import ask, asking, run
 
-API = guard.API
+API = bodies.API
 
 
 class Inner:
@@ -35,7 +37,14 @@ class Inner:
 @pytest.fixture
 def door(tmp_path):
     def build(**options):
-        page = SimpleNamespace(fns={0: SimpleNamespace(api_name="generate")}, blocks={3: None}, _queue=None)
+        def ask(query):
+            return query
+
+        blocks = {3: SimpleNamespace(), 4: SimpleNamespace(server_fns=[ask])}
+        line = SimpleNamespace(
+            pending_messages_per_session={"abc": None}, session_of={"run-1": "abc"}.get, listening=contextlib.nullcontext
+        )
+        page = SimpleNamespace(fns={0: SimpleNamespace(api_name="generate")}, blocks=blocks, _queue=line)
         built = guard.Door(page, Hosting(**options), Uploads(tmp_path, set()))
         built.app = Inner()
         return built
@@ -69,10 +78,17 @@ def test_a_name_that_nobody_allowed_is_refused(door, host):
 def test_a_star_allows_names_below_it_or_all(door):
     assert Hosting(allowed_hosts=("*.gradio.live",)).allows("abc.gradio.live")
     assert not Hosting(allowed_hosts=("*.gradio.live",)).allows("gradio.live.evil.example")
-    anything = Hosting(allowed_hosts=("*", "*.hf.space"))
+    anything = Hosting(allowed_hosts=("*", "me.hf.space"))
     assert anything.allows("anything.example") and not anything.same_site("http://evil.example", "anything.example")
     assert anything.same_site("https://me.hf.space", "anything.example")
     assert Hosting(root_path="https://page.example/x").allows("page.example")
+
+
+def test_below_a_star_other_people_have_names_too():
+    shared = Hosting(allowed_hosts=("*.gradio.live", "*"))
+    assert not shared.same_site("https://evil.gradio.live", "127.0.0.1:7860")
+    assert not shared.same_site("https://evil.gradio.live", "mine.gradio.live")
+    assert shared.same_site("https://mine.gradio.live", "mine.gradio.live")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +146,9 @@ def test_more_than_was_announced_is_cut(door, path, monkeypatch):
     monkeypatch.setattr(bodies, "MAX_BODY", 1000)
     monkeypatch.setattr(bodies, "MAX_UPLOAD", 1000)
     built = door()
-    assert post(built, {"content-length": "10"}, [b"x" * 400] * 9, path).status == 413 and not built.app.seen
+    headers = {"content-length": "10", "content-type": "multipart/form-data; boundary=edge"}
+    head = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    assert post(built, headers, [head] + [b"x" * 400] * 9, path).status == 413 and not built.app.seen
 
 
 def test_a_body_with_a_get_is_refused(door):
@@ -146,9 +164,37 @@ def test_a_request_carries_its_visitor(door):
     _, _, visitor, body = built.app.seen[0]
     assert visitor == visitors.Visitor("192.0.2.1", "abc") and visitor.language == "zh"
     assert body == b'{"session_hash": "abc"}' and visitors.CURRENT.get() == visitors.NOBODY
-    assert post(built, body=(json.dumps({"session_hash": "x" * 101}).encode(),)).status == 413  # its name would be kept
-    for forged in (b"[]", b'{"session_hash": 7}', b'{"session_hash": {}}', b"\xff", b"[" * 100_000):
+    for forged in (b"[]", b'{"session_hash": 7}', b'{"session_hash": {}}', b"\xff", b"[" * 40_000):
         assert post(built, body=(forged,)).status == 200 and built.app.seen[-1][2].session == ""
+
+
+@pytest.mark.parametrize("session", ["x" * 101, "a<gradio-sep>b", "a b", "", "\ud800", "\u00e9", "a/b"])
+def test_a_session_is_named_as_a_browser_names_it(door, session):
+    """Its name is kept, and Gradio takes others apart that it wrote it into."""
+    built = door()
+    for path in ("queue/join", "cancel", "component_server", "run/predict"):
+        assert post(built, body=(json.dumps({"session_hash": session}).encode(),), path=f"{API}/{path}").status == 404
+    for query in ("session_hash", "upload_id"):  # as text, and written as an address
+        for value in {quote(session, safe="", errors="surrogatepass"), session.encode(errors="replace").decode("latin1")} - {""}:
+            for method, path in (("GET", "queue/data"), ("GET", "upload_progress"), ("POST", "upload")):
+                answer = ask(built, method, f"{API}/{path}", {"content-length": "0"}, query=f"{query}={value}")
+                assert answer.status == 404, (method, path, value)
+    assert not built.app.seen
+    assert post(built, body=(b'{"session_hash": "aZ09_-"}',)).status == 200
+    assert ask(built, path=f"{API}/upload_progress", query="upload_id=x").status == 200
+
+
+def test_a_stream_of_a_run_that_there_is_not_is_not_begun(door):
+    built = door()
+    for path, query in (
+        ("queue/data", "session_hash=nothing"),
+        ("queue/data", ""),
+        ("call/generate/run-2", ""),
+        ("call/v2/x/y", ""),
+    ):
+        assert ask(built, path=f"{API}/{path}", query=query).status == 404 and not built.app.seen
+    for path, query in (("queue/data", "session_hash=abc"), ("call/generate/run-1", ""), ("call/v2/generate/run-1", "")):
+        assert ask(built, path=f"{API}/{path}", query=query).status == 200
 
 
 def test_one_address_has_so_many_requests_at_a_time(door):
@@ -197,11 +243,36 @@ def test_what_a_visitor_forwards_is_not_believed_unless_a_proxy_is_trusted(door)
         ({"data": []}, "run/nothing"),
         ({"component_id": 9, "fn_name": "x"}, "component_server"),
         ({"component_id": {}, "fn_name": "x"}, "component_server"),
+        ({"component_id": 3, "fn_name": "ask"}, "component_server"),
+        ({"component_id": 4, "fn_name": "__init__"}, "component_server"),
+        ({"component_id": 4, "fn_name": ["ask"]}, "component_server"),
     ],
 )
 def test_a_function_that_there_is_not_is_a_page_that_there_is_not(door, told, path):
     built = door()
     assert post(built, body=(json.dumps(told).encode(),), path=f"{API}/{path}").status == 404 and not built.app.seen
+
+
+def test_a_server_function_is_asked_by_its_name(door):
+    assert post(door(), body=(b'{"component_id": 4, "fn_name": "ask"}',), path=f"{API}/component_server").status == 200
+
+
+def test_made_up_sessions_push_out_nobody_at_another_address(monkeypatch):
+    monkeypatch.setattr(sessions, "Slim", lambda blocks: object())
+    kept = sessions.Sessions()
+    kept.set_blocks(SimpleNamespace(state_session_capacity=6))
+
+    def come(address, session):
+        token = visitors.CURRENT.set(visitors.Visitor(address, session))
+        kept[session]
+        visitors.CURRENT.reset(token)
+
+    come("10.0.0.1", "early")
+    for i in range(50):
+        come("10.0.0.2", f"made-up-{i}")
+        come("10.0.0.3", f"other-{i % 2}")
+    assert set(kept.session_data) == {"early", "other-0", "other-1", *(f"made-up-{i}" for i in (47, 48, 49))}
+    assert set(kept.address) == set(kept.time_last_used) == set(kept.session_data)
 
 
 def test_an_error_inside_is_a_sentence_and_its_log_is_short(capsys):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Queue as Messages
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import pytest
 from gradio.queueing import EventQueue
 
 from demo import line as module
+from demo import wording
 from demo.hosting import Hosting
 from demo.line import Held, Line
 from demo.visitors import Visitor
@@ -21,22 +24,23 @@ def line() -> Line:
     built = Line(
         Hosting(), live_updates=False, concurrency_count=4, update_intervals=1, max_size=9, blocks=SimpleNamespace(fns={})
     )
+    built.event_queue_per_concurrency_id["another"] = EventQueue("another", 1)
     built.event_queue_per_concurrency_id["model"] = EventQueue("model", 1)
     return built
 
 
-def add(line: Line, session: str, address: str = "10.0.0.1", number: int = 0) -> SimpleNamespace:
+def add(line: Line, session: str, address: str = "10.0.0.1", number: int = 0, kind: str = "model") -> SimpleNamespace:
     """An event that waits, as Gradio's push leaves it."""
     event_id = f"{session}-{number}"
-    event = SimpleNamespace(_id=event_id, session_hash=session, enqueue_time=len(line.held), concurrency_id="model", alive=True)
-    line.event_queue_per_concurrency_id["model"].queue.append(event)
+    event = SimpleNamespace(_id=event_id, session_hash=session, enqueue_time=len(line.held), concurrency_id=kind, alive=True)
+    line.event_queue_per_concurrency_id[kind].queue.append(event)
     line.event_ids_to_events[event_id] = event
     line.pending_event_ids_session.setdefault(session, set()).add(event_id)
     if session not in line.pending_messages_per_session:
         line.pending_messages_per_session[session] = Messages()
     who = Visitor(address, session)
-    line.held[event_id] = Held(who, who, "model")
-    line._arrange("model")
+    line.held[event_id] = Held(who, who, kind)
+    line._arrange(kind)
     return event
 
 
@@ -115,6 +119,74 @@ def test_limits_count_the_window_and_the_address_until_a_run_is_read(line):
     assert not line._exceeds(Visitor("10.0.0.2", "one"), "model")
     line.pending_event_ids_session["one"].clear()  # both were read to their end
     assert not line._exceeds(one, "model") and not line._exceeds(none, "model")
+
+
+def test_the_limit_of_an_address_counts_runs_of_every_kind(line):
+    line.hosting = Hosting(per_visitor=9, per_address=4)
+    for i, kind in enumerate(("model", "another") * 2):
+        assert not line._exceeds(Visitor("10.0.0.1", "new"), "model")
+        add(line, f"s{i}", kind=kind)
+    for kind in ("model", "another", "a third"):
+        assert line._exceeds(Visitor("10.0.0.1", "new"), kind) and not line._exceeds(Visitor("10.0.0.2", "new"), kind)
+
+
+def test_of_a_full_line_who_holds_most_gives_the_last_place_up(line):
+    """Two addresses fill it with runs of two kinds; a third still gets in, until all three hold as much."""
+    line.max_size = 8
+    for number in range(4):
+        for address, kind in (("10.0.0.1", "model"), ("10.0.0.2", "another")):
+            assert run(line._has_room(address))
+            add(line, address, address, number, kind)
+    places = []
+    for number in range(4):
+        if run(line._has_room("10.0.0.3")):
+            add(line, "late", "10.0.0.3", number)
+        waiting = [event for queue in line.event_queue_per_concurrency_id.values() for event in queue.queue]
+        places.append(sorted(Counter(event.session_hash for event in waiting).values()))
+    assert places == [[1, 3, 4], [2, 3, 3], [2, 3, 3], [2, 3, 3]] and not run(line._has_room("10.0.0.1"))
+    told = [line.pending_messages_per_session[address].get_nowait() for address in ("10.0.0.1", "10.0.0.2")]
+    assert sorted(message.event_id for message in told) == ["10.0.0.1-3", "10.0.0.2-3"]  # each its last one
+    assert all(not message.success and message.output["error"] == wording.text("class_gave_way") for message in told)
+
+
+def test_what_does_not_wait_in_line_takes_no_place(line):
+    line.blocks.fns[0] = SimpleNamespace(queue=False, concurrency_id="direct")
+    request = SimpleNamespace(headers={}, scope={"client": ("10.0.0.1", 1)})
+    done, told, state = run(line.push(SimpleNamespace(fn_index=0), request, None))
+    assert (done, told, state) == (False, wording.text("class_no_page"), "error") and not line.held
+
+
+def test_a_cancelled_run_that_computes_on_keeps_its_slot_and_counts(line):
+    line.hosting, queue = Hosting(per_visitor=1), line.event_queue_per_concurrency_id["model"]
+    add(line, "one")
+
+    async def story():
+        with line.listening("one"):
+            line.get_events()
+        queue.current_concurrency, over = 1, asyncio.Event()
+        work = asyncio.create_task(over.wait())
+        line.lasts("one-0", work)
+        queue.current_concurrency -= 1  # as Gradio does
+        line.pending_event_ids_session["one"].clear()  # its end was told and read
+        add(line, "two", "10.0.0.2")
+        with line.listening("two"):
+            assert line.get_events() is None and line._exceeds(Visitor("10.0.0.1", "one"), "model")
+            over.set()
+            await work
+            await asyncio.sleep(0)
+            assert line.get_events() is not None and not line._exceeds(Visitor("10.0.0.1", "one"), "model")
+
+    run(story())
+    assert queue.current_concurrency == 0 and not line.lasting
+
+
+def test_the_files_that_runs_wait_with_are_known(line):
+    file = {"path": "/folder/a.png", "meta": {"_type": "gradio.FileData"}}
+    add(line, "one").data = SimpleNamespace(data=[1, "x", None, [[file]]])
+    add(line, "two", kind="another").data = SimpleNamespace(
+        data=[{"record": {"path": 7}}, {"a": file | {"path": "/folder/b.png"}}]
+    )
+    assert line.files() == {"/folder/a.png", "/folder/b.png"}
 
 
 def test_large_requests_that_wait_share_a_memory(line, monkeypatch):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
+import weakref
 from html import unescape
 
 import gradio as gr
@@ -148,6 +150,20 @@ def test_curves_on_random_vectors_need_no_model(tiny, monkeypatch):
     assert "head dimension 64" in html and html.count("<section>") == 4
     foils = table(html, EN["lowrank_foil_title"])
     assert all(value == 1 for value in foils["Taylor, degree 2"].values()) and min(foils["Taylor, degree 1"].values()) < 1
+
+
+def test_curves_are_forgotten_together_with_their_sample(tiny):
+    lowrank_limits._own.cache_clear()
+    first = lowrank_limits._own(tiny, 0, 0, 0)
+    for sweep in (lowrank_limits._by_bound(first, "polynomial", 2), lowrank_limits._balance(first, 1, False)):
+        assert len(sweep) == len(lowrank_limits.BOUNDS) and sweep in first.sweeps.values()
+    assert lowrank_limits._by_bound(first, "polynomial", 2) is lowrank_limits._by_bound(first, "polynomial", 2)
+    kept = weakref.ref(first)
+    del first
+    for seed in range(1, 9):
+        lowrank_limits._own(tiny, 0, seed, 0)
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_chart_says_where_ten_percent_is_reached():

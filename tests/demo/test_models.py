@@ -22,9 +22,9 @@ def test_models_on_offer(tiny, tmp_path, monkeypatch):
         (tmp_path / file).touch()
     assert models.offered().count("var_d20") == 1 and "var_d16" not in models.offered()
     assert [models.shown(name) for name in ("var_d20", tiny, "things-32")] == [
-        "VAR-d20 (published)",
-        "tiny (from a folder)",
-        "things-32",
+        {"en": "VAR-d20 (published)", "zh": "VAR-d20（官方权重）"},  # noqa: RUF001
+        {"en": "tiny (from a folder)", "zh": "tiny（来自文件夹）"},  # noqa: RUF001
+        {"en": "things-32", "zh": "things-32"},
     ]
 
 

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
+import pooch
 import pytest
 import torch
 
 from demo import __main__ as command
 from demo import bridge, front, links, models, runs, wording
+from demo.chapters import gallery
 from tests.demo.conftest import NAMES
-from tests.demo.visits import Event
+from tests.demo.visits import Event, record
 from var_mini import checkpoints
+from var_mini import data as datasets
 from var_mini.config import Sampling
+from var_mini.data import fashion
 from var_mini.model import Model
 from var_mini.view.images import to_uint8
 
@@ -35,6 +39,23 @@ def colours(code: str) -> np.ndarray:
 def expected(tiny: str, label: int, seed: int, sampling: Sampling | None = None) -> np.ndarray:
     """What the library draws, without the page."""
     return to_uint8(checkpoints.load(tiny).trace(label, seed, sampling).image[0])
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_nearest_images_are_looked_for_only_where_they_are(tmp_path, monkeypatch, kept):
+    """No visitor starts a download: neither of a model nor of a data set."""
+    monkeypatch.setattr(fashion, "FASHION_FOLDER", tmp_path / "package")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "trace", lambda _: pytest.fail("a model was used"))
+    monkeypatch.setattr(pooch, "retrieve", lambda *_, **__: pytest.fail("a download began"))
+    (tmp_path / "pooch").mkdir()
+    for name in fashion.FASHION_FILES if kept else [*fashion.FASHION_FILES][:3]:
+        (tmp_path / "pooch" / f"fashion-{name}").touch()
+    assert datasets.is_here("fashion-mnist") is kept and datasets.is_here("things")
+    if not kept:
+        with pytest.raises(gr.Error) as caught:
+            gallery.nearest(record("fashion-28"))
+        assert caught.value.message == EN["nearest_absent"].format(name="fashion-mnist")
 
 
 # -- handlers ------------------------------------------------------------------------------------------------------

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import io
 import json
 import socket
-import threading
-import time
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -20,9 +17,9 @@ import torch
 from PIL import Image
 
 from demo import app, bodies, guard, models, runs, wording
-from demo.chapters import cost, gallery, lowrank_limits
+from demo.chapters import cost, gallery
 from demo.hosting import Hosting
-from tests.demo.wire import API, JSON, ROOT, Wire, forged, readable
+from tests.demo.wire import API, JSON, ROOT, Wire, forged, readable, until
 from var_mini import checkpoints
 from var_mini.generation import Trace
 from var_mini.view.images import strip
@@ -143,6 +140,19 @@ def test_no_listener_reads_a_file_that_was_not_uploaded(wire, tiny, tmp_path):
                     readable(answer.get("error") or answer.get("detail"))
 
 
+def test_a_file_that_is_gone_is_to_be_opened_again(wire, tmp_path):
+    """Deleted after an hour, or for others of its address; a file that was never uploaded is told no other way."""
+    (path,) = json.loads(wire.upload("run.trace", b"content")[1])
+    wire.page.upload_file_set.discard(path)
+    Path(path).unlink()
+    (tmp_path / "x.trace").write_bytes(b"content")
+    (index,) = [i for i, one in wire.page.fns.items() if one.fn is gallery.open_trace]
+    for name in (path, str(tmp_path / "x.trace"), "/nothing"):
+        assert wire.call(index, [forged(name)])["error"] == EN["class_file_gone"]
+    (path,) = json.loads(wire.upload("run.trace", b"content")[1])
+    assert "error" in (answer := wire.call(index, [forged(path)])) and answer["error"] != EN["class_file_gone"]
+
+
 def test_a_file_is_not_fetched_from_an_address(wire):
     for index, listener in wire.page.fns.items():
         if listener.fn is not None and listener.inputs:
@@ -207,92 +217,14 @@ def test_the_queue_cannot_be_skipped(wire, tiny):
         assert status == 404 and b"scales" not in answer
 
 
-def generate_index(wire) -> int:
-    (index,) = [i for i, listener in wire.page.fns.items() if listener.api_name == "generate"]
-    return index
-
-
-def test_nobody_fills_the_queue_alone(wire, tiny, monkeypatch):
-    """A window, and an address with however many windows, holds so many places at most; somebody else still gets one."""
-    index, line = generate_index(wire), wire.page._queue
-    crowd, elsewhere = (Wire(wire.page, tiny, address) for address in ("127.0.0.3", "127.0.0.2"))  # fresh ones
-
-    def join(visitor: Wire, session: str | None, seed: int) -> int:
-        data = [tiny, 0, seed, 0, 1, 0, 1, "exact"]
-        if session is None:
-            return visitor.ask("POST", f"{API}/call/generate", {"data": data})[0]
-        return visitor.ask("POST", f"{API}/queue/join", {"fn_index": index, "data": data, "session_hash": session})[0]
-
-    greedy = uuid.uuid4().hex  # nobody listens, so nothing starts
-    assert [join(crowd, greedy, seed) for seed in range(LIMITS.per_visitor + 2)] == [200] * LIMITS.per_visitor + [503] * 2
-    sessions = [uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex, None, uuid.uuid4().hex]
-    left = LIMITS.per_address - LIMITS.per_visitor
-    assert [join(crowd, session, 0) for session in sessions] == [200] * left + [503] * (len(sessions) - left)
-    other = uuid.uuid4().hex
-    assert join(elsewhere, other, 0) == 200
-    waiting = line.event_queue_per_concurrency_id["model"].queue
-    assert [event.session_hash for event in waiting].index(other) <= 1  # not behind the crowd
-    _, stream = elsewhere.ask("GET", f"{API}/queue/data?session_hash={other}")
-    assert b'"success":true' in stream
-    # who never listens loses the places, and what was kept for them
-    monkeypatch.setattr("demo.line.AWAY", -1.0)
-    until(lambda: not line.pending_event_ids_session and not line.pending_messages_per_session)
-    assert line.open_runs() == [] and not waiting
-    wire.still_right()
-
-
-def until(true) -> None:
-    """Waits, however long it takes a busy machine."""
-    while not true():
-        time.sleep(0.02)
-
-
-def test_what_skips_the_line_computes_nothing(wire, tiny, monkeypatch):
-    """Listeners outside of the queue, and functions for the browser without a turn at the gate, need no model."""
-
-    def forbidden(*_, **__):
-        raise AssertionError("a model was used")
-
-    monkeypatch.setattr(models, "load_model", forbidden)
-    monkeypatch.setattr(lowrank_limits, "_unit", forbidden)
-    monkeypatch.setattr(guard, "log", lambda error: pytest.fail(repr(error)))
-    skipping = [i for i, listener in wire.page.fns.items() if listener.fn is not None and not listener.queue]
-    assert len(skipping) > 10
-    for index in skipping:
-        answer = wire.call(index, [getattr(one, "value", None) for one in wire.page.fns[index].inputs])
-        assert "data" in answer or answer["error"] != EN["class_unexpected"]
-    queued = {listener.name for listener in wire.page.fns.values() if listener.queue and listener.concurrency_id != guard.MODEL}
-    assert queued == {"stop"}
-    ungated = {
-        function.__name__
-        for block in wire.page.blocks.values()
-        for function in getattr(block, "server_fns", [])
-        if not inspect.iscoroutinefunction(function)
-    }
-    assert ungated == {"plan"}
-
-
-def test_a_crowd_of_clicks_is_refused_beyond_the_limit(wire, tiny):
-    """Forty exports at once, each of a run that was never drawn."""
-    (number,) = [
-        n for n, block in wire.page.blocks.items() if any(f.__name__ == "export" for f in getattr(block, "server_fns", []))
-    ]
-    answers, elsewhere = [], Wire(wire.page, tiny, "127.0.0.2")
-
-    def click(visitor, seed):
-        query = {"settings": runs.checked(tiny, 0, seed, 0, 1, 0, 1).to_dict(), "kind": "png"}
-        body = {"data": query, "component_id": number, "session_hash": "crowd", "fn_name": "export"}
-        return json.loads(visitor.ask("POST", f"{API}/component_server", body)[1])
-
-    threads = [threading.Thread(target=lambda seed=seed: answers.append(click(wire, seed))) for seed in range(100, 140)]
-    for thread in threads:
-        thread.start()
-    assert click(elsewhere, 7)["name"].endswith("-7.png")
-    for thread in threads:
-        thread.join()
-    told = {answer.get("error") for answer in answers}
-    assert len(answers) == 40 and told <= {None, EN["class_busy"]}
-    wire.still_right()
+def test_an_upload_of_a_thousand_parts_keeps_nothing(wire):
+    part = b'--edge\r\nContent-Disposition: form-data; name="%s"; filename="x"\r\n\r\n\r\n'
+    kind, folder = {"Content-Type": "multipart/form-data; boundary=edge"}, Path(wire.page.app.uploaded_file_dir)
+    before = set(folder.rglob("*"))
+    for body in (part % b"files" * 990, part % b"other" * 990, part % b"other"):
+        status, answer = wire.ask("POST", f"{API}/upload", body + b"--edge--\r\n", kind)
+        assert status == 400 and json.loads(answer)["detail"] == EN["class_one_file"]
+    assert set(folder.rglob("*")) == before
 
 
 def test_a_forged_trace_is_seen_by_its_owner_alone(wire, tiny):

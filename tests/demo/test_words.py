@@ -95,7 +95,8 @@ def test_every_text_is_used_and_every_used_text_exists():
     assert set(scripts) == set(re.findall(r'wording\.part\("(\w+)"\)', python))
     for name in wording.TEXTS:
         given = [is_used(name.removeprefix(prefix), text) for prefix, text in scripts.items() if name.startswith(prefix)]
-        assert any(given) or is_used(name, python, library), name
+        said = name.startswith("said_")  # of the library: tests/demo/test_translate.py provokes each
+        assert any(given) or said or is_used(name, python, library), name
     named = set(re.findall(r'\bwording\.(?:text|shown)\(\s*"(\w+)"', python))
     assert named and named <= set(wording.TEXTS)
 

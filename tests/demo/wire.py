@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlparse
@@ -30,25 +31,31 @@ def forged(path: str) -> dict:
     return {"path": path, "url": None, "orig_name": "x", "mime_type": None, "size": None, "meta": {"_type": "gradio.FileData"}}
 
 
-class Wire:
-    """A connection to a page, `tiny` being the folder of its model, from an address of this machine."""
+def until(true) -> None:
+    """Waits, however long it takes a busy machine."""
+    while not true():
+        time.sleep(0.02)
 
-    def __init__(self, page, tiny: str, source: str = "127.0.0.1"):
-        self.page, self.tiny, self.source = page, tiny, source
+
+class Wire:
+    """A connection to a page, `tiny` being the folder of its model, from an address of this machine; `headers` go with it all."""
+
+    def __init__(self, page, tiny: str, source: str = "127.0.0.1", headers: dict | None = None):
+        self.page, self.tiny, self.source, self.headers = page, tiny, source, headers or {}
         self.address = urlparse(page.local_url)
         self.wanted = None
 
     def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, bytes]:
         """Status and body of the answer. The path goes out exactly as it is written; a body that is no bytes goes as JSON."""
-        source = (self.source, 0)
+        source, headers = (self.source, 0), self.headers | (headers or {})
         connection = http.client.HTTPConnection(self.address.hostname, self.address.port, PATIENCE, source)
         if body is not None and not isinstance(body, bytes):
-            body, headers = json.dumps(body).encode(), JSON | (headers or {})
+            body, headers = json.dumps(body).encode(), JSON | headers
         try:
-            connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
-            for name, value in (headers or {}).items():
+            connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
+            for name, value in headers.items():
                 connection.putheader(name, value)
-            if body is not None and "Transfer-Encoding" not in (headers or {}):
+            if body is not None and "Transfer-Encoding" not in headers:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             answer = connection.getresponse()

@@ -1,8 +1,9 @@
 // The front end's logic without a browser: `node --test tests/ui`.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { fill, percent, title, wordsOf } from '../../var_mini/ui/lib/format.js';
+import { fill, percent, title, withNames, wordsOf } from '../../var_mini/ui/lib/format.js';
 import { createPlayer } from '../../var_mini/ui/lib/player.js';
 import { added, area, locate, masses, moved, offset, strongest, tokenAt } from '../../var_mini/ui/lib/run.js';
 import { defaults, fromQuery, fromRecord, otherSeed, same, toQuery, toRecord } from '../../var_mini/ui/lib/settings.js';
@@ -10,6 +11,8 @@ import { createStore } from '../../var_mini/ui/lib/store.js';
 import { recordedEngine } from '../../var_mini/ui/engines/recorded.js';
 import { createActions } from '../../var_mini/ui/views/actions.js';
 
+const WORDS = JSON.parse(readFileSync(new URL('../../var_mini/ui/words.json', import.meta.url)));
+const word = wordsOf(WORDS, 'en');
 const SIDES = [1, 2, 3];
 const MODEL = { name: 'm', class_names: ['ant', 'bee', 'cow'], style_names: ['ink', 'oil'], first: { label: 1, seed: 4, style: 2 }, recorded: true,
   sampling: { guidance: 1.5, temperature: 0.9, top_k: 20, top_p: 0.95 } };
@@ -53,21 +56,28 @@ test('weights are summed by map and sorted', () => {
 
 test('settings go to a link and to a record and back', () => {
   const own = { ...defaults(MODEL), seed: 7, class: 2, guidance: 3, attention: 'poly-2' };
-  assert.deepEqual(fromQuery(`?${toQuery(own)}&__theme=dark`, [MODEL]), own);
+  assert.deepEqual(fromQuery(`?${toQuery(own)}&__theme=dark`, [MODEL], word), own);
   assert.deepEqual(fromRecord(toRecord(own)), own);
   assert.deepEqual(defaults(MODEL), { model: 'm', class: 1, style: 2, seed: 4, ...MODEL.sampling, attention: 'exact' });
-  assert.equal(fromQuery('?x=1', [MODEL]), null);
+  assert.equal(fromQuery('?x=1', [MODEL], word), null);
   assert.ok(same(own, { ...own }) && !same(own, { ...own, seed: 8 }));
   const plain = { ...MODEL, style_names: [] };
   assert.ok(!toQuery(defaults(plain)).includes('style'));
 });
 
-for (const [query, message] of [['model=x', /model = x: must be one of m/], ['model=m&label=3', /class = 3: must be a whole number from 0 to 2/],
-  ['model=m&seed=-1', /seed = -1/], ['model=m&seed=1e99', /seed = 1e99/], ['model=m&style=3', /style = 3/], ['model=m&top_p=x', /top_p = x: must be a number/],
-  ['model=m&top_p=5', /top_p = 5: must be a number from 0 to 1/], ['model=m&top_k=1.5', /top_k = 1.5: must be a whole number/],
-  ['model=m&seed=', /seed = /]]) {
-  test(`a spoilt link names what is wrong: ${query}`, () => assert.throws(() => fromQuery(query, [MODEL]), message));
+for (const [query, message] of [['model=x', /Model = x: must be one of m/], ['model=m&label=3', /Class = 3: must be a whole number from 0 to 2/],
+  ['model=m&seed=-1', /Seed = -1/], ['model=m&seed=1e99', /Seed = 1e99/], ['model=m&style=3', /Style = 3/], ['model=m&top_p=x', /Top-p = x: must be a number/],
+  ['model=m&top_p=5', /Top-p = 5: must be a number from 0 to 1/], ['model=m&top_k=1.5', /Top-k = 1.5: must be a whole number/],
+  ['model=m&seed=', /Seed = /]]) {
+  test(`a spoilt link names what is wrong: ${query}`, () => assert.throws(() => fromQuery(query, [MODEL], word), message));
 }
+
+test('a spoilt link is spoken of in the language of the page', () => {
+  const told = (query) => { try { return fromQuery(query, [MODEL], wordsOf(WORDS, 'zh')); } catch ({ message }) { return message; } };
+  assert.equal(told('model=x'), '链接有误：模型 = x，须为以下之一：m');
+  assert.equal(told('model=m&label=3'), '链接有误：类别 = 3，须为 0 到 2 的整数');
+  assert.equal(told('model=m&guidance=-1'), '链接有误：引导强度 = -1，须为 0 到 100 的数');
+});
 
 test('another seed is another one', () => {
   for (const seed of [0, 1, 5]) assert.notEqual(otherSeed(seed, () => 0.0001 * seed), seed);
@@ -162,4 +172,17 @@ test('a recorded engine draws its own run alone', async () => {
   assert.deepEqual(seen, [0, 1]);
   await assert.rejects(engine.draw({ ...fromRecord(RUN.settings), seed: 9 }), /seed 9: needs a model/);
   await assert.rejects(engine.attention(RUN, {}), /needs a model/);
+});
+
+test('names of all things are read for another language alone, and those written for the page go first', async () => {
+  const all = { title: { en: 'a', zh: 'b' }, names: { 'red-heart': { en: 'red heart', zh: 'own' } } }, asked = [];
+  const read = async (path) => { asked.push(path); return { 'red-heart': 'theirs', octopus: '章鱼' }; };
+  assert.equal(await withNames(all, 'en', read), all);
+  assert.deepEqual(asked, []);
+  const { names } = await withNames(all, 'zh', read);
+  assert.deepEqual(asked, ['names/zh.json']);
+  assert.equal(title('octopus', names, 'zh'), '章鱼');
+  assert.equal(title('red-heart', names, 'zh'), 'own');
+  assert.equal(title('octopus', names, 'en'), 'octopus');
+  assert.deepEqual(await withNames(all, 'zh', async () => { throw new Error('no network'); }), all);
 });

@@ -175,12 +175,12 @@ def test_masks_and_memory_are_those_of_the_model_and_of_larger_pyramids_without_
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?model=things-16&label=1&seed=-1", "link: seed = -1: must be"),
-        ("?model=<b>x</b>&label=1", "link: model = <b>x</b>: must be"),
-        ("?model=things-16&label=9999999999", "link: class = 9999999999: must be"),
-        ("?model=things-16&label=1&temperature=NaN", "link: temperature = NaN: must be"),
-        ("?model=things-16&label=1&top_p=5", "link: top_p = 5: must be a number from 0 to 1"),
-        ("?model=things-16&label=1&attention=exactly", "link: attention = exactly: must be one of exact, poly-2, landmark-16"),
+        ("?model=things-16&label=1&seed=-1", "Link: Seed = -1: must be"),
+        ("?model=<b>x</b>&label=1", "Link: Model = <b>x</b>: must be"),
+        ("?model=things-16&label=9999999999", "Link: Class = 9999999999: must be"),
+        ("?model=things-16&label=1&temperature=NaN", "Link: Temperature = NaN: must be"),
+        ("?model=things-16&label=1&top_p=5", "Link: Top-p = 5: must be a number from 0 to 1"),
+        ("?model=things-16&label=1&attention=exactly", "Link: Attention = exactly: must be one of exact, poly-2, landmark-16"),
     ],
 )
 def test_a_spoilt_link_leaves_a_sentence_and_the_recorded_run(visit, query, sentence):

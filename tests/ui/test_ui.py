@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio
@@ -92,7 +93,7 @@ def test_what_chapters_load_later_is_there_and_no_part_of_the_first_screen():
     assert not set(paths) & set(front.modules())
 
 
-def get(path: str, query: str = "", method: str = "GET"):
+def get(path: str, query: str = "", method: str = "GET", headers=()):
     async def app(scope, receive, send):
         scope |= {"method": method, "query_string": query.encode()}
         try:
@@ -100,7 +101,7 @@ def get(path: str, query: str = "", method: str = "GET"):
         except front.RefusedError as refused:
             await front.Response(status_code=refused.status)(scope, receive, send)
 
-    return ask(app, path=path)
+    return ask(app, path=path, headers=headers)
 
 
 @pytest.mark.parametrize("name", ["style.css", "words.json", "hosts/gradio.js", "vendor/preact-htm.js"])
@@ -172,6 +173,37 @@ def test_a_style_that_lacks_a_thing_borrows_its_picture():
         wanted = data.images[index].permute(1, 2, 0).double().reshape(32, 2, 32, 2, 3).mean((1, 3)).numpy()
         row, column = divmod(label, 32)
         assert np.abs(sheet[32 * row : 32 * row + 32, 32 * column : 32 * column + 32] - wanted).mean() < 6  # the sheet is lossy
+
+
+def test_a_sheet_is_made_once_for_all_models_of_a_data_set_and_by_one_thread(monkeypatch):
+    """However many ask for it at once: every model, any style, from many threads."""
+    made, at_once, most = [], [], []
+
+    def webp(pixels, lossless=False):
+        at_once.append(1)
+        most.append(len(at_once))
+        made.append(pixels.shape)
+        at_once.pop()
+        return b"sheet"
+
+    for kept in (thumbnails._tiles, thumbnails._samples):
+        kept.cache_clear()
+    monkeypatch.setattr(thumbnails, "_webp", webp)
+    monkeypatch.setattr(thumbnails, "_pixels", lambda style: np.zeros((2000, 4, 4, 3), np.uint8))
+    try:
+        names = [name for name in checkpoints.available() if name.startswith("things-")]
+        asked = [(name, style, every) for name in names for style in range(9) for every in (False, True)]
+        with ThreadPoolExecutor(20) as pool:
+            assert set(pool.map(lambda one: thumbnails.sheet(*one), 2 * asked)) == {b"sheet"}
+        assert len(names) == 3 and len(made) == 9 * 2 and set(most) == {1}
+    finally:
+        for kept in (thumbnails._tiles, thumbnails._samples):
+            kept.cache_clear()
+
+
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)])
+def test_a_page_of_another_site_cannot_have_its_visitors_ask_for_data(site, status):
+    assert get("/ui/data/first.webp", "model=fashion-28", headers={"sec-fetch-site": site}).status == status
 
 
 def test_what_floats_over_the_page_lies_above_gradio_s_own_layers():

@@ -3,6 +3,6 @@
 from .fashion import FASHION_FOLDER
 from .folder import load_folder
 from .images import ImageData, to_unit
-from .registry import REGISTRY, load
+from .registry import REGISTRY, is_here, load
 
-__all__ = ["FASHION_FOLDER", "REGISTRY", "ImageData", "load", "load_folder", "to_unit"]
+__all__ = ["FASHION_FOLDER", "REGISTRY", "ImageData", "is_here", "load", "load_folder", "to_unit"]

@@ -54,6 +54,14 @@ def _fashion_file(name: str) -> Path:
         ) from None
 
 
+def fashion_is_here() -> bool:
+    """Whether loading it downloads nothing."""
+    import pooch
+
+    kept = pooch.os_cache("pooch")
+    return all((FASHION_FOLDER / name).exists() or (kept / f"fashion-{name}").exists() for name in FASHION_FILES)
+
+
 def load_fashion_mnist() -> ImageData:
     """60,000 + 10,000 grey 28x28 images of ten kinds of clothing."""
     parts = []

@@ -5,9 +5,10 @@ One attention layer over X (L x d) with frozen weights W* and a trained low-rank
     W = W* + s B A,  s = alpha / r,  B (d x r),  A (r x d),
     loss = 1/2 | f X W_V - Y |^2,  f = softmax(beta X W_Q W_K^T X^T), row by row.
 
-The paper finds, for d = O(log L), one threshold on the norms of products of X, W* and s B A: below it gradients are approximated in almost linear
-time by a chain of low-rank products, above it no sub-quadratic algorithm exists unless SETH fails. (We state the threshold as
-entries of order sqrt(log L), from memory of the paper.) The chain below is ours. With H = X W_V and c = f H - Y,
+The paper finds, for d = O(log L), one threshold on the norms of products of X, W* and s B A: below it gradients are
+approximated in almost linear time by a chain of low-rank products, above it no sub-quadratic algorithm exists unless SETH
+fails. (We state the threshold as entries of order sqrt(log L), from memory of the paper.) The chain below is ours. With H = X
+W_V and c = f H - Y,
 
     dL/d(logits) = p = f * q - diag(r) f,  q = c H^T (rank d),  r = rowsum(c * (f H)),  * entry by entry,
 

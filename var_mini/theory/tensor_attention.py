@@ -6,8 +6,9 @@ Q, K1, K2, V1, V2 are n x d. Row (j, k) of K is K1_j * K2_k, entry by entry, and
 
 and every output looks at n^2 pairs: n^3 terms. The paper proves for d = O(log n) that with entries o((log n)^(1/3)) the n x d
 output takes n^(1 + o(1)) time, to an additive error of 1 / poly(n), and that for every delta > 0 there is a C such that with
-entries up to C (log n)^(1/3) no n^(3 - delta) algorithm exists unless SETH fails. What is here runs at sizes where neither side of that threshold can be seen; we measure slopes and
-errors. (The factor 1/d, the definition of the entries and the condition on d are from memory of the paper.)
+entries up to C (log n)^(1/3) no n^(3 - delta) algorithm exists unless SETH fails. What is here runs at sizes where neither side
+of that threshold can be seen; we measure slopes and errors. (The factor 1/d, the definition of the entries and the condition on
+d are from memory of the paper.)
 """
 
 from __future__ import annotations
@@ -230,8 +231,8 @@ def experiment() -> dict:
     return {
         "slices_against_kronecker": (sliced(*given) - explicit(*given)).abs().max().item(),
         "errors": errors,
-        "exact": growth(slow, [lambda n=n: sliced(*runs[n]) for n in slow], repeats=1),
-        "features": growth(fast, [lambda n=n: features(*runs[n], degree=4) for n in fast]),
+        "exact": growth(slow, [lambda n=n: sliced(*runs[n]) for n in slow], repeats=5),
+        "features": growth(fast, [lambda n=n: features(*runs[n], degree=4) for n in fast], repeats=5),
         "constructed": built,
         "learned": {"pairwise": learned_match3(False), "tensor": learned_match3(True), "majority": max(positive, 1 - positive)},
     }

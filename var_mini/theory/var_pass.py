@@ -8,9 +8,9 @@ n is the side of the last token map, d the width, R a bound on the entries that 
 
 The standard algorithm takes O(n^(4 + o(1))). The paper shows for d = O(log n): with R = o(sqrt(log n)) a pass takes n^(2 +
 o(1)) to an additive error of 1 / poly(n), and for every delta > 0 there is a C such that with R = C sqrt(log n) no O(n^(4 -
-delta)) algorithm exists unless SETH fails. (n^2 is almost linear in the tokens; the output alone has n^2 d numbers, so that no n^1.9 can be.) Phase 2 is sparse and
-no bottleneck, but bicubic interpolation can enlarge R, see `row_sum`. sqrt(log n^2) is 2.4 for n = 16 and 3.3 for n = 256: what
-is measured here is an error that grows with R, not the threshold, and not hardness.
+delta)) algorithm exists unless SETH fails. (n^2 is almost linear in the tokens; the output alone has n^2 d numbers, so that no
+n^1.9 can be.) Phase 2 is sparse and no bottleneck, but bicubic interpolation can enlarge R, see `row_sum`. sqrt(log n^2) is 2.4
+for n = 16 and 3.3 for n = 256: what is measured here is an error that grows with R, not the threshold, and not hardness.
 """
 
 from __future__ import annotations

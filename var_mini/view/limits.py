@@ -33,7 +33,7 @@ PLACES = {  # experiment -> (arXiv number, the statement in one line, what is co
         "2406.03136",
         "With d = O(log L) and norms below one threshold, gradients of LoRA are approximated in almost linear time; above it, no "
         "sub-quadratic algorithm unless SETH fails",
-        "explicit L×L formula in float64, which tests compare with autograd",
+        "explicit formula in float64 with its L x L matrices, which tests compare with autograd",
         "The threshold, and the paper's own algorithm: the chain is ours. One random task, one seed",
     ),
     "tensor_attention": (

@@ -3,7 +3,7 @@
 import { fromQuery, lowRank, toRecord } from '../lib/settings.js';
 import { answered } from '../lib/answers.js';
 import { broken } from '../lib/broken.js';
-import { title, wordsOf } from '../lib/format.js';
+import { title, withNames, wordsOf } from '../lib/format.js';
 import { reveal } from '../lib/reveal.js';
 import { followAddress } from '../lib/address.js';
 import { STORY } from '../lib/story.js';
@@ -75,14 +75,16 @@ function createJudge(store, text) {
 
 // the page is there, though its first run may still be drawn
 const made = (async () => {
-  const [{ model, models, raster: measured }, all] = await Promise.all([engine.start(), engine.read('words.json')]);
+  const [{ model, models: offered, raster: measured }, all] = await Promise.all([engine.start(),
+    engine.read('words.json').then((words) => withNames(words, language, engine.read))]);
+  const models = offered.map((one) => ({ ...one, shown: one.shown[language] })), word = wordsOf(all, language);
   const first = mount(document.getElementById('vm-first'), { engine, models, model, all, language, languages, sheets, links: LINKS, told, calm });
   mountContents(document.getElementById('vm-contents'), { all, language, there: PLACES });
   mountStory(document.getElementById('vm-story'), first, { engine, all, language, calm, there: PLACES, measured });
   let asked = null, problem = '';
-  try { asked = fromQuery(location.search, models); } catch (error) { problem = error.message; }
+  try { asked = fromQuery(location.search, models, word); } catch (error) { problem = error.message; }
   window.varMini = { run: first.run, record: () => recordOf(first.store.get()), named: (name) => title(name, all.names, language), store: first.store, acts: first.acts,
-    renewed: createJudge(first.store, wordsOf(all, language)('stale_result')), failed: () => engine.failed(wordsOf(all, language)('failed')) };
+    renewed: createJudge(first.store, word('stale_result')), failed: () => engine.failed(word('failed')) };
   followAddress();
   return { first, asked, problem };
 })();

@@ -5,7 +5,7 @@ import { browserEngine } from '../engines/browser.js';
 import { siteEngine } from '../engines/site.js';
 import { broken } from '../lib/broken.js';
 import { createDownloads } from '../lib/downloads.js';
-import { megabytes, wordsOf } from '../lib/format.js';
+import { megabytes, withNames, wordsOf } from '../lib/format.js';
 import { followAddress } from '../lib/address.js';
 import { fromQuery } from '../lib/settings.js';
 import { createStore } from '../lib/store.js';
@@ -44,10 +44,10 @@ function told(run) {
 }
 
 // what a link asks for, refused before a download where no download would help
-function offered(asked, models) {
+function offered(asked, models, word) {
   const known = asked && models.find((one) => one.name === asked.model).attentions;
   if (!known || known.includes(asked.attention)) return asked;
-  throw new Error(`link: attention = ${asked.attention.slice(0, 40)}: must be one of ${known.join(', ')}`);
+  throw new Error(word('link_choice', { name: word('attention'), value: asked.attention.slice(0, 40), names: known.join(', ') }));
 }
 
 async function begin() {
@@ -58,7 +58,8 @@ async function begin() {
   const downloads = createDownloads(computing, store.set, refusal), engine = siteEngine(read, computing, downloads);
   const [words, more, { model, models, measured, raster }, limits, counted] = await Promise.all([read('ui/words.json'), read('ui/words/masks.json'),
     engine.start(), read('limits.json'), read('masks.json')]);
-  const all = { ...words, ...more };
+  const all = { ...words, ...more }, learnNames = async () => Object.assign(all, await withNames(all, language, (path) => read(`ui/${path}`)));
+  await learnNames();
   const named = (name) => models.find((one) => one.name === name);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const sheets = ({ thumbnails }, style, kind) => new URL(thumbnails.files[kind][style ?? 0], SITE).href;
@@ -78,9 +79,10 @@ async function begin() {
     mountDownload(at('vm-foot'), host);
   }
 
-  function languages(code) {
+  async function languages(code) {
     language = code;
     remember(code);
+    await learnNames();
     first.store.set({ language });
     rest();
   }
@@ -90,7 +92,8 @@ async function begin() {
   first.store.subscribe((state) => { if (![undefined, state.model.name].includes(downloads.about())) downloads.answer(null); }); // another model now
   window.varMini = { store: first.store, acts: first.acts, run: first.run, engine };
   let asked = null, problem = '';
-  try { asked = offered(fromQuery(location.search, models), models); } catch (error) { problem = error.message; }
+  const word = wordsOf(all, language);
+  try { asked = offered(fromQuery(location.search, models, word), models, word); } catch (error) { problem = error.message; }
   if (asked) first.store.set({ model: named(asked.model) });
   await first.acts.begin();
   if (asked) first.acts.draw(asked); // the recorded run stays until there is more

@@ -41,6 +41,14 @@ export function wordsOf(all, language) {
   };
 }
 
+// The texts with the names of all things, which stand apart and are read for whoever needs them; without them a thing keeps its English name.
+export async function withNames(all, language, read) {
+  if (language === 'en') return all;
+  const shown = await read(`names/${language}.json`).catch(() => ({}));
+  const names = Object.fromEntries(Object.entries(shown).map(([name, text]) => [name, { [language]: text }]));
+  return { ...all, names: { ...names, ...all.names } };
+}
+
 // A name of the data set as a reader writes it: 'red-heart' -> 'red heart'. `names` translates those that it has.
 export function title(name, names, language) {
   return names[name]?.[language] ?? name.replaceAll('-', ' ');

@@ -21,17 +21,17 @@ export const same = (a, b) => a.model === b.model && OWN.every((name) => a[name]
 
 export const toQuery = (settings) => new URLSearchParams(toRecord(settings)).toString();
 
-// Settings of a link, null where it names none. Throws an Error that says what is wrong with it.
-export function fromQuery(query, models) {
+// Settings of a link, null where it names none. Throws an Error that says in the words of `word` what is wrong with it.
+export function fromQuery(query, models, word) {
   const given = new URLSearchParams(query);
   if (!given.has('model')) return null;
   const model = models.find((one) => one.name === given.get('model'));
-  if (!model) throw new Error(`link: model = ${given.get('model').slice(0, 60)}: must be one of ${models.map((one) => one.name).join(', ')}`);
+  if (!model) throw new Error(word('link_choice', { name: word('model'), value: given.get('model').slice(0, 60), names: models.map((one) => one.name).join(', ') }));
   const settings = defaults(model);
   const read = (name, [from, to, whole]) => {
     const text = given.get(name), value = Number(text);
     if (!text || !(value >= from && value <= to) || (whole && !Number.isInteger(value))) {
-      throw new Error(`link: ${name === 'label' ? 'class' : name} = ${text.slice(0, 40)}: must be a ${whole ? 'whole ' : ''}number from ${from} to ${to}`);
+      throw new Error(word(whole ? 'link_whole' : 'link_number', { name: word(name === 'label' ? 'class' : name), value: text.slice(0, 40), from, to }));
     }
     return value;
   };

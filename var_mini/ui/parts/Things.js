@@ -40,11 +40,11 @@ export function Things({ state, word, named, grouped, acts, sheets }) {
 }
 
 function Search({ state, word, named, grouped, acts, sheets }) {
-  const { model, settings } = state;
+  const { model, settings, language } = state;
   const [text, setText] = useState(''), input = useRef(null);
   useEffect(() => { input.current.focus(); }, []);
-  const names = useMemo(() => model.class_names.map((name, i) => `${named(i)} ${name}`), [model]);
-  const groups = useMemo(() => model.class_groups.map((group) => `${grouped(group)} ${group}`), [model]);
+  const names = useMemo(() => model.class_names.map((name, i) => `${named(i)} ${name}`), [model, language]);
+  const groups = useMemo(() => model.class_groups.map((group) => `${grouped(group)} ${group}`), [model, language]);
   const labels = useMemo(() => found(names, groups, text), [names, text]);
   const choose = (label) => { acts.panel(''); acts.draw({ class: label }); };
   const first = (event) => { if (event.key === 'Enter' && !event.isComposing && text.trim() && labels.length) choose(labels[0]); };
