@@ -250,7 +250,8 @@ def test_every_chapter_has_an_address_and_back_leads_from_one_to_the_other(visit
     assert page.evaluate("location.hash") == "#edit"
     page.go_back()
     page.wait_for_function(AT, arg="masks")
-    assert page.evaluate("location.hash") == "#masks" and page.evaluate(HERE, "masks")
+    page.wait_for_function(HERE, arg="masks")
+    assert page.evaluate("location.hash") == "#masks"
     page.goto(page.url.partition("#")[0] + "#draw")  # an address that has another name now
     page.wait_for_function(AT, arg="numbers")
 

@@ -220,6 +220,7 @@ def test_a_chinese_visitor_reads_chinese_and_may_choose_english(visit, tiny):
     assert models.shown(tiny)["zh"] in page.locator(".vu-settings select").first.inner_text()
     page.locator("#vm-settings").click()
     assert page.locator("#vm-new").inner_text() == wording.WORDS["new"]["zh"]
+    assert page.evaluate("['carp-streamer', 'fire'].map(varMini.named)") == ["鲤鱼旗", "火"]  # from the table of all, and our own
     with page.expect_navigation():
         page.locator(".vu-link").click()
     page.locator("#masks h2", has_text=wording.WORDS["masks_title"]["en"]).wait_for()

@@ -79,12 +79,12 @@ async function begin() {
     mountDownload(at('vm-foot'), host);
   }
 
-  async function languages(code) {
+  function languages(code) {
+    const show = () => { first.store.set({ language }); rest(); };
     language = code;
     remember(code);
-    await learnNames();
-    first.store.set({ language });
-    rest();
+    show();
+    learnNames().then(show);
   }
 
   rest();
