@@ -23,7 +23,7 @@ ALLOWED_HELP = "host name under which the page may be reached, besides addresses
 FRAME_HELP = "origin whose pages may show this one in a frame, such as https://school.example; repeatable"
 VISITOR_HELP = "runs of one browser window that may wait at once (default: %(default)s)"
 ADDRESS_HELP = "runs of one address, which may be a whole class behind one router, that may wait at once (default: %(default)s)"
-MISSING = "demo: the package {name} is not installed: pip install 'var-mini[demo]'"
+MISSING = "demo: the package {name} is not installed: pip install '.[demo]' in the repository"
 COMMAND_ERROR = "demo: {error}"
 
 

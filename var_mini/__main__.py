@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"var_mini: {error or type(error).__name__}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:  # the core needs few packages, the extras bring the others
-        print(f"var_mini: the package {error.name} is not installed: pip install 'var-mini[train]'", file=sys.stderr)
+        print(f"var_mini: the package {error.name} is not installed: pip install '.[train]' in the repository", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"var_mini: {stop}" if str(stop) else "var_mini: stopped", file=sys.stderr)

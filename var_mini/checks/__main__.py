@@ -51,8 +51,8 @@ def _list(as_json: bool) -> int:
     if as_json:
         print(json.dumps({"exercises": [describe(exercise) for exercise in found], "machine": machine_facts()}))
         return 0
-    for exercise in found:
-        print(f"{number_of(exercise):6}{exercise.name:32}difficulty {exercise.difficulty}  {exercise.minutes:3} minutes")
+    lines = [f"{number_of(one):6}{one.name:32}difficulty {one.difficulty}  {one.minutes:3} minutes" for one in found]
+    print("\n".join(lines))  # at once: `| head` may stop reading after a few
     return 0
 
 

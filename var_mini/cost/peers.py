@@ -87,7 +87,7 @@ def peer(name: str, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bound: fl
             warnings.simplefilter("ignore")  # of deprecated imports inside the packages
             module = importlib.import_module(package)
     except ImportError as error:
-        raise ValueError(f"peer = {name!r}: needs a package ({error}); pip install 'var-mini[peers]'") from None
+        raise ValueError(f"peer = {name!r}: needs a package ({error}); pip install '.[peers]' in the repository") from None
     _, heads, tokens, d = q.shape
     torch.manual_seed(0)
     if package == "performer_pytorch":  # divides q and k by d^(1/4) each
