@@ -33,4 +33,5 @@ def _without_paths(text: str) -> str:
 
 def readable(error: Exception) -> gr.Error:
     """The error to raise towards the page."""
+    # the page of Gradio 6 leaves the title unread and writes its own, "Error"; programs are told it
     return gr.Error(message(error), title=wording.text("toast_error"), print_exception=False)
